@@ -1,0 +1,1 @@
+"""The ground floor: contracts, registry, runner, timing, metrics, statistics and the record. Imports no other folder."""

@@ -1,0 +1,35 @@
+"""The errors that a user can cause and mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchmarkError(Exception):
+    """A user's mistake or a limit of this machine: one sentence with what is wrong, where, and what to do.
+
+    The command line prints the sentence without a traceback and exits with 2.
+    """
+
+
+class NotApplicable(BenchmarkError):
+    """A method and a task that do not fit; the result is "not applicable", which is not a score of zero."""
+
+
+class Diverged(Exception):
+    """The edited model holds values that are not finite."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchmarkError:
+    """Returns the error for a name that nothing is registered under, with the closest known names first."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}."
+    return BenchmarkError(f"There is no {kind} named '{name}'; {hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """Returns an exception as one line, for a record's reason or a message on the terminal."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,90 @@
+"""What a method is: a configuration, what it needs, and one ``unlearn``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+
+class Need(StrEnum):
+    """What a method asks of a problem beside the model, its training loss and the forget set."""
+
+    RETAIN = "retain data"
+    """Real samples of what must be kept: ``step.retain``."""
+    LABELS = "a class-conditional model"
+    """A prediction under another label than the sample's: ``problem.predict(batch, labels=...)``."""
+    ENCODER = "an encoder"
+    """A part of the model that maps an input to an embedding: ``problem.encoder`` and its frozen copy."""
+    ORACLE = "the oracle"
+    """The retrained models. Granted to reference rows only."""
+
+
+class Paper(NamedTuple):
+    """Where a method was published."""
+
+    title: str
+    venue: str
+    url: str = ""
+
+
+class Method(BaseModel, ABC):
+    """An unlearning method: a plugin of a few lines.
+
+    A subclass states its settings as typed fields with defaults (an unknown setting is an error), the class attributes
+    below, and ``unlearn``. It edits ``problem.model`` in place, or assigns another module with the same call to it. It
+    never asks which task it runs on, and it never touches a clock: everything inside ``unlearn`` is timed.
+
+    Example::
+
+        class GradientAscent(Method):
+            '''Climbs the training loss of the forget set.'''
+
+            name = "ascent"
+            lr: float = 1e-4
+            steps: int = 20
+
+            def unlearn(self, problem: Problem) -> None:
+                optimizer = Adam(problem.model.parameters(), lr=self.lr)
+                for forget in problem.batches("forget", self.steps):
+                    descend(optimizer, -problem.loss(forget).mean())
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    name: ClassVar[str]
+    """The registered name, as on the command line: lower case, words joined by hyphens. A built-in's is its file's."""
+    role: ClassVar[Literal["method", "reference", "cheat"]] = "method"
+    """``reference`` and ``cheat`` rows frame the board: what nothing and what retraining reaches, and what must rank badly."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What the harness must find in a problem; a pair that does not fit is refused."""
+    paper: ClassVar[Paper | None] = None
+    """Where the method was published."""
+    settings_source: ClassVar[str] = ""
+    """Where the defaults come from."""
+    deviations: ClassVar[tuple[str, ...]] = ()
+    """Each way in which this differs from the paper or from its released code."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        """Settings that most methods share: no method takes minus five steps."""
+        for name, least in (("steps", 0), ("lr", 0)):
+            value = getattr(self, name, None)
+            if isinstance(value, int | float) and (value < least or isinstance(value, bool)):
+                raise ValueError(f"'{name}' cannot be {value!r}")
+        return self
+
+    @abstractmethod
+    def unlearn(self, problem: Problem) -> None:
+        """Makes ``problem.model`` forget.
+
+        Args:
+            problem: The model, the data, the training loss and nothing else.
+        """

@@ -1,0 +1,123 @@
+"""What methods are made of: masks, sample weights, schedules, one optimizer step. Each stands here once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .problem import Batch, Problem
+
+Mask = Sequence[Tensor]
+"""One boolean tensor a weight, in the order of ``problem.parameters()``: which weights may move."""
+
+
+def descend(optimizer: Optimizer, loss: Tensor, *, clip: float | None = None, mask: Mask | None = None) -> None:
+    """Takes one optimizer step down a loss.
+
+    The mask is applied after the backward pass and before clipping, and what it excludes is bit-identical after the step,
+    whatever momentum or weight decay the optimizer holds.
+
+    Args:
+        optimizer: Over ``problem.parameters()``.
+        loss: A scalar; its negative climbs.
+        clip: The largest norm of the whole gradient.
+        mask: Which weights may move.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    optimizer.zero_grad()
+    loss.backward()
+    if mask is not None:
+        for parameter, allowed in zip(parameters, mask, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.mul_(allowed)
+    if clip is not None:
+        nn.utils.clip_grad_norm_(parameters, clip)
+    kept = None if mask is None else [parameter.detach().clone() for parameter in parameters]
+    optimizer.step()
+    if mask is not None and kept is not None:
+        with torch.no_grad():
+            for parameter, allowed, old in zip(parameters, mask, kept, strict=True):
+                parameter.copy_(torch.where(allowed, parameter, old))
+
+
+def inverse_loss_weights(losses: Tensor, temper: float) -> Tensor:
+    """Returns weights that grow as a sample's loss falls, ``1 / loss**temper``, detached, with a mean of one.
+
+    SFRon's adaptive coefficients (Huang et al., 2024; released code, loss ``adaga``).
+
+    Args:
+        losses: ``(B,)``, positive.
+        temper: 0 weighs all samples alike.
+    """
+    weights: Tensor = 1 / (losses.detach().pow(temper) + 1e-8)
+    return weights / weights.mean()
+
+
+def cosine_decay(step: int, steps: int) -> float:
+    """Returns ``(1 + cos(pi step / steps)) / 2``: one at the start, near zero at the end."""
+    return (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def mean_gradient(
+    problem: Problem, batches: Iterable[Batch], *, clip: float | None = None, power: int = 1
+) -> list[Tensor]:
+    """Returns the mean over batches of the training loss's gradient, each clipped and then raised to a power.
+
+    Args:
+        problem: Gives the loss and the weights.
+        batches: One pass, usually ``problem.epoch(...)``.
+        clip: The largest norm of a batch's gradient.
+        power: 2 gives the diagonal of the empirical Fisher information, a batch at a time.
+    """
+    parameters = problem.parameters()
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    count = 0
+    for batch in batches:
+        gradients = torch.autograd.grad(
+            problem.loss(batch).mean(), parameters, allow_unused=True, materialize_grads=True
+        )
+        scale = 1.0 if clip is None else min(1.0, clip / (float(global_norm(gradients)) + 1e-6))
+        for sum_, gradient in zip(total, gradients, strict=True):
+            sum_.add_((gradient * scale).pow(power))
+        count += 1
+    return [sum_ / max(count, 1) for sum_ in total]
+
+
+def global_norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Returns the norm of some tensors taken as one vector."""
+    norms = [tensor.norm() for tensor in tensors]
+    total: Tensor = torch.stack(norms).norm()
+    return total
+
+
+def ratio_mask(numerator: Sequence[Tensor], denominator: Sequence[Tensor], threshold: float) -> Mask:
+    """Returns the weights at which one quantity is at least ``threshold`` times another. Zero over zero counts as one."""
+    return [(a + 1e-15) / (b + 1e-15) >= threshold for a, b in zip(numerator, denominator, strict=True)]
+
+
+def top_fraction_mask(scores: Sequence[Tensor], fraction: float) -> Mask:
+    """Returns the weights with the largest scores over all tensors together.
+
+    Args:
+        scores: One tensor a weight, such as absolute gradients.
+        fraction: The share of all weights that may move, in (0, 1].
+    """
+    flat = torch.cat([score.flatten() for score in scores])
+    count = max(1, round(fraction * len(flat)))
+    chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+    chosen[flat.topk(count).indices] = True
+    pieces = chosen.split([score.numel() for score in scores])
+    return [piece.view_as(score) for piece, score in zip(pieces, scores, strict=True)]
+
+
+def next_class(labels: Tensor, num_classes: int, forgotten: Sequence[int]) -> Tensor:
+    """Returns for each label the following class, skipping the forgotten ones (SalUn's released code: ``c + 1``)."""
+    allowed = [(label + 1) % num_classes for label in range(num_classes)]
+    for label in range(num_classes):
+        while allowed[label] in forgotten:
+            allowed[label] = (allowed[label] + 1) % num_classes
+    return torch.tensor(allowed, device=labels.device)[labels]

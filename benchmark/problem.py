@@ -1,0 +1,280 @@
+"""The problem: what a method is given, and all that it may see."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .errors import BenchmarkError, Diverged
+from .meter import Meter
+from .method import Need
+
+PoolName = Literal["forget", "retain"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Samples together with everything that the training loss draws at random for them.
+
+    The draw belongs to the batch, so that two calls (the model and its frozen copy, two losses, two labels) see the same
+    noise, noise levels or mask.
+    """
+
+    images: Tensor
+    """``(B, C, H, W)`` in the model's own range."""
+    labels: Tensor
+    """``(B,)`` class indices."""
+    draw: Mapping[str, Tensor]
+    """The family's random variables, each ``(B, ...)``: noise and time steps, a mask, a latent."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def elements(self) -> int:
+        """Elements of one image, C x H x W: what turns a loss that is a mean over them into the papers' sum."""
+        return self.images[0].numel()
+
+    def replace(self, *, images: Tensor | None = None, labels: Tensor | None = None) -> Batch:
+        """Returns the batch with other images or other labels and the same draw."""
+        return Batch(self.images if images is None else images, self.labels if labels is None else labels, self.draw)
+
+
+class Step(NamedTuple):
+    """One step of a method."""
+
+    number: int
+    """Counts from 0."""
+    forget: Batch
+    """A batch of what must be forgotten."""
+    retain: Batch
+    """A batch of what must be kept."""
+
+
+class Pool(Protocol):
+    """A set of labelled images that batches come from."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns ``size`` random images and their labels, without repetition where the pool is large enough."""
+        ...
+
+    def ordered(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the whole pool once, in its own order, ``size`` images at a time."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorPool:
+    """A pool that fits into memory."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """See ``Pool.sample``."""
+        if size <= len(self):
+            index = torch.randperm(len(self), generator=generator)[:size]
+        else:
+            index = torch.randint(len(self), (size,), generator=generator)
+        return self.images[index], self.labels[index]
+
+    def ordered(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See ``Pool.ordered``."""
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+
+class Problem(ABC):
+    """A model to edit, the forget and the retain data, the training loss: never the judges or the evaluation data.
+
+    Families subclass this and define ``loss``, ``predict`` and ``_draw``. Random numbers come from one generator that the
+    run's seed sets, so that a method is deterministic without care of its own.
+
+    Args:
+        model: The model to edit; what it is when ``unlearn`` returns is what is evaluated.
+        forget: What must be forgotten.
+        retain: What must be kept.
+        batch_size: Samples in a batch of either set.
+        forget_classes: The classes in the forget set.
+        num_classes: The classes that the model knows.
+        granted: The needs that the method declared; what it did not declare it cannot read.
+        seed: Of every random number that the problem draws.
+        device: Where the model and the batches are.
+        oracle: Loads a retrained model; for reference rows.
+    """
+
+    offers: frozenset[Need] = frozenset()
+    """The needs that problems of this family meet."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forget: Pool,
+        retain: Pool,
+        *,
+        batch_size: int,
+        forget_classes: tuple[int, ...],
+        num_classes: int,
+        granted: frozenset[Need],
+        seed: int,
+        device: torch.device,
+        oracle: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        self.model = model.train()
+        self.batch_size = batch_size
+        self.forget_classes = forget_classes
+        self.num_classes = num_classes
+        self.device = device
+        self.meter = Meter()
+        self.meter.watch(model)
+        self._given = model
+        self._given_versions = _versions(model)
+        self._original: nn.Module | None = None
+        self._pools: dict[str, Pool] = {"forget": forget, "retain": retain}
+        self._granted = granted
+        self._generator = torch.Generator().manual_seed(seed)
+        self._oracle = oracle
+
+    # What families define.
+
+    @abstractmethod
+    def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """Returns the loss that the model was trained with, ``(B,)``: one a sample, the mean over its elements."""
+
+    @abstractmethod
+    def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
+        """Returns what the loss compares with its target, for the batch's draw.
+
+        Args:
+            batch: The samples.
+            labels: Labels ``(B,)`` to condition on instead of the batch's own.
+            model: A model other than ``problem.model``, such as ``problem.original``.
+        """
+
+    @abstractmethod
+    def _draw(self, images: Tensor) -> dict[str, Tensor]:
+        """Draws what the loss needs at random, from ``self._generator``."""
+
+    @abstractmethod
+    def warm_up(self) -> None:
+        """Runs the model forwards and backwards on dummy data, so that lazy set-up is not timed. Changes no weight."""
+
+    # What methods use.
+
+    @property
+    def original(self) -> nn.Module:
+        """A frozen copy of the model as it was given, in evaluation mode, made when it is first asked for.
+
+        Raises:
+            BenchmarkError: It is first asked for after the weights were edited.
+        """
+        if self._original is None:
+            if _versions(self._given) != self._given_versions:
+                raise BenchmarkError(
+                    "The method reads problem.original after editing the model; read it before the first update."
+                )
+            self._original = copy.deepcopy(self._given).eval().requires_grad_(False)
+        return self._original
+
+    def steps(self, count: int) -> Iterator[Step]:
+        """Yields ``count`` steps, each with a fresh forget and a fresh retain batch.
+
+        Raises:
+            BenchmarkError: The method did not declare ``Need.RETAIN``; ``batches("forget", ...)`` needs no declaration.
+        """
+        self.require(Need.RETAIN)
+        for number in range(count):
+            with self.meter.step():
+                yield Step(number, self._sample("forget"), self._sample("retain"))
+
+    def batches(self, pool: PoolName, count: int) -> Iterator[Batch]:
+        """Yields ``count`` steps with a fresh batch of one pool alone.
+
+        Raises:
+            BenchmarkError: It is the retain pool, and the method did not declare ``Need.RETAIN``.
+        """
+        self._check_pool(pool)
+        for _ in range(count):
+            with self.meter.step():
+                yield self._sample(pool)
+
+    def epoch(self, pool: PoolName) -> Iterator[Batch]:
+        """Yields the whole forget or retain set once.
+
+        Raises:
+            BenchmarkError: See ``batches``.
+        """
+        self._check_pool(pool)
+        for images, labels in self._pools[pool].ordered(self.batch_size):
+            yield self._batch(images, labels, pool)
+
+    def oracle(self) -> nn.Module:
+        """Returns the model retrained without the forget set. For reference rows."""
+        self.require(Need.ORACLE)
+        assert self._oracle is not None
+        return self._oracle()
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Returns the weights that may be edited."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def random_like(self, values: Tensor) -> Tensor:
+        """Returns standard normal noise of the given shape, from the run's seed."""
+        return torch.randn(values.shape, generator=self._generator).to(self.device)
+
+    def require(self, need: Need) -> None:
+        """Raises if the method did not declare a need.
+
+        Raises:
+            BenchmarkError: It did not.
+        """
+        if need not in self._granted:
+            raise BenchmarkError(
+                f"The method uses {need.value} without declaring it; add Need.{need.name} to its `needs`."
+            )
+
+    # What the harness uses.
+
+    def check_finite(self) -> None:
+        """Raises if the edited model holds a weight that is not finite.
+
+        Raises:
+            Diverged: It does.
+        """
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise Diverged(f"the weight '{name}' is not finite after {self.meter.steps} steps")
+
+    def retire(self) -> None:
+        """Ends the method's time: nothing is counted any more, and nothing can be asked for any more."""
+        self.meter.stop()
+        self._granted = frozenset()
+        self._pools = {}
+        self._oracle = None
+
+    def _check_pool(self, pool: PoolName) -> None:
+        if pool == "retain":
+            self.require(Need.RETAIN)
+
+    def _sample(self, pool: PoolName) -> Batch:
+        return self._batch(*self._pools[pool].sample(self.batch_size, self._generator), pool)
+
+    def _batch(self, images: Tensor, labels: Tensor, pool: PoolName) -> Batch:
+        self.meter.touch(pool, len(labels))
+        images, labels = images.to(self.device), labels.to(self.device)
+        return Batch(images, labels, self._draw(images))
+
+
+def _versions(model: nn.Module) -> list[int]:
+    """PyTorch's counters of in-place changes, which tell whether any weight was edited."""
+    return [value._version for value in model.state_dict(keep_vars=True).values()]

@@ -1,0 +1,197 @@
+"""Finds methods and tasks: built-ins, entry points and plugin files take the same path.
+
+Names are known without importing anything: a built-in's name is its file's, an entry point's is its own. What a name
+stands for is loaded when it is asked for, so one broken plugin never hides the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, NamedTuple, TypeVar
+
+from .errors import BenchmarkError, first_line, unknown_name
+from .method import Method, Need
+from .record import NAME_PATTERN
+from .task import Task
+
+_PACKAGE = __package__.rpartition(".")[0]
+
+Plugin = TypeVar("Plugin", bound=Method | Task)
+_Loaded = TypeVar("_Loaded")
+
+_FILE_PREFIX = "unlearnbench_plugin_"
+
+
+class Source(NamedTuple):
+    """Where a registered class comes from."""
+
+    path: Path
+    """The file that defines it."""
+    distribution: str
+    """The package and version, or ``file``."""
+
+
+class Registry(Generic[Plugin]):
+    """The registered classes of one kind.
+
+    Args:
+        base: What the plugins subclass.
+        kind: What to call one in a message.
+        folder: The package below the root that holds the built-ins, one a file; also the entry-point group.
+    """
+
+    def __init__(self, base: type[Plugin], kind: str, folder: str) -> None:
+        self._base = base
+        self._kind = kind
+        self._package = f"{_PACKAGE}.{folder}"
+        self._loaded: dict[str, type[Plugin]] = {}
+        self._loaders: dict[str, Callable[[], ModuleType | type[Plugin]]] | None = None
+
+    def names(self) -> list[str]:
+        """Returns the registered names, sorted, without loading what they stand for."""
+        return sorted({*self._lazy(), *self._loaded})
+
+    def check(self, name: str) -> None:
+        """Raises if nothing is registered under a name, without loading anything.
+
+        Raises:
+            BenchmarkError: Nothing is; the message says what is close.
+        """
+        if name not in self._loaded and name not in self._lazy():
+            raise unknown_name(self._kind, name, self.names())
+
+    def get(self, name: str) -> type[Plugin]:
+        """Returns the class that a name stands for.
+
+        Raises:
+            BenchmarkError: Nothing is registered under it (the message says what is close), or it cannot be loaded.
+        """
+        self.check(name)
+        if name in self._loaded:
+            return self._loaded[name]
+        loaded = self._guarded(self._lazy()[name], f"The {self._kind} '{name}'")
+        found = self._classes(loaded) if isinstance(loaded, ModuleType) else [loaded]
+        named = [cls for cls in found if cls.name == name]
+        if len(named) != 1:
+            raise BenchmarkError(
+                f"The {self._kind} '{name}' should be one class with name = '{name}', but its file defines "
+                f"{', '.join(repr(cls.name) for cls in found) or 'none'}."
+            )
+        self._loaded[name] = named[0]
+        return named[0]
+
+    def add_file(self, path: Path) -> list[str]:
+        """Registers all that a plugin file defines and returns the names.
+
+        Raises:
+            BenchmarkError: The file does not exist, raises, defines nothing of this kind, or a name is taken.
+        """
+        if not path.is_file():
+            raise BenchmarkError(f"There is no plugin file {path}.")
+        module = self._guarded(lambda: _load_file(path), f"The plugin file {path}")
+        classes = self._classes(module)
+        for cls in classes:
+            if not re.fullmatch(NAME_PATTERN, str(cls.name)):
+                raise BenchmarkError(
+                    f"The {self._kind} name '{cls.name}' of {path} is not valid; use lower-case letters, digits and hyphens."
+                )
+            other = self._loaded.get(cls.name)
+            if (other is not None and inspect.getfile(other) != inspect.getfile(cls)) or cls.name in self._lazy():
+                raise BenchmarkError(f"The {self._kind} name '{cls.name}' of {path} is taken; choose another.")
+            self._loaded[cls.name] = cls
+        return [cls.name for cls in classes]
+
+    def _lazy(self) -> dict[str, Callable[[], ModuleType | type[Plugin]]]:
+        if self._loaders is None:
+            # Built-ins come second and win: no package can take the place of one.
+            self._loaders = {point.name: point.load for point in importlib.metadata.entry_points(group=self._package)}
+            folder = Path(__file__).parent.parent / self._package.rpartition(".")[2]
+            for path in folder.glob("[a-z]*.py"):
+                module = f"{self._package}.{path.stem}"
+                self._loaders[path.stem.replace("_", "-")] = partial(importlib.import_module, module)
+        return self._loaders
+
+    def _classes(self, module: ModuleType) -> list[type[Plugin]]:
+        return [
+            cls
+            for cls in vars(module).values()
+            if inspect.isclass(cls)
+            and issubclass(cls, self._base)
+            and not inspect.isabstract(cls)
+            and cls.__module__ == module.__name__
+            and hasattr(cls, "name")
+        ]
+
+    def _guarded(self, load: Callable[[], _Loaded], what: str) -> _Loaded:
+        try:
+            return load()
+        # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
+        except (Exception, SystemExit) as error:
+            raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
+
+
+methods: Registry[Method] = Registry(Method, "method", "methods")
+tasks: Registry[Task] = Registry(Task, "task", "tasks")
+
+
+def add_plugin(path: Path) -> list[str]:
+    """Registers the methods and tasks of a plugin file and returns their names.
+
+    Raises:
+        BenchmarkError: The file cannot be loaded or defines neither.
+    """
+    names = methods.add_file(path) + tasks.add_file(path)
+    if not names:
+        raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`.")
+    return names
+
+
+def is_builtin(plugin: type[Method | Task]) -> bool:
+    """Returns whether a class is part of the suite itself."""
+    return plugin.__module__.startswith(f"{_PACKAGE}.")
+
+
+def asks_for_oracle(method: type[Method]) -> bool:
+    """Returns whether a method is the privileged row that stands for retraining."""
+    return Need.ORACLE in method.needs
+
+
+def source(plugin: type[Method | Task]) -> Source:
+    """Returns where a registered class comes from."""
+    path = Path(inspect.getfile(plugin))
+    root = plugin.__module__.partition(".")[0]
+    if root.startswith(_FILE_PREFIX):
+        return Source(path, "file")
+    name = importlib.metadata.packages_distributions().get(root, [root])[0]
+    try:
+        return Source(path, f"{name} {importlib.metadata.version(name)}")
+    except importlib.metadata.PackageNotFoundError:
+        return Source(path, f"{name} (not installed)")
+
+
+def _load_file(path: Path) -> ModuleType:
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"{_FILE_PREFIX}{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,100 @@
+"""A folder of records on disk: written whole or not at all, read one by one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import BenchmarkError
+from .record import Record, parse_record
+
+
+class LoadedRecords(NamedTuple):
+    """What a folder holds."""
+
+    records: list[Record]
+    problems: list[str]
+    """One sentence for every file that could not be read as a record."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that at every moment it is absent, whole and old, or whole and new.
+
+    Raises:
+        BenchmarkError: The disk is full, or the folder cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise BenchmarkError(
+            f"{path} could not be written: {error.strerror}; free some space or choose another folder, "
+            "and start again: what is finished is kept."
+        ) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Raises before any work is done if records could not be written into a folder.
+
+    Raises:
+        BenchmarkError: They could not.
+    """
+    probe = folder / ".probe"
+    write_atomically(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Writes a record into a results folder and returns its path."""
+    path = folder / record.filename
+    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
+    return path
+
+
+def find_record(folder: Path, filename: str) -> Record | None:
+    """Returns a finished run's record, or None if it is absent or not readable, so that it has to be made again."""
+    path = folder / filename
+    try:
+        return parse_record(path.read_bytes(), str(path))
+    except (OSError, BenchmarkError):
+        return None
+
+
+def record_files(folder: Path) -> Iterator[Path]:
+    """Yields the paths of all record files below a folder, in a fixed order."""
+    yield from sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+
+
+def load_records(folders: list[Path]) -> LoadedRecords:
+    """Reads every record below some folders; of runs that occur twice, the folder named last wins.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    records: dict[str, Record] = {}
+    problems = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise BenchmarkError(f"There is no results folder {folder}; make one with `unlearnbench run`.")
+        for path in record_files(folder):
+            try:
+                record = parse_record(path.read_bytes(), str(path))
+            except OSError as error:
+                problems.append(f"{path} could not be read: {error.strerror}.")
+            except BenchmarkError as error:
+                problems.append(str(error))
+            else:
+                records[record.run_id] = record
+    return LoadedRecords(list(records.values()), problems)

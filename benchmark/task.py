@@ -1,0 +1,114 @@
+"""What a task is: base model, data, request, evaluation protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from .method import Method, Need
+from .record import Gallery, Metric, canonical_sha256
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .problem import Problem
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+class Evaluation(NamedTuple):
+    """What the judges found."""
+
+    metrics: list[Metric]
+    gallery: Gallery | None
+
+
+class RetrainingCost(NamedTuple):
+    """What the oracle took to make."""
+
+    seconds: float
+    device: str
+    """The group of the device that it was measured on; the cost is shown only beside the same."""
+    steps: int
+    """Training steps."""
+    samples: int
+    """Samples that they used."""
+
+
+class Task(BaseModel, ABC):
+    """A standardized problem. Its fields are the configuration that ``--set`` reaches; the rest is fixed."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    name: ClassVar[str]
+    """The registered name. A built-in's is its file's."""
+    family: ClassVar[str]
+    """The task family, such as ``class-forgetting``."""
+    tier: ClassVar[Literal["embedded", "mid", "paper"]]
+    """What it takes to run: nothing, one GPU for an hour, or GPUs and the hub."""
+    version: ClassVar[int] = 1
+    """Raised when the protocol changes, so that older numbers are never compared with newer."""
+    offers: ClassVar[frozenset[Need]] = frozenset()
+    """The needs that its problems meet."""
+
+    @abstractmethod
+    def missing(self) -> list[str]:
+        """Returns what has to be there before the task can run, one sentence each with the way to get it."""
+
+    @abstractmethod
+    def prepare(self, progress: Progress) -> Path:
+        """Makes what is lacking of base model, oracles and judges, and returns the folder that it went to."""
+
+    @abstractmethod
+    def assets_sha256(self) -> str:
+        """Returns the hash of all that the task is made of besides its configuration: data, base, oracles, judges."""
+
+    @abstractmethod
+    def protocol(self) -> dict[str, Any]:
+        """Returns how models are evaluated: sampler, sample counts, judges."""
+
+    @abstractmethod
+    def problem(self, method: Method, seed: int, device: torch.device) -> Problem:
+        """Returns what a method is given."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+        """Judges an edited model. Every model that is judged with the same seed is sampled from the same noise.
+
+        Args:
+            model: What the method left.
+            method: The method; the oracle is compared with the other oracles only.
+            seed: The run's seed.
+            device: Where the model is.
+        """
+
+    @abstractmethod
+    def retraining_cost(self, seed: int) -> RetrainingCost:
+        """Returns what making the oracle of a seed took."""
+
+    def sha256(self) -> str:
+        """Returns the hash of everything that the task's numbers depend on."""
+        return canonical_sha256(
+            {
+                "name": self.name,
+                "version": self.version,
+                "config": self.model_dump(mode="json"),
+                "protocol": self.protocol(),
+                "assets": self.assets_sha256(),
+            }
+        )
+
+    def refusal(self, method: type[Method]) -> str | None:
+        """Returns why a method cannot run on this task, or None if it can."""
+        lacking = sorted(need.value for need in method.needs - self.offers)
+        if not lacking:
+            return None
+        return f"The method '{method.name}' needs {' and '.join(lacking)}, which the task '{self.name}' does not have."
