@@ -1,0 +1,1 @@
+"""Class forgetting in class-conditional diffusion models with classifier-free guidance."""

@@ -1,0 +1,292 @@
+"""The evaluation protocol of class forgetting: what is drawn from an edited model, and what is measured on it.
+
+Three sets of samples are drawn, from noise that depends on the run's seed alone: with the forgotten label, with the
+retained labels, and without a label (the unconditional branch, through which a class survives methods that only reroute
+its label).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ...benchmark import metrics
+from ...benchmark.metrics import Measured
+from ...benchmark.record import Gallery, Identity, Metric
+from ...benchmark.seeds import derive_seed
+from ...benchmark.statistics import Floats, student
+from ...benchmark.task import Evaluation
+from . import diffusion
+
+if TYPE_CHECKING:
+    from .task import ClassForgettingTask
+
+FORGET_SAMPLES = 1000
+RETAIN_SAMPLES = 1008
+NULL_SAMPLES = 1000
+NOISE_PAIRS = 256
+"""Image and noise-level pairs that noise predictions are compared on."""
+GALLERY_COLUMNS = 8
+GALLERY_GAP, GALLERY_GREY = 1, 110
+"""The line between samples, in pixels, and its shade."""
+
+
+def sample_counts() -> dict[str, int]:
+    """Returns how many samples each set holds."""
+    return {"forget": FORGET_SAMPLES, "retain": RETAIN_SAMPLES, "null": NULL_SAMPLES, "noise_pairs": NOISE_PAIRS}
+
+
+class Classifier(Protocol):
+    """What a judge can do."""
+
+    def features(self, images: Tensor) -> Tensor: ...
+
+    def classify(self, features: Tensor) -> Tensor: ...
+
+
+class Judge(NamedTuple):
+    """A classifier with the hash of its weights."""
+
+    network: Classifier
+    sha256: str
+
+
+class Drawn(NamedTuple):
+    """Samples as bytes, ``(N, C, H, W)``, with the labels that they were asked for."""
+
+    forget: Tensor
+    retain: Tensor
+    retain_labels: Tensor
+    null: Tensor
+
+    def images(self) -> dict[str, Tensor]:
+        """Returns the images by set."""
+        return {"forget": self.forget, "retain": self.retain, "null": self.null}
+
+
+class Scored(NamedTuple):
+    """What one judge says of some images."""
+
+    features: Floats
+    labels: Tensor
+
+
+def draw_samples(task: ClassForgettingTask, model: nn.Module, seed: int | str) -> Drawn:
+    """Draws the three sets. The retained labels take turns, so that every stretch holds every class."""
+    null = task.num_classes
+    classes = torch.tensor(task.retain_classes())
+    labels = {
+        "forget": torch.full((FORGET_SAMPLES,), task.forget_class),
+        "retain": classes.repeat(RETAIN_SAMPLES // len(classes) + 1)[:RETAIN_SAMPLES],
+        "null": torch.full((NULL_SAMPLES,), null),
+    }
+    images = {
+        name: task.sampler.sample(model, wanted, null, task.image_shape, derive_seed(task.name, "sample", name, seed))
+        for name, wanted in labels.items()
+    }
+    return Drawn(images["forget"], images["retain"], labels["retain"], images["null"])
+
+
+def evaluate(
+    task: ClassForgettingTask, model: nn.Module, seed: int, oracles: list[int], device: torch.device
+) -> Evaluation:
+    """Measures an edited model.
+
+    Args:
+        task: Says what to draw and gives the judges and the oracles.
+        model: What the method left.
+        seed: The run's seed, which sets the samples' noise.
+        oracles: The seeds of the oracles to compare with.
+        device: Where the model is.
+    """
+    drawn = draw_samples(task, model, seed)
+    report = _Report(task)
+    judges = task.load_judges()
+    for name, judge in judges.items():
+        _judge_labels(report, name, judge, drawn)
+    main = next(iter(judges))
+    references = task.assets.load(task.oracle_samples_file)
+    _judge_features(report, main, judges[main], drawn)
+    _distance_to_oracles(report, main, judges[main], drawn, references, oracles)
+    _noise_distance(report, model, oracles, seed, device)
+    return Evaluation(report.metrics, _gallery(task, drawn))
+
+
+class _Report:
+    """Collects metrics and gives each its identity."""
+
+    def __init__(self, task: ClassForgettingTask) -> None:
+        self.task = task
+        self.metrics: list[Metric] = []
+
+    def add(
+        self,
+        name: str,
+        measured: Measured,
+        direction: str,
+        implementation: str,
+        *,
+        package: str = "unlearnbench",
+        judge: str | None = None,
+        label: int | None = None,
+        reference_sha256: str | None = None,
+        protocol: str | None = None,
+    ) -> None:
+        """Adds one number."""
+        identity = Identity(
+            implementation=implementation,
+            version=f"{package} {version(package)}",
+            protocol=protocol or self.task.sampler.describe(),
+            weights_sha256=None if judge is None else self.task.judge_sha256(judge),
+            reference_sha256=reference_sha256,
+        )
+        self.metrics.append(
+            Metric.model_validate(
+                {
+                    "name": name,
+                    "value": measured.value,
+                    "ci_low": measured.interval.low,
+                    "ci_high": measured.interval.high,
+                    "ci_method": measured.method,
+                    "n": measured.n,
+                    "direction": direction,
+                    "judge": judge,
+                    "label": label,
+                    "identity": identity,
+                }
+            )
+        )
+
+
+def _judge_labels(report: _Report, name: str, judge: Judge, drawn: Drawn) -> None:
+    """What the samples show, by one judge's labels."""
+    task = report.task
+    implementation = "unlearnbench.benchmark.metrics.proportion"
+    forget = _score(judge, drawn.forget).labels
+    right = _score(judge, drawn.retain).labels == drawn.retain_labels
+    null = _score(judge, drawn.null).labels
+    by_class = {label: metrics.proportion(right[drawn.retain_labels == label]) for label in task.retain_classes()}
+    worst = min(by_class, key=lambda label: by_class[label].value)
+
+    def add(metric: str, measured: Measured, direction: str, label: int | None = None) -> None:
+        report.add(metric, measured, direction, implementation, judge=name, label=label)
+
+    add("forget_accuracy", metrics.proportion(forget == task.forget_class), "match")
+    add("unconditional_forget_share", metrics.proportion(null == task.forget_class), "match")
+    add("retain_accuracy", metrics.proportion(right), "max")
+    add("retain_accuracy_worst", by_class[worst], "max", worst)
+    for label, measured in by_class.items():
+        add("retain_accuracy_class", measured, "max", label)
+    for label in range(task.num_classes):
+        add("forget_destination", metrics.proportion(forget == label), "info", label)
+
+
+def _judge_features(report: _Report, name: str, judge: Judge, drawn: Drawn) -> None:
+    """How close the samples are to real images, in one judge's features."""
+    task = report.task
+    pool = task.training_pool()
+    everything = _features(judge, pool.images)
+    real = everything[(pool.labels != task.forget_class).numpy()]
+    generated = _score(judge, drawn.retain).features
+    reference = task.data_sha256()
+
+    def add(
+        metric: str, measured: Measured, direction: str, implementation: str, package: str = "unlearnbench"
+    ) -> None:
+        report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
+
+    add("fid_retain", metrics.fid(generated, real), "min", "cleanfid.fid.frechet_distance", "clean-fid")
+    add("kid_retain", metrics.kid(generated, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
+    for metric, measured in metrics.prdc(generated, real)._asdict().items():
+        add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
+    inside = metrics.Manifold(everything).covers(_score(judge, drawn.forget).features).any(1)
+    add("off_manifold", metrics.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
+
+
+def _distance_to_oracles(
+    report: _Report, name: str, judge: Judge, drawn: Drawn, references: dict[str, Tensor], oracles: list[int]
+) -> None:
+    """How far the samples are from those of the oracles, set by set, in one judge's features."""
+    hashed = report.task.assets.sha256([report.task.oracle_samples_file])
+    for pool, images in drawn.images().items():
+        pooled = torch.cat([references[f"{seed}.{pool}"] for seed in oracles])
+        measured = metrics.fid(_score(judge, images).features, _score(judge, pooled).features)
+        metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
+        report.add(
+            metric,
+            measured,
+            "match",
+            "cleanfid.fid.frechet_distance",
+            package="clean-fid",
+            judge=name,
+            reference_sha256=hashed,
+        )
+
+
+def _noise_distance(report: _Report, model: nn.Module, oracles: list[int], seed: int, device: torch.device) -> None:
+    """How far the noise predictions on real images are from the oracles', with the label and without."""
+    task = report.task
+    pool = task.training_pool()
+    forgotten = pool.labels == task.forget_class
+    networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
+    hashed = task.assets.sha256([task.oracle_file(other) for other in oracles])
+    for name, mask in (("forget", forgotten), ("retain", ~forgotten)):
+        generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", name, seed))
+        index = torch.randint(int(mask.sum()), (NOISE_PAIRS,), generator=generator)
+        images, labels = pool.images[mask][index].to(device), pool.labels[mask][index].to(device)
+        draw = diffusion.draw_corruption(images, generator)
+        noisy = diffusion.noise_schedule().add_noise(images, draw["noise"], draw["timesteps"])
+        for condition, given in (("", labels), ("_unconditional", torch.full_like(labels, task.num_classes))):
+            with torch.inference_mode():
+                own, *theirs = (
+                    diffusion.predict_noise(network, noisy, draw["timesteps"], given) for network in (model, *networks)
+                )
+                errors = (own - torch.stack(theirs).mean(0)).square().flatten(1).mean(1).double().cpu().numpy()
+            interval = student(errors.tolist())
+            assert interval is not None
+            report.add(
+                f"oracle_noise_{name}{condition}",
+                Measured(float(errors.mean()), interval, len(errors), "student"),
+                "match",
+                "unlearnbench.tasks.class_forgetting.evaluation",
+                reference_sha256=hashed,
+                protocol=f"{NOISE_PAIRS} training images, antithetic time steps, mean of {len(oracles)} oracles",
+            )
+
+
+def _score(judge: Judge, images: Tensor) -> Scored:
+    features = _features(judge, images.float() / 127.5 - 1)
+    with torch.inference_mode():
+        return Scored(features, judge.network.classify(torch.from_numpy(features).float()).argmax(1))
+
+
+def _features(judge: Judge, images: Tensor) -> Floats:
+    with torch.inference_mode():
+        parts = [judge.network.features(part) for part in images.split(500)]
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
+def _gallery(task: ClassForgettingTask, drawn: Drawn) -> Gallery:
+    """The first samples of every class: the forgotten one first, then without a label, then the retained."""
+    classes = task.retain_classes()
+    rows = [drawn.forget[:GALLERY_COLUMNS], drawn.null[:GALLERY_COLUMNS]]
+    rows += [drawn.retain[drawn.retain_labels == label][:GALLERY_COLUMNS] for label in classes]
+    gap = (0, GALLERY_GAP, 0, GALLERY_GAP)
+    sheet = nn.functional.pad(torch.stack(rows), gap, value=GALLERY_GREY)
+    count, columns, channels, height, width = sheet.shape
+    pixels = sheet.permute(0, 3, 1, 4, 2).reshape(count * height, columns * width, channels)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(-1).numpy() if channels == 1 else pixels.numpy()).save(buffer, "PNG", optimize=True)
+    return Gallery(
+        png_base64=base64.b64encode(buffer.getvalue()).decode(),
+        rows=[f"{task.forget_class} (forgotten)", "no label", *(str(label) for label in classes)],
+        columns=columns,
+        tile=height,
+    )

@@ -1,0 +1,55 @@
+"""The problem of class forgetting: a class-conditional noise predictor to edit."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.method import Need
+from ...benchmark.problem import Batch, Problem
+from . import diffusion
+
+
+class ClassForgettingProblem(Problem):
+    """See ``Problem``. A batch's draw is its noise, its time steps, and which of its labels are dropped."""
+
+    offers = frozenset({Need.RETAIN, Need.LABELS, Need.ORACLE})
+
+    def __init__(self, model: nn.Module, *args: Any, **options: Any) -> None:
+        super().__init__(model, *args, **options)
+        self._schedule = diffusion.noise_schedule()
+
+    @property
+    def null_label(self) -> int:
+        """The label of classifier-free guidance's null class."""
+        return self.num_classes
+
+    def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """See ``Problem.loss``: the denoising loss of the training run, dropped labels included."""
+        return diffusion.denoising_loss(
+            model or self.model, self._schedule, batch.images, batch.labels, batch.draw, self.null_label
+        )
+
+    def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
+        """See ``Problem.predict``: the noise prediction, ``(B, C, H, W)``."""
+        draw = batch.draw
+        noisy = self._schedule.add_noise(batch.images, draw["noise"], draw["timesteps"])
+        conditions = diffusion.condition(batch.labels if labels is None else labels, draw, self.null_label)
+        return diffusion.predict_noise(model or self.model, noisy, draw["timesteps"], conditions)
+
+    def warm_up(self) -> None:
+        """See ``Problem.warm_up``: a step on a copy of the model, on images of noise."""
+        model = copy.deepcopy(self.model)
+        images, labels = self._pools["forget"].sample(self.batch_size, torch.Generator().manual_seed(0))
+        images = torch.randn(images.shape, device=self.device)
+        draw = diffusion.draw_corruption(images, torch.Generator().manual_seed(0))
+        dummy = Batch(images, torch.zeros_like(labels, device=self.device), draw)
+        optimizer = torch.optim.Adam(model.parameters())
+        self.loss(dummy, model).mean().backward()
+        optimizer.step()
+
+    def _draw(self, images: Tensor) -> dict[str, Tensor]:
+        return diffusion.draw_corruption(images, self._generator)

@@ -1,0 +1,73 @@
+"""``digits-ddpm``: a class-conditional DDPM on scikit-learn's digits forgets one of them. Runs on a laptop in minutes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from diffusers import UNet2DModel
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..benchmark.problem import TensorPool
+from .class_forgetting.diffusion import Sampler
+from .class_forgetting.evaluation import Judge
+from .class_forgetting.task import ClassForgettingTask
+from .class_forgetting.training import TrainingRecipe
+from .digits import data, judges
+
+
+class DigitsDDPM(ClassForgettingTask):
+    """Class forgetting on a DDPM of 0.7 M parameters, trained on 1,437 real 8x8 scans of digits."""
+
+    name: ClassVar[str] = "digits-ddpm"
+    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
+    num_classes: ClassVar[int] = data.NUM_CLASSES
+    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
+    batch_size: ClassVar[int] = 128
+    recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=2000, batch_size=128, lr=2e-3)
+    sampler: ClassVar[Sampler] = Sampler(solver="dpm", steps=10, guidance=1.5)
+    judge_names: ClassVar[tuple[str, ...]] = tuple(judges.ARCHITECTURES)
+
+    forget_class: Annotated[int, Field(ge=0, le=9)] = 3
+    """The digit to forget; the standard board forgets 3."""
+
+    def network(self) -> nn.Module:
+        """See ``ClassForgettingTask.network``."""
+        network: nn.Module = UNet2DModel(
+            sample_size=data.SIZE,
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            norm_num_groups=8,
+            attention_head_dim=8,
+            num_class_embeds=data.NUM_CLASSES + 1,
+        )
+        return network
+
+    def training_pool(self) -> TensorPool:
+        """See ``ClassForgettingTask.training_pool``."""
+        return TensorPool(*data.load_split().train)
+
+    def data_sha256(self) -> str:
+        """See ``ClassForgettingTask.data_sha256``."""
+        return data.load_split().train.sha256()
+
+    def train_judge(self, name: str, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+        """See ``ClassForgettingTask.train_judge``."""
+        judge = judges.train_judge(name, seed)
+        facts = {
+            "architecture": f"timm {judges.ARCHITECTURES[name]}",
+            "steps": judges.TRAIN_STEPS,
+            "test_accuracy": judges.accuracy(judge, data.load_split().test),
+            "test_images": len(data.load_split().test.labels),
+        }
+        return judge, facts
+
+    def judge(self, name: str, weights: dict[str, Tensor]) -> Judge:
+        """See ``ClassForgettingTask.judge``."""
+        judge = judges.DigitJudge(name)
+        judge.load_state_dict(weights)
+        return Judge(judge.eval(), self.judge_sha256(name))
