@@ -1,0 +1,40 @@
+"""NegGrad+: ascent on the forget set and descent on the retain set, in one loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch.optim import Adam
+
+from ..benchmark.method import Method, Need, Paper
+from ..benchmark.primitives import descend
+from ..benchmark.problem import Problem
+
+
+class NegGradPlus(Method):
+    """Descends on ``retain loss - alpha * forget loss``."""
+
+    name = "neggrad-plus"
+    needs = frozenset({Need.RETAIN})
+    paper = Paper("Towards Unbounded Machine Unlearning", "NeurIPS 2023", "https://arxiv.org/abs/2302.09880")
+    settings_source = (
+        "Adam 1e-4, clip 1, as in the class-forgetting baselines of SFRon; "
+        "alpha the best of 0.03, 0.05, 0.1 and 0.2 on digit 7."
+    )
+    deviations: ClassVar[tuple[str, ...]] = (
+        "Weighs the retain loss with 1 and the forget loss with alpha instead of with beta and 1 - beta.",
+    )
+
+    steps: int = 100
+    """Joint steps."""
+    lr: float = 1e-4
+    """Adam's learning rate."""
+    alpha: float = 0.1
+    """Weight of the forget loss."""
+
+    def unlearn(self, problem: Problem) -> None:
+        """Descends on the difference of the losses."""
+        optimizer = Adam(problem.parameters(), lr=self.lr)
+        for step in problem.steps(self.steps):
+            loss = problem.loss(step.retain).mean() - self.alpha * problem.loss(step.forget).mean()
+            descend(optimizer, loss, clip=1.0)

@@ -1,0 +1,59 @@
+"""Relabelling: the forgotten prompt learns to predict what the model predicts for another class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.optim import Adam
+
+from ..benchmark.method import Method, Need, Paper
+from ..benchmark.primitives import Mask, descend, next_class
+from ..benchmark.problem import Batch, Problem
+
+
+class Relabel(Method):
+    """Pulls the prediction under the forgotten label to that under the next class, and keeps training on the retain set."""
+
+    name = "relabel"
+    needs = frozenset({Need.RETAIN, Need.LABELS})
+    paper = Paper(
+        "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency "
+        "in Both Image Classification and Generation",
+        "ICLR 2024",
+        "https://arxiv.org/abs/2310.12508",
+    )
+    settings_source = (
+        "SalUn's released CIFAR-10 code without its mask: Adam 1e-4, target class c + 1, retain weight 1e-3 on a loss "
+        "summed over 3,072 elements, which is 3.07 on a mean."
+    )
+    deviations: ClassVar[tuple[str, ...]] = (
+        "200 steps instead of 1,000: the embedded model is trained for 2,000 steps, the paper's for 800,000.",
+    )
+
+    steps: int = 200
+    """Joint steps."""
+    lr: float = 1e-4
+    """Adam's learning rate."""
+    retain_weight: float = 3.07
+    """Weight of the retain loss, a mean over elements like the forget loss."""
+
+    def unlearn(self, problem: Problem) -> None:
+        """Descends on both losses at once."""
+        mask = self.mask(problem)
+        optimizer = Adam(problem.parameters(), lr=self.lr)
+        for step in problem.steps(self.steps):
+            forget = relabelled_error(problem, step.forget)
+            loss = forget.mean() + self.retain_weight * problem.loss(step.retain).mean()
+            descend(optimizer, loss, clip=1.0, mask=mask)
+
+    def mask(self, problem: Problem) -> Mask | None:
+        """Returns which weights may move: all."""
+        return None
+
+
+def relabelled_error(problem: Problem, batch: Batch) -> Tensor:
+    """Returns ``(B,)``: the mean squared difference to the model's own prediction for the next class, taken as fixed."""
+    other = next_class(batch.labels, problem.num_classes, problem.forget_classes)
+    target = problem.predict(batch, labels=other).detach()
+    return (problem.predict(batch) - target).square().flatten(1).mean(1)
