@@ -1,0 +1,304 @@
+"""Gates, oracle-normalized scores, intervals over seeds, tie groups."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from ..benchmark.record import Metric, Record, Status
+from ..benchmark.statistics import Floats, Interval, holm, paired_p_value, student
+from .frame import config_text, latest
+from .rules import Component, Gate, Rules, rules_for
+
+SIGNIFICANCE = 0.05
+DRAWS = 500
+"""Draws of the metrics from their intervals, for boards with a single seed."""
+_Z95 = float(stats.norm.ppf(0.975))
+
+
+class RunScore(NamedTuple):
+    """One run, scored."""
+
+    record: Record
+    score: float
+    error: float
+    """The standard error that the sampling of the metrics leaves."""
+    components: dict[str, float]
+    utility: float
+    failed_gates: list[str]
+
+
+class Row(NamedTuple):
+    """One method with one configuration on a board."""
+
+    method: str
+    config: str
+    role: str
+    rank: int | None
+    """Shared by all of a tie group; None for reference rows and for methods without a score."""
+    score: float | None
+    interval: Interval | None
+    runs: list[RunScore]
+    failures: list[Record]
+    """Runs that did not end well; each counts as a score of zero."""
+    failed_gates: list[str]
+    unlearn_seconds: float | None
+    """Median over the seeds."""
+    peak_bytes: int | None
+    """Largest over the seeds: of the GPU where there is one, else of the process."""
+
+    @property
+    def name(self) -> str:
+        """The method with what was set of it."""
+        return f"{self.method} ({self.config})" if self.config else self.method
+
+    def component(self, key: str) -> float | None:
+        """Returns the mean of a component or of ``utility`` over the seeds."""
+        values = [run.utility if key == "utility" else run.components[key] for run in self.runs]
+        return float(np.mean(values)) if values else None
+
+    def metric(self, name: str) -> list[float]:
+        """Returns a metric's means over the seeds, one a judge."""
+        values: dict[str | None, list[float]] = defaultdict(list)
+        for run in self.runs:
+            for metric in run.record.metrics:
+                if metric.name == name and metric.value is not None:
+                    values[metric.judge].append(metric.value)
+        return [float(np.mean(found)) for found in values.values()]
+
+
+class Ranking(NamedTuple):
+    """A board: one task on one kind of device."""
+
+    task: str
+    task_sha256: str
+    family: str
+    device: str
+    rules: Rules
+    rows: list[Row]
+    note: str | None
+    """Why there are no scores, if there are none."""
+
+    @property
+    def seeds(self) -> int:
+        """The largest number of seeds of any row."""
+        return max(len(row.runs) + len(row.failures) for row in self.rows)
+
+
+def rank_all(records: Iterable[Record]) -> list[Ranking]:
+    """Ranks records board by board: devices and versions of a task are never mixed."""
+    boards: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in latest(records):
+        boards[record.task.name, record.task.sha256, record.device.group].append(record)
+    rankings = [rank(group) for _, group in sorted(boards.items())]
+    return sorted(rankings, key=lambda board: (board.task, -board.seeds, board.device, board.task_sha256))
+
+
+def rank(records: Sequence[Record]) -> Ranking:
+    """Ranks the records of one board."""
+    first = records[0]
+    known = rules_for(first.task.family)
+    anchors = _Anchors(records, known)
+    rules = known or Rules((), ())
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.seed):
+        groups[record.method.name, config_text(record)].append(record)
+    rows = [_row(group, rules, anchors) for _, group in sorted(groups.items())]
+    return Ranking(
+        first.task.name,
+        first.task.sha256,
+        first.task.family,
+        first.device.group,
+        rules,
+        _in_order(_with_ranks(rows)),
+        anchors.note,
+    )
+
+
+class _Anchors:
+    """What original and oracle reached: the zero and the one of every component, and the reference of every gate.
+
+    The original is compared seed by seed, since every run of a seed is sampled from the same noise; the oracles are
+    averaged, since each is another retraining.
+    """
+
+    def __init__(self, records: Sequence[Record], rules: Rules | None) -> None:
+        found = {
+            name: [r for r in records if r.method.name == name and r.status is Status.OK]
+            for name in ("original", "oracle")
+        }
+        self._originals = {record.seed: _values(record) for record in found["original"]}
+        self._oracles = [_values(record) for record in found["oracle"]]
+        lacking = [name for name, runs in found.items() if not runs]
+        command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
+        self.note = None
+        if rules is None:
+            self.note = f"No scores: there are no scoring rules for the task family '{records[0].task.family}'."
+        elif lacking:
+            self.note = f"No scores: the reference rows are missing; run {command}."
+
+    def original(self, key: tuple[str, str | None], seed: int) -> float:
+        """Returns the original's value of a metric and judge, of the same seed if it was run."""
+        if seed in self._originals:
+            return self._originals[seed].get(key, math.nan)
+        return float(np.mean([values.get(key, math.nan) for values in self._originals.values()]))
+
+    def oracle(self, key: tuple[str, str | None]) -> float:
+        """Returns the oracles' mean value of a metric and judge."""
+        return float(np.mean([values.get(key, math.nan) for values in self._oracles]))
+
+
+def _values(record: Record) -> dict[tuple[str, str | None], float]:
+    """A record's scored metrics by name and judge; an undefined one is NaN, which scores as badly as can be."""
+    return {
+        (metric.name, metric.judge): math.nan if metric.value is None else metric.value
+        for metric in record.metrics
+        if metric.direction != "info" and not metric.name.endswith("_class")
+    }
+
+
+def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
+    good = [record for record in records if record.status is Status.OK]
+    failures = [record for record in records if record.status is not Status.OK]
+    runs = [] if anchors.note else [_score_run(record, rules, anchors) for record in good]
+    scores = [run.score for run in runs] + [0.0] * (len(failures) if runs or not anchors.note else 0)
+    interval = student(scores)
+    if interval is None and runs:
+        interval = Interval(runs[0].score - _Z95 * runs[0].error, runs[0].score + _Z95 * runs[0].error)
+    costs = [record.cost for record in good if record.cost is not None]
+    seconds = [cost.unlearn_seconds for cost in costs if cost.unlearn_seconds is not None]
+    peaks = [cost.peak_device_bytes or cost.peak_process_bytes for cost in costs]
+    known_peaks = [peak for peak in peaks if peak is not None]
+    return Row(
+        method=records[0].method.name,
+        config=config_text(records[0]),
+        role=records[0].method.role,
+        rank=None,
+        score=float(np.mean(scores)) if scores else None,
+        interval=None if interval is None else Interval(max(0.0, interval.low), min(1.0, interval.high)),
+        runs=runs or [RunScore(record, 0.0, 0.0, {}, 0.0, []) for record in good],
+        failures=failures,
+        failed_gates=sorted({gate for run in runs for gate in run.failed_gates}),
+        unlearn_seconds=float(np.median(seconds)) if seconds else None,
+        peak_bytes=max(known_peaks) if known_peaks else None,
+    )
+
+
+def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
+    metrics = [metric for metric in record.metrics if (metric.name, metric.judge) in _values(record)]
+    components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
+    used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
+    utility = 1 - max(used.values())
+    draws = _drawn_scores(metrics, rules, record.seed, anchors)
+    return RunScore(
+        record=record,
+        score=_geometric_mean([*components.values(), max(0.0, utility)]),
+        error=float(np.std(draws, ddof=1)),
+        components=components,
+        utility=max(0.0, utility),
+        failed_gates=[gate.describe() for gate, share in used.items() if share > 1],
+    )
+
+
+def _component(
+    part: Component, metrics: list[Metric], seed: int, anchors: _Anchors, generator: np.random.Generator | None
+) -> Floats:
+    """The component, averaged over judges: a scalar, or draws of it."""
+    scores = []
+    for metric in _named(metrics, part.metric):
+        zero, one = anchors.original((metric.name, metric.judge), seed), anchors.oracle((metric.name, metric.judge))
+        distance = _sampled(metric, generator) - one
+        off = np.abs(distance) if part.kind == "match" else np.maximum(distance, 0.0)
+        span = abs(zero - one)
+        scores.append(np.clip(1 - off / span, 0, 1) if span > 0 else np.zeros_like(off))
+    return np.nan_to_num(np.mean(scores, axis=0)) if scores else np.zeros(())
+
+
+def _margin_used(
+    gate: Gate, metrics: list[Metric], seed: int, anchors: _Anchors, generator: np.random.Generator | None
+) -> Floats:
+    """The largest share of a gate's margin that any judge's value uses up; more than one fails the gate."""
+    sign = 1.0 if gate.direction == "min" else -1.0
+    shares = []
+    for metric in _named(metrics, gate.metric):
+        key = (metric.name, metric.judge)
+        reference = sign * max(sign * anchors.original(key, seed), sign * anchors.oracle(key))
+        margin = gate.margin * abs(reference) if gate.relative else gate.margin
+        behind = sign * (_sampled(metric, generator) - reference)
+        shares.append(np.maximum(behind, 0.0) / margin)
+    return np.nan_to_num(np.max(shares, axis=0), nan=np.inf) if shares else np.full((), np.inf)
+
+
+def _drawn_scores(metrics: list[Metric], rules: Rules, seed: int, anchors: _Anchors) -> Floats:
+    """Scores of metrics drawn from normal distributions as wide as their intervals."""
+    generator = np.random.default_rng(0)
+    parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in rules.components]
+    used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in rules.gates]
+    factors = [*parts, np.maximum(0.0, 1 - np.max(used, axis=0))]
+    scores: Floats = np.prod(factors, axis=0) ** (1 / len(factors))
+    return scores
+
+
+def _named(metrics: list[Metric], name: str) -> list[Metric]:
+    return [metric for metric in metrics if metric.name == name]
+
+
+def _sampled(metric: Metric, generator: np.random.Generator | None) -> Floats:
+    value = math.nan if metric.value is None else metric.value
+    if generator is None or metric.ci_low is None or metric.ci_high is None:
+        return np.array(value)
+    return generator.normal(value, abs(metric.ci_high - metric.ci_low) / (2 * _Z95), DRAWS)
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return float(np.prod(values) ** (1 / len(values)))
+
+
+def _with_ranks(rows: list[Row]) -> list[Row]:
+    """Ranks methods and cheats by score; those that the group's leader is not separated from share its rank."""
+    ranked = sorted((row for row in rows if row.role != "reference" and row.score is not None), key=_by_score)
+    others = [row for row in rows if row not in ranked]
+    placed: list[Row] = []
+    while len(placed) < len(ranked):
+        leader, rest = ranked[len(placed)], ranked[len(placed) + 1 :]
+        separated = [p < SIGNIFICANCE for p in holm([_p_value(leader, row) for row in rest])] if rest else []
+        size = separated.index(True) + 1 if True in separated else len(rest) + 1
+        group = ranked[len(placed) : len(placed) + size]
+        placed += [row._replace(rank=len(placed) + 1) for row in group]
+    return placed + others
+
+
+def _p_value(a: Row, b: Row) -> float:
+    """Paired over shared seeds; for a single seed, from what the sampling of the metrics leaves open."""
+    first, second = ({run.record.seed: run for run in row.runs} for row in (a, b))
+    failed = [{record.seed for record in row.failures} for row in (a, b)]
+    shared = sorted((first.keys() | failed[0]) & (second.keys() | failed[1]))
+    left = [first[seed].score if seed in first else 0.0 for seed in shared]
+    right = [second[seed].score if seed in second else 0.0 for seed in shared]
+    if len(shared) > 1:
+        return paired_p_value(left, right)
+    if not shared or left == right:
+        return 1.0
+    errors = [runs[shared[0]].error if shared[0] in runs else 0.0 for runs in (first, second)]
+    error = math.hypot(*errors)
+    return 0.0 if error == 0.0 else float(2 * stats.norm.sf(abs(left[0] - right[0]) / error))
+
+
+def _by_score(row: Row) -> tuple[float, str, str]:
+    return (-(row.score or 0.0), row.method, row.config)
+
+
+def _in_order(rows: list[Row]) -> list[Row]:
+    """By rank, ties by name, with reference rows where their score puts them, and rows without a score last."""
+    best = {row.rank: max(other.score or 0.0 for other in rows if other.rank == row.rank) for row in rows if row.rank}
+
+    def key(row: Row) -> tuple[bool, float, str]:
+        score = best[row.rank] if row.rank else row.score
+        return (row.score is None, -(score or 0.0), row.name)
+
+    return sorted(rows, key=key)

@@ -1,0 +1,247 @@
+"""Builds the static site: Jinja pages, one style sheet, one small script; no request leaves the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..benchmark.errors import BenchmarkError
+from ..benchmark.record import Metric, Record, canonical_sha256
+from ..benchmark.store import load_records, write_atomically
+from . import plots
+from .ranking import Ranking, Row, rank_all
+
+_HERE = Path(__file__).parent
+DESTINATION = "forget_destination"
+GALLERY_ROWS = ("original", "oracle")
+"""Rows whose samples stand beside a method's."""
+
+
+class Column(NamedTuple):
+    """A column of the board with a metric in it."""
+
+    title: str
+    metric: str
+    hint: str
+
+
+METRIC_COLUMNS = (
+    Column("Forget acc.", "forget_accuracy", "Share of samples for the forgotten label that a judge takes for it"),
+    Column("Retain acc.", "retain_accuracy", "Share of samples for the other labels that a judge takes for theirs"),
+    Column("Worst class", "retain_accuracy_worst", "The retained class that suffers most"),
+    Column("FID", "fid_retain", "Frechet distance of retained samples to real images, in a judge's features"),
+    Column("Oracle dist.", "oracle_distance", "Frechet distance of forgotten-label samples to the oracle's"),
+)
+
+
+class Board(NamedTuple):
+    """What was built."""
+
+    page: Path
+    rankings: list[Ranking]
+    problems: list[str]
+    """One sentence for every file that is no readable record."""
+
+
+def build_board(folders: list[Path], out: Path) -> Board:
+    """Builds the site from folders of records; later folders win over earlier ones.
+
+    Raises:
+        BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
+    """
+    loaded = load_records(folders)
+    if not loaded.records:
+        reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
+        raise BenchmarkError(f"There is no record to build a board from. {reason}")
+    rankings = rank_all(loaded.records)
+    for name, text in _pages(rankings).items():
+        write_atomically(out / name, text.encode())
+    return Board(out / "index.html", rankings, loaded.problems)
+
+
+def _pages(rankings: list[Ranking]) -> dict[str, str]:
+    """Returns every file of the site by its path."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
+    pages = {name: (_HERE / "static" / name).read_text() for name in ("style.css", "board.js")}
+    boards = []
+    for index, ranking in enumerate(rankings):
+        links = {row.name: _page_name(index, ranking, row) for row in ranking.rows}
+        plot = plots.cost_plot(ranking, links)
+        boards.append({"ranking": ranking, "links": links, "plot": plot, "anchor": f"board-{index}"})
+        anchors = {row.method: row for row in ranking.rows if row.method in GALLERY_ROWS and not row.config}
+        for row in ranking.rows:
+            pages[links[row.name]] = environment.get_template("method.html.j2").render(
+                ranking=ranking,
+                row=row,
+                sheets=_sheets(row, anchors),
+                tables=_metric_tables(row),
+                destinations=_destinations(row),
+                root="../",
+            )
+    pages["index.html"] = environment.get_template("index.html.j2").render(
+        boards=boards, columns=METRIC_COLUMNS, plots=plots, root=""
+    )
+    pages["rules.html"] = environment.get_template("rules.html.j2").render(rankings=rankings, root="")
+    pages["board.csv"] = _csv(rankings)
+    pages["board.json"] = json.dumps([_flat(ranking, row) for ranking in rankings for row in ranking.rows], indent=1)
+    return pages
+
+
+def _page_name(index: int, ranking: Ranking, row: Row) -> str:
+    parts = [ranking.task, row.method, *([row.config] if row.config else [])]
+    slug = "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts)
+    # Settings that differ by a sign or past the cut still get pages of their own.
+    mark = f"-{canonical_sha256(row.config)[:8]}" if row.config else ""
+    return f"methods/{index}-{slug[:80]}{mark}.html"
+
+
+class Sheet(NamedTuple):
+    """A gallery of one run."""
+
+    title: str
+    record: Record
+
+
+def _sheets(row: Row, anchors: dict[str, Row]) -> list[list[Sheet]]:
+    """For each seed of a row: the samples of original, oracle and method, drawn from the same noise."""
+    found = []
+    for run in row.runs:
+        line = []
+        for name in GALLERY_ROWS:
+            beside = [other.record for other in anchors[name].runs] if name in anchors else []
+            line += [Sheet(name, record) for record in beside if record.seed == run.record.seed and name != row.method]
+        line.append(Sheet(row.name, run.record))
+        found.append([sheet for sheet in line if sheet.record.gallery is not None])
+    return [line for line in found if line]
+
+
+class MetricRow(NamedTuple):
+    """One metric in one table, seed by seed."""
+
+    name: str
+    judge: str | None
+    label: int | None
+    metrics: list[Metric | None]
+
+
+def _metric_tables(row: Row) -> list[MetricRow]:
+    """Returns the rows of the table of all metrics, seed by seed; the worst class may differ between seeds."""
+    keys = {
+        (metric.name, metric.judge, metric.label if metric.name.endswith("_class") else None): None
+        for run in row.runs
+        for metric in run.record.metrics
+        if metric.name != DESTINATION
+    }
+    return [
+        MetricRow(name, judge, label, [_find(run.record, name, judge, label) for run in row.runs])
+        for name, judge, label in keys
+    ]
+
+
+class Destinations(NamedTuple):
+    """Where the forgotten mass went."""
+
+    judges: list[str]
+    shares: dict[int, list[float]]
+    """By class: the share that each judge sees, mean over seeds."""
+
+
+def _destinations(row: Row) -> Destinations:
+    found: dict[int, dict[str, list[float]]] = {}
+    for run in row.runs:
+        for metric in run.record.metrics:
+            if metric.name == DESTINATION and metric.label is not None and metric.value is not None:
+                found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
+    judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
+    means = {
+        label: [sum(values) / len(values) if (values := shares.get(judge)) else 0.0 for judge in judges]
+        for label, shares in sorted(found.items())
+    }
+    return Destinations(judges, means)
+
+
+def _find(record: Record, name: str, judge: str | None, label: int | None) -> Metric | None:
+    matching = (m for m in record.metrics if m.name == name and m.judge == judge and label in (None, m.label))
+    return next(matching, None)
+
+
+def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
+    """A row as plain data, for the CSV and JSON files."""
+    return {
+        "task": ranking.task,
+        "device": ranking.device,
+        "rank": row.rank,
+        "method": row.method,
+        "settings": row.config,
+        "role": row.role,
+        "score": row.score,
+        "ci_low": row.interval.low if row.interval else None,
+        "ci_high": row.interval.high if row.interval else None,
+        "seeds": len(row.runs),
+        "failed_runs": len(row.failures),
+        "gates_failed": "; ".join(row.failed_gates),
+        **{
+            part.key: row.component(part.key) for part in ranking.rules.components if row.score is not None and row.runs
+        },
+        **{
+            column.metric: " / ".join(f"{value:.6g}" for value in row.metric(column.metric))
+            for column in METRIC_COLUMNS
+        },
+        "unlearn_seconds": row.unlearn_seconds,
+        "peak_bytes": row.peak_bytes,
+    }
+
+
+def _csv(rankings: list[Ranking]) -> str:
+    rows = [_flat(ranking, row) for ranking in rankings for row in ranking.rows]
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Keeps a spreadsheet from reading text of a record as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Returns a number as the site shows it; a dash for none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Returns a duration as the site shows it."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def byte_size(value: int | None) -> str:
+    """Returns a size as the site shows it."""
+    return "–" if value is None else f"{value / 2**20:,.0f} MiB"
+
+
+def words(name: str) -> str:
+    """Returns a metric's name in words."""
+    return name.replace("_", " ")
+
+
+def level(value: float | None) -> int:
+    """Returns a value in [0, 1] in tenths, for shading."""
+    return 0 if value is None else round(10 * min(1.0, max(0.0, value)))
