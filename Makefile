@@ -1,0 +1,69 @@
+# The two commands of the README are `make leaderboard` and `make test`; both set up .venv first if it is not there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RESULTS ?= results
+SITE ?= site
+
+# torchvision would otherwise pull in another PyTorch and gigabytes of CUDA libraries.
+export PIP_CONSTRAINT := $(CURDIR)/constraints-cpu.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Tests see no hub and no cache of the user's, and leave the cores to the workers that they start.
+TEST_ENV := HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(VENV)/hf-home OMP_NUM_THREADS=1
+
+.PHONY: help install leaderboard test check lint format types smoke bench schema full results clean
+
+help:  ## Show this list.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.installed: pyproject.toml constraints-cpu.txt
+	@echo "Setting up $(VENV); this takes a minute or two."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## Set up .venv with the package and the tools to develop it.
+
+leaderboard: install  ## Run the quick suite on real data and build site/index.html.
+	@$(BIN)/unlearnbench suite quick --results $(RESULTS) || test $$? -eq 1
+	@$(BIN)/unlearnbench board --results $(RESULTS) --out $(SITE)
+
+test: install  ## Run all tests.
+	$(TEST_ENV) $(BIN)/python -m pytest
+
+check: lint types  ## Lint, types and the fast tests.
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not gpu"
+
+lint: install  ## Lint and check the format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install  ## Format the code and mend what the linter can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The repository's root is the package, so the type checker sees it through a link of the package's name.
+types: install  ## Check the types.
+	@mkdir -p $(VENV)/types && ln -sfn "$(CURDIR)" $(VENV)/types/unlearnbench
+	MYPYPATH=$(VENV)/types $(BIN)/mypy -p unlearnbench
+
+smoke: install  ## One short run of the main job and its board, in a minute.
+	rm -rf $(VENV)/smoke
+	$(BIN)/unlearnbench run digits-ddpm sfron --set steps=5 --results $(VENV)/smoke/results
+	$(BIN)/unlearnbench board --results $(VENV)/smoke/results --out $(VENV)/smoke/site
+
+bench: install  ## Measure the harness's cost beside a bare loop.
+	$(TEST_ENV) $(BIN)/python -m pytest --benchmark-enable --benchmark-only tests
+
+schema: install  ## Write docs/record.schema.json anew.
+	$(BIN)/python -m unlearnbench.benchmark.schema > docs/record.schema.json
+
+full: install  ## Run the full suite (three seeds) into leaderboard/results.
+	@$(BIN)/unlearnbench suite full --results leaderboard/results
+
+results: install  ## Write docs/results.md anew from the committed records.
+	$(BIN)/python -m unlearnbench.leaderboard.tables > docs/results.md
+
+clean:  ## Remove everything that the commands above made.
+	rm -rf $(VENV) $(RESULTS) $(SITE) *.egg-info build dist

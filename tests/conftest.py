@@ -1,0 +1,47 @@
+"""What every test sees: no hub, one thread, and helpers that make records and call the command line as a user does."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from helpers import TOY
+from unlearnbench.benchmark import registry
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread(tmp_path_factory):
+    """Beside another busy process two threads collapse."""
+    torch.set_num_threads(1)
+    os.environ["HF_HOME"] = str(tmp_path_factory.mktemp("hf-home"))
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """The toy plugin's module, registered as a user's ``--plugin`` is."""
+    registry.add_plugin(TOY)
+    return sys.modules[registry.methods.get("toy-good").__module__]
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Calls the installed command in an empty folder and returns the finished process."""
+
+    def call(*arguments: str, timeout: float = 240, env: dict[str, str] | None = None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "unlearnbench", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=options.pop("cwd", tmp_path),
+            env={**os.environ, "COLUMNS": "160", **(env or {})},
+            **options,
+        )
+
+    return call

@@ -1,0 +1,124 @@
+"""Made-up records, and where things are."""
+
+from pathlib import Path
+
+import unlearnbench
+from unlearnbench.benchmark.record import (
+    Cost,
+    Device,
+    Identity,
+    MethodInfo,
+    Metric,
+    Phase,
+    Provenance,
+    Record,
+    Status,
+    TaskInfo,
+    canonical_sha256,
+)
+
+TOY = Path(__file__).parent / "toy.py"
+ROOT = Path(unlearnbench.__file__).parent
+
+IDENTITY = Identity(implementation="test", version="test 1", protocol="test")
+
+GOOD = {
+    "forget_accuracy": 0.01,
+    "oracle_distance": 20.0,
+    "unconditional_forget_share": 0.01,
+    "retain_accuracy": 0.99,
+    "retain_accuracy_worst": 0.97,
+    "fid_retain": 1.0,
+    "coverage": 0.9,
+}
+"""What the oracle reaches in the made-up records."""
+
+UNTOUCHED = {**GOOD, "forget_accuracy": 0.99, "oracle_distance": 100.0, "unconditional_forget_share": 0.1}
+"""What the original reaches."""
+
+DIRECTIONS = dict(zip(GOOD, ("match", "match", "match", "max", "max", "min", "max"), strict=True))
+
+
+def make_record(method: str, seed: int = 0, values: dict[str, float | None] | None = None, **changes) -> Record:
+    """Returns a record with made-up metrics; ``changes`` are ``status``, ``reason``, ``role``, ``device``, ``passed``…"""
+    status = changes.pop("status", Status.OK)
+    passed = changes.pop("passed", {})
+    metrics = [
+        Metric(
+            name=name,
+            value=value,
+            ci_low=None if value is None else value - 0.01,
+            ci_high=None if value is None else value + 0.01,
+            ci_method="wilson",
+            n=1000,
+            direction=DIRECTIONS[name],
+            judge="resnet",
+            identity=IDENTITY,
+        )
+        for name, value in (values or GOOD).items()
+    ]
+    seconds = changes.pop("seconds", 10.0)
+    cost = Cost(
+        unlearn_seconds=seconds,
+        phases=[Phase(name="unlearn", timed=True, clock="host", seconds=[seconds])],
+        step_seconds=[],
+        steps=1,
+        forward_passes=1,
+        forward_samples=1,
+        backward_passes=1,
+        forget_samples=1,
+        retain_samples=1,
+        peak_process_bytes=2**20,
+        peak_device_bytes=None,
+        energy_joules=None,
+    )
+    role = changes.pop("role", "reference" if method in ("original", "oracle") else "method")
+    fields = {
+        "run_id": canonical_sha256([method, seed, passed, str(changes.get("device", ""))]),
+        "created": "2026-01-01T00:00:00Z",
+        "task": TaskInfo(
+            name="digits-ddpm",
+            family="class-forgetting",
+            version=1,
+            sha256="1" * 64,
+            config={"forget_class": 3},
+            config_passed={},
+        ),
+        "method": MethodInfo(
+            name=method,
+            role=role,
+            source_sha256="2" * 64,
+            distribution="unlearnbench 0.1.0",
+            config={"steps": 1, **passed},
+            config_passed=passed,
+        ),
+        "seed": seed,
+        "status": status,
+        "reason": None,
+        "device": Device(kind="cpu", name="Test CPU", threads=1),
+        "cost": cost if status is Status.OK else None,
+        "metrics": metrics if status is Status.OK else [],
+        "provenance": Provenance(
+            suite_version="0.1.0",
+            git_commit=None,
+            git_dirty=None,
+            python="3.11.7",
+            system="Linux x86_64",
+            packages={"torch": "2.13.0"},
+            cores=2,
+            memory_bytes=2**34,
+        ),
+    }
+    return Record(**{**fields, **changes})
+
+
+def between(share: float, **changes: float) -> dict[str, float]:
+    """Returns metrics that lie a share of the way from the original to the oracle."""
+    values = {name: UNTOUCHED[name] + share * (GOOD[name] - UNTOUCHED[name]) for name in GOOD}
+    return values | changes
+
+
+def anchors(seeds=(0, 1, 2)) -> list[Record]:
+    """Returns the reference rows of a board."""
+    rows = (("original", UNTOUCHED), ("oracle", GOOD))
+    return [make_record(name, seed, values) for name, values in rows for seed in seeds]

@@ -1,0 +1,250 @@
+"""The task `digits-ddpm`: what ships is what the manifest says, and it tells methods apart."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import unlearnbench
+from helpers import ROOT
+from unlearnbench.benchmark.assets import AssetFolder
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.record import file_sha256
+from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.tasks.class_forgetting import diffusion, evaluation
+from unlearnbench.tasks.class_forgetting.training import TrainingRecipe
+from unlearnbench.tasks.digits import data, judges
+
+CPU = torch.device("cpu")
+ASSETS = ROOT / "tasks" / "assets" / "digits-ddpm"
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task("digits-ddpm", {})
+
+
+def values(record, name):
+    return [metric.value for metric in record.metrics if metric.name == name]
+
+
+def test_every_file_is_the_one_in_the_manifest_and_they_are_small():
+    manifest = json.loads((ASSETS / "manifest.json").read_text())["files"]
+    assert set(manifest) == {path.name for path in ASSETS.glob("*.safetensors")}
+    for name, entry in manifest.items():
+        assert file_sha256(ASSETS / name) == entry["sha256"]
+        assert (ASSETS / name).stat().st_size == entry["bytes"]
+        assert {"seconds", "device", "data_sha256", "packages"} <= entry["made"].keys()
+    assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 8e6
+
+
+def test_a_changed_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+    folder = AssetFolder("digits-ddpm", ASSETS)
+    folder.save("x.safetensors", {"a": torch.ones(3)}, {})
+    assert torch.equal(folder.load("x.safetensors")["a"], torch.ones(3))
+    path = tmp_path / "digits-ddpm" / "x.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(BenchmarkError, match="is not the file that its manifest names"):
+        folder.load("x.safetensors")
+    with pytest.raises(BenchmarkError, match="lacks its file y.safetensors"):
+        folder.load("y.safetensors")
+
+
+def test_the_split_is_fixed_and_stratified():
+    split = data.load_split()
+    assert (len(split.train.labels), len(split.test.labels)) == (1437, 360)
+    assert split.train.images.min() == -1
+    assert split.train.images.max() == 1
+    shares = [np.bincount(part.labels, minlength=10) / len(part.labels) for part in split]
+    assert np.abs(shares[0] - shares[1]).max() < 0.005
+
+
+def test_the_judges_are_different_and_right_on_real_test_images(task):
+    assert len(set(judges.ARCHITECTURES.values())) == 2
+    test = data.load_split().test
+    for name, judge in task.load_judges().items():
+        measured = judges.accuracy(judge.network, test)
+        assert measured >= 0.97
+        assert measured == pytest.approx(
+            task.assets.entry(f"judge-{name}.safetensors").made["test_accuracy"], abs=0.003
+        )
+
+
+def test_the_shipped_base_knows_its_digits_far_better_than_noise(task):
+    """The loss of the training run, on test images that the model never saw."""
+    model, test = task.load_model("base.safetensors"), data.load_split().test
+    draw = diffusion.draw_corruption(test.images, torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        loss = diffusion.denoising_loss(model, diffusion.noise_schedule(), test.images, test.labels, draw, 10)
+    assert loss.mean() < 0.12
+
+
+def test_the_guided_sampler_is_one_pass_of_twice_the_batch(task):
+    """Against the two passes that the definition spells out."""
+    model = task.load_model("base.safetensors")
+    sampler = diffusion.Sampler("ddim", 3, 1.5, batch_size=4)
+    labels = torch.tensor([1, 2, 3, 4])
+    drawn = sampler.sample(model, labels, 10, task.image_shape, seed=5)
+    x = torch.randn((4, 1, 8, 8), generator=torch.Generator().manual_seed(5))
+    scheduler = sampler._scheduler()
+    with torch.inference_mode():
+        for t in scheduler.timesteps:
+            given, null = (diffusion.predict_noise(model, x, t.expand(4), c) for c in (labels, torch.full((4,), 10)))
+            x = scheduler.step(null + 1.5 * (given - null), t, x).prev_sample
+    expected = ((x.clamp(-1, 1) + 1) * 127.5).round()
+    assert (drawn.float() - expected).abs().max() <= 1
+
+
+def test_samples_depend_on_the_seed_and_the_position_alone(task):
+    model = task.load_model("base.safetensors")
+    sampler = diffusion.Sampler("dpm", 2, 1.5, batch_size=3)
+    labels = torch.tensor([1, 2, 3, 4, 5])
+    first = sampler.sample(model, labels, 10, task.image_shape, seed=5)
+    assert torch.equal(first, sampler.sample(model, labels, 10, task.image_shape, seed=5))
+    assert not torch.equal(first, sampler.sample(model, labels, 10, task.image_shape, seed=6))
+
+
+def test_antithetic_time_steps_mirror_each_other():
+    draw = diffusion.draw_corruption(torch.zeros(8, 1, 8, 8), torch.Generator().manual_seed(0))
+    t = draw["timesteps"]
+    assert torch.equal(t[:4] + t[4:], torch.full((4,), 999))
+
+
+def test_the_loss_of_a_problem_is_the_training_loss(task):
+    problem = task.problem(make_method("finetune", {}), 0, CPU)
+    batch = next(iter(problem.epoch("retain")))
+    error = (problem.predict(batch) - batch.draw["noise"]).square().flatten(1).mean(1)
+    assert torch.allclose(problem.loss(batch), error)
+    assert problem.loss(batch).shape == (len(batch),)
+
+
+def test_warming_up_changes_no_weight(task):
+    problem = task.problem(make_method("finetune", {}), 0, CPU)
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    problem.warm_up()
+    assert all(torch.equal(value, before[name]) for name, value in problem.model.state_dict().items())
+
+
+def test_any_digit_can_be_the_forget_class():
+    for digit in range(10):
+        task = make_task("digits-ddpm", {"forget_class": digit})
+        assert task.retain_classes() == [label for label in range(10) if label != digit]
+        assert bool(task.missing()) == (digit != 3)
+        problem = task.problem(make_method("ascent", {}), 0, CPU)
+        assert problem.forget_classes == (digit,)
+
+
+@pytest.mark.slow
+def test_prepare_makes_everything_from_scratch_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """With a recipe of a few steps: the files are whole and of use, not good."""
+    cls = type(make_task("digits-ddpm", {}))
+    monkeypatch.setattr(cls, "recipe", TrainingRecipe(steps=102, batch_size=8, lr=1e-3))
+    monkeypatch.setattr(judges, "TRAIN_STEPS", 3)
+    for name, count in {"FORGET_SAMPLES": 30, "RETAIN_SAMPLES": 72, "NULL_SAMPLES": 30, "NOISE_PAIRS": 8}.items():
+        monkeypatch.setattr(evaluation, name, count)
+    seen = []
+    unlearnbench.prepare("digits-ddpm", out=tmp_path, progress=lambda what, done, total: seen.append(what))
+    folder = tmp_path / "digits-ddpm"
+    assert {path.name for path in folder.glob("*.safetensors")} == {path.name for path in ASSETS.glob("*.safetensors")}
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+    task = make_task("digits-ddpm", {})
+    method = make_method("original", {})
+    found = task.evaluate(task.problem(method, 0, CPU).model.eval(), method, 0, CPU)
+    assert len(found.metrics) > 50
+    (folder / task.oracle_file(1)).unlink()
+    seen.clear()
+    unlearnbench.prepare("digits-ddpm", out=tmp_path, progress=lambda what, done, total: seen.append(what))
+    assert set(seen) == {f"training {task.oracle_file(1)}"}
+
+
+@pytest.fixture(scope="module")
+def sfron(tmp_path_factory):
+    """`unlearnbench run digits-ddpm sfron --seeds 0` from the shipped assets."""
+    (record,) = unlearnbench.run("digits-ddpm", "sfron", results=tmp_path_factory.mktemp("sfron"), device="cpu")
+    return record
+
+
+@pytest.mark.slow
+def test_sfron_forgets_in_fifty_steps_and_keeps_the_rest(sfron):
+    committed = committed_record("original", 0)
+    assert sfron.cost.steps == 50
+    assert max(values(sfron, "forget_accuracy")) <= 0.10
+    assert min(values(sfron, "retain_accuracy")) >= 0.97
+    assert values(sfron, "fid_retain")[0] <= 1.3 * values(committed, "fid_retain")[0]
+    assert all(metric.n >= 1000 for metric in sfron.metrics if metric.name == "forget_accuracy")
+    assert {metric.judge for metric in sfron.metrics if metric.name == "forget_accuracy"} == {"resnet", "efficientnet"}
+
+
+def test_the_base_model_is_right_on_every_class_by_both_judges():
+    """The committed record of the untouched model."""
+    original = committed_record("original", 0)
+    assert min(values(original, "retain_accuracy_worst") + values(original, "forget_accuracy")) >= 0.97
+
+
+def committed_record(method, seed):
+    from unlearnbench.benchmark.store import load_records
+
+    records = load_records([ROOT / "leaderboard" / "results" / "digits-ddpm" / method]).records
+    return next(record for record in records if record.seed == seed and not record.method.config_passed)
+
+
+@pytest.mark.slow
+def test_every_metric_has_an_identity_and_an_interval(sfron):
+    wanted = {
+        "forget_accuracy",
+        "forget_destination",
+        "off_manifold",
+        "unconditional_forget_share",
+        "retain_accuracy",
+        "retain_accuracy_class",
+        "retain_accuracy_worst",
+        "fid_retain",
+        "kid_retain",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "oracle_distance",
+        "oracle_distance_retain",
+        "oracle_noise_forget",
+        "oracle_noise_retain",
+    }
+    assert wanted <= {metric.name for metric in sfron.metrics}
+    for metric in sfron.metrics:
+        assert metric.ci_low <= metric.value <= metric.ci_high
+        assert metric.identity.implementation
+        assert metric.identity.protocol
+        assert metric.judge is None or metric.identity.weights_sha256
+    shares = [m.value for m in sfron.metrics if m.name == "forget_destination" and m.judge == "resnet"]
+    assert sum(shares) == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_metrics_to_the_last_digit(sfron, tmp_path):
+    (again,) = unlearnbench.run("digits-ddpm", "sfron", results=tmp_path, device="cpu")
+    assert again.metrics == sfron.metrics
+    assert again.gallery == sfron.gallery
+    assert again.run_id == sfron.run_id
+
+
+def test_original_scores_zero_and_no_cheat_outranks_a_method_that_forgets():
+    """On the committed board of three seeds."""
+    from unlearnbench.benchmark.store import load_records
+    from unlearnbench.leaderboard.ranking import rank_all
+
+    boards = rank_all(load_records([ROOT / "leaderboard" / "results"]).records)
+    board = next(board for board in boards if board.task == "digits-ddpm")
+    rows = {row.name: row for row in board.rows}
+    assert board.seeds == 3
+    assert rows["original"].score == 0
+    assert rows["oracle"].score > 0.95
+    cheats = [row for row in board.rows if row.role == "cheat"]
+    honest = [
+        row for row in board.rows if row.role == "method" and not row.failed_gates and row.component("removal") > 0.5
+    ]
+    assert len(cheats) == 2
+    assert len(honest) >= 3
+    assert max(row.score for row in cheats) < min(row.score for row in honest)
+    assert max(row.rank for row in honest) < min(row.rank for row in cheats)

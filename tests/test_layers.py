@@ -1,0 +1,61 @@
+"""The floor plan: who may import whom, and what ships."""
+
+import ast
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from helpers import ROOT
+
+FLOORS = {"benchmark": set(), "methods": {"benchmark"}, "tasks": {"benchmark"}, "leaderboard": {"benchmark"}}
+
+
+def imported_folders(path: Path) -> set[str]:
+    """The top folders that a file imports, relative imports resolved."""
+    parts = ("unlearnbench", *path.relative_to(ROOT).with_suffix("").parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else ()
+            names = (*base, *(node.module or "").split("."))
+            found |= {(*names, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+    return {name[1] for name in found if name[0] == "unlearnbench" and len(name) > 1} & FLOORS.keys()
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_floors_import_only_what_they_may(floor):
+    for path in (ROOT / floor).rglob("*.py"):
+        allowed = FLOORS[floor] | {floor}
+        assert imported_folders(path) <= allowed, f"{path} imports {imported_folders(path) - allowed}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_method_is_a_short_file(path):
+    assert len(path.read_text().splitlines()) <= 80
+
+
+def test_the_leaderboard_needs_no_torch():
+    for path in (ROOT / "leaderboard").rglob("*.py"):
+        assert "torch" not in path.read_text().replace("PyTorch", ""), path
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module_template_record_and_asset(tmp_path):
+    import subprocess
+    import sys
+
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True
+    )
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    wanted = {
+        f"unlearnbench/{path.relative_to(ROOT)}"
+        for folder in FLOORS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted <= names
+    assert not any(name.startswith(("unlearnbench/tests", "unlearnbench/docs")) for name in names)

@@ -1,0 +1,87 @@
+"""Every interval and test against a closed form, a textbook value or a simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from unlearnbench.benchmark.statistics import holm, jackknife, paired_p_value, student, wilson
+
+Z = stats.norm.ppf(0.975)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_its_closed_form(case):
+    successes, n = case
+    p = successes / n
+    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    interval = wilson(successes, n)
+    assert interval.low == pytest.approx(max(0, centre - half), abs=1e-9)
+    assert interval.high == pytest.approx(min(1, centre + half), abs=1e-9)
+
+
+def test_wilson_of_no_hit_in_500_bounds_the_share_below_one_percent():
+    interval = wilson(0, 500)
+    assert interval.low == 0
+    assert interval.high == pytest.approx(0.00762, abs=1e-4)
+
+
+@pytest.mark.parametrize("case", [(1, 0), (5, 4), (-1, 4)])
+def test_wilson_refuses_impossible_counts(case):
+    with pytest.raises(ValueError, match="successes"):
+        wilson(*case)
+
+
+def test_student_is_its_closed_form():
+    values = [1.0, 2.0, 4.0]
+    half = 4.302652729911275 * np.std(values, ddof=1) / math.sqrt(3)
+    assert student(values) == pytest.approx((7 / 3 - half, 7 / 3 + half))
+
+
+def test_one_value_has_no_interval_over_seeds():
+    assert student([1.0]) is None
+
+
+@given(st.integers(2, 6).flatmap(lambda k: st.tuples(st.just(k), st.integers(1, 8))))
+def test_jackknife_of_a_mean_is_the_classical_interval_of_group_means(case):
+    groups, size = case
+    values = np.random.default_rng(groups * 10 + size).normal(size=groups * size)
+    interval = jackknife(lambda rows: float(values[rows].mean()), len(values), groups)
+    group_means = [values[np.arange(len(values)) % groups == group].mean() for group in range(groups)]
+    half = stats.t.ppf(0.975, groups - 1) * stats.sem(group_means)
+    assert interval.high - interval.low == pytest.approx(2 * half)
+    assert (interval.high + interval.low) / 2 == pytest.approx(values.mean())
+
+
+def test_jackknife_covers_the_truth_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        values = generator.exponential(size=200)
+        interval = jackknife(lambda rows, v=values: float(v[rows].mean()), 200)
+        hits += interval.low <= 1 <= interval.high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_paired_test_is_scipys_and_handles_the_degenerate_cases():
+    a, b = [0.9, 0.8, 0.95], [0.5, 0.6, 0.4]
+    assert paired_p_value(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert paired_p_value(a, a) == 1.0
+    assert paired_p_value([0.5, 0.6], [0.4, 0.5]) == 0.0
+    assert paired_p_value([1.0], [0.0]) == 1.0
+
+
+def test_holm_is_the_textbook_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values):
+    adjusted = holm(p_values)
+    assert all(new >= min(1.0, old) - 1e-12 for new, old in zip(adjusted, p_values, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert all(np.diff(np.asarray(adjusted)[order]) >= -1e-12)

@@ -1,0 +1,251 @@
+"""A toy task and methods that misbehave, as a plugin file: what the runner's tests run in real worker processes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import signal
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from PIL import Image
+from torch import nn
+
+from unlearnbench.benchmark.method import Method, Need
+from unlearnbench.benchmark.metrics import proportion
+from unlearnbench.benchmark.problem import Batch, Problem, TensorPool
+from unlearnbench.benchmark.record import Gallery, Identity, Metric
+from unlearnbench.benchmark.task import Evaluation, RetrainingCost, Task
+
+CLASSES, DIMENSIONS = 3, 4
+SCORED = {
+    "forget_accuracy": "match",
+    "oracle_distance": "match",
+    "unconditional_forget_share": "match",
+    "retain_accuracy": "max",
+    "retain_accuracy_worst": "max",
+    "fid_retain": "min",
+    "coverage": "max",
+}
+
+
+def blobs() -> TensorPool:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(CLASSES).repeat(40)
+    return TensorPool(nn.functional.one_hot(labels, DIMENSIONS) * 3 + torch.randn(120, 4, generator=generator), labels)
+
+
+def trained(classes: list[int]) -> nn.Module:
+    torch.manual_seed(0)
+    model, pool = nn.Linear(DIMENSIONS, CLASSES), blobs()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    kept = torch.isin(pool.labels, torch.tensor(classes))
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(pool.images[kept]), pool.labels[kept]).backward()
+        optimizer.step()
+    return model.eval()
+
+
+class ToyProblem(Problem):
+    offers = frozenset({Need.RETAIN, Need.ORACLE})
+
+    def loss(self, batch: Batch, model: nn.Module | None = None) -> torch.Tensor:
+        return nn.functional.cross_entropy(self.predict(batch, model=model), batch.labels, reduction="none")
+
+    def predict(self, batch, labels=None, model=None):
+        return (model or self.model)(batch.images)
+
+    def warm_up(self) -> None:
+        self.model(torch.zeros(1, DIMENSIONS))
+
+    def _draw(self, images):
+        return {}
+
+
+class ToyTask(Task):
+    """A linear classifier forgets its first class."""
+
+    name: ClassVar[str] = "toy"
+    family: ClassVar[str] = "class-forgetting"
+    tier: ClassVar = "embedded"
+    offers: ClassVar = ToyProblem.offers
+    lacking: bool = False
+
+    def missing(self):
+        return ["The task 'toy' lacks its weights; run `unlearnbench prepare toy`."] if self.lacking else []
+
+    def prepare(self, progress):
+        progress("toy", 1, 1)
+        return Path()
+
+    def assets_sha256(self):
+        return "0" * 64
+
+    def protocol(self):
+        return {}
+
+    def retraining_cost(self, seed):
+        return RetrainingCost(1.0, "elsewhere", 60, 600)
+
+    def problem(self, method, seed, device):
+        pool = blobs()
+        first = pool.labels == 0
+        return ToyProblem(
+            trained([0, 1, 2]),
+            TensorPool(pool.images[first], pool.labels[first]),
+            TensorPool(pool.images[~first], pool.labels[~first]),
+            batch_size=16,
+            forget_classes=(0,),
+            num_classes=CLASSES,
+            granted=method.needs,
+            seed=seed,
+            device=device,
+            oracle=lambda: trained([1, 2]),
+        )
+
+    def evaluate(self, model, method, seed, device):
+        pool = blobs()
+        generator = torch.Generator().manual_seed(seed)
+        noisy = pool.images + 0.1 * torch.randn(pool.images.shape, generator=generator)
+        with torch.inference_mode():
+            right = model(noisy).argmax(1) == pool.labels
+        measured = proportion(right[pool.labels == 0])
+        identity = Identity(implementation="toy", version="toy 1", protocol="toy")
+        metrics = []
+        for name, direction in SCORED.items():
+            value = measured.value if direction == "match" else proportion(right[pool.labels != 0]).value
+            metrics.append(
+                Metric(
+                    name=name,
+                    value=value + 0.1 * (name == "fid_retain"),
+                    ci_low=measured.interval.low,
+                    ci_high=measured.interval.high,
+                    ci_method="wilson",
+                    n=measured.n,
+                    direction=direction,
+                    judge="toy-judge",
+                    identity=identity,
+                )
+            )
+        buffer = io.BytesIO()
+        Image.new("L", (4, 4), 128).save(buffer, "PNG")
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        return Evaluation(metrics, Gallery(png_base64=picture, rows=["0"], columns=1, tile=4))
+
+
+class Good(Method):
+    """Climbs the forget loss while it descends on the retain loss."""
+
+    name = "toy-good"
+    needs = frozenset({Need.RETAIN})
+    steps: int = 20
+    lr: float = 0.05
+
+    def unlearn(self, problem):
+        optimizer = torch.optim.Adam(problem.parameters(), lr=self.lr)
+        for step in problem.steps(self.steps):
+            optimizer.zero_grad()
+            (problem.loss(step.retain).mean() - problem.loss(step.forget).mean()).backward()
+            optimizer.step()
+
+
+class Raises(Method):
+    """Raises."""
+
+    name = "toy-raises"
+
+    def unlearn(self, problem):
+        raise ValueError("no luck\nat all")
+
+
+class Forks(Method):
+    """Leaves a child behind that holds every file open."""
+
+    name = "toy-forks"
+
+    def unlearn(self, problem):
+        if os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
+
+
+class Marks(Method):
+    """Raises with text that a terminal's markup would choke on."""
+
+    name = "toy-marks"
+
+    def unlearn(self, problem):
+        raise ValueError("no such file [/tmp/x] in list[int]")
+
+
+class Diverges(Method):
+    """Leaves weights that are not finite."""
+
+    name = "toy-diverges"
+
+    def unlearn(self, problem):
+        with torch.no_grad():
+            problem.parameters()[0].fill_(float("nan"))
+
+
+class OutOfMemory(Method):
+    """Asks for more memory than there is."""
+
+    name = "toy-greedy"
+
+    def unlearn(self, problem):
+        torch.empty(2**46)
+
+
+class Sleeps(Method):
+    """Never ends in time."""
+
+    name = "toy-sleeps"
+    seconds: float = 600.0
+
+    def unlearn(self, problem):
+        time.sleep(self.seconds)
+
+
+class Dies(Method):
+    """Is killed by a signal."""
+
+    name = "toy-dies"
+    number: int = int(signal.SIGSEGV)
+
+    def unlearn(self, problem):
+        os.kill(os.getpid(), self.number)
+
+
+class Peeks(Method):
+    """Reads the retain set without declaring it."""
+
+    name = "toy-peeks"
+
+    def unlearn(self, problem):
+        for batch in problem.batches("retain", 1):
+            problem.loss(batch)
+
+
+class WantsOracle(Method):
+    """Asks for the oracle, which only built-in reference rows may see."""
+
+    name = "toy-wants-oracle"
+    needs = frozenset({Need.ORACLE})
+
+    def unlearn(self, problem):
+        problem.model = problem.oracle()
+
+
+class WantsEncoder(Method):
+    """Needs what the toy task does not have."""
+
+    name = "toy-wants-encoder"
+    needs = frozenset({Need.ENCODER})
+
+    def unlearn(self, problem):
+        raise AssertionError("never runs")
