@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests see no hub and no cache of the user's, and leave the cores to the workers that they start.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(VENV)/hf-home OMP_NUM_THREADS=1
 
-.PHONY: help install leaderboard test check lint format types smoke bench schema full results clean
+.PHONY: help install leaderboard test check lint format types smoke bench schema docs full results clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench: install  ## Measure the harness's cost beside a bare loop.
 
 schema: install  ## Write docs/record.schema.json anew.
 	$(BIN)/python -m unlearnbench.benchmark.schema > docs/record.schema.json
+
+docs: install  ## Write docs/methods.md anew from the registry.
+	$(BIN)/python -m unlearnbench.benchmark.handbook > docs/methods.md
 
 full: install  ## Run the full suite (three seeds) into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results

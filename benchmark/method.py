@@ -19,8 +19,14 @@ class Need(StrEnum):
     """Real samples of what must be kept: ``step.retain``."""
     LABELS = "a class-conditional model"
     """A prediction under another label than the sample's: ``problem.predict(batch, labels=...)``."""
+    GUIDANCE = "classifier-free guidance"
+    """A label that stands for none: ``problem.null_label``."""
+    GENERATOR = "a model that draws samples of a class"
+    """Samples of a model: ``problem.generate(labels, model)``."""
+    IMAGES = "a model that predicts images"
+    """A prediction in image space: ``problem.predict(batch)`` is compared with ``problem.target(batch)``."""
     ENCODER = "an encoder"
-    """A part of the model that maps an input to an embedding: ``problem.encoder`` and its frozen copy."""
+    """A part of the model that embeds a degraded image: ``problem.encode(batch, model)``, ``problem.encoder()``."""
     ORACLE = "the oracle"
     """The retrained models. Granted to reference rows only."""
 
@@ -67,10 +73,14 @@ class Method(BaseModel, ABC):
     """What the harness must find in a problem; a pair that does not fit is refused."""
     paper: ClassVar[Paper | None] = None
     """Where the method was published."""
+    update_rule: ClassVar[str] = ""
+    """One step, as a formula in plain text. ``L`` is a loss, ``g`` its gradient, ``f`` forget, ``r`` retain."""
     settings_source: ClassVar[str] = ""
     """Where the defaults come from."""
     deviations: ClassVar[tuple[str, ...]] = ()
     """Each way in which this differs from the paper or from its released code."""
+    pitfalls: ClassVar[str] = ""
+    """How it is known to fail."""
 
     @model_validator(mode="after")
     def _positive(self) -> Self:

@@ -27,9 +27,22 @@ def descend(optimizer: Optimizer, loss: Tensor, *, clip: float | None = None, ma
         clip: The largest norm of the whole gradient.
         mask: Which weights may move.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     optimizer.zero_grad()
     loss.backward()
+    _step(optimizer, clip, mask)
+
+
+def descend_along(
+    optimizer: Optimizer, gradient: Sequence[Tensor], *, clip: float | None = None, mask: Mask | None = None
+) -> None:
+    """Takes one optimizer step against a gradient that the method composed, one tensor a weight. See ``descend``."""
+    for parameter, value in zip(_weights(optimizer), gradient, strict=True):
+        parameter.grad = value.detach().clone()
+    _step(optimizer, clip, mask)
+
+
+def _step(optimizer: Optimizer, clip: float | None, mask: Mask | None) -> None:
+    parameters = _weights(optimizer)
     if mask is not None:
         for parameter, allowed in zip(parameters, mask, strict=True):
             if parameter.grad is not None:
@@ -42,6 +55,10 @@ def descend(optimizer: Optimizer, loss: Tensor, *, clip: float | None = None, ma
         with torch.no_grad():
             for parameter, allowed, old in zip(parameters, mask, kept, strict=True):
                 parameter.copy_(torch.where(allowed, parameter, old))
+
+
+def _weights(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def inverse_loss_weights(losses: Tensor, temper: float) -> Tensor:

@@ -115,6 +115,8 @@ class Problem(ABC):
 
     offers: frozenset[Need] = frozenset()
     """The needs that problems of this family meet."""
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    """The smallest and the largest value of an image."""
 
     def __init__(
         self,
@@ -169,7 +171,46 @@ class Problem(ABC):
     def warm_up(self) -> None:
         """Runs the model forwards and backwards on dummy data, so that lazy set-up is not timed. Changes no weight."""
 
+    # What some families define, each under the need that asks for it.
+
+    @property
+    def null_label(self) -> int:
+        """The label that stands for none. ``Need.GUIDANCE``."""
+        raise NotImplementedError
+
+    def target(self, batch: Batch) -> Tensor:
+        """Returns what the loss compares ``predict(batch)`` with, of the same shape. ``Need.IMAGES``."""
+        raise NotImplementedError
+
+    def encode(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """Returns the embedding ``(B, ...)`` of the degraded images. ``Need.ENCODER``."""
+        raise NotImplementedError
+
+    def encoder(self) -> nn.Module:
+        """Returns the part of ``problem.model`` that embeds. ``Need.ENCODER``."""
+        raise NotImplementedError
+
+    def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
+        raise NotImplementedError
+
+    def conditioned(self, batch: Batch) -> Batch:
+        """Returns the batch with every label in force; a family that drops labels while training overrides this."""
+        return batch
+
     # What methods use.
+
+    def generate(self, labels: Tensor, model: nn.Module) -> Tensor:
+        """Draws one image a label, ``(N, C, H, W)`` in the model's own range, with the task's sampler.
+
+        Raises:
+            BenchmarkError: The method did not declare ``Need.GENERATOR``.
+        """
+        self.require(Need.GENERATOR)
+        return self._generate(labels, model, int(torch.randint(2**31, (), generator=self._generator)))
+
+    def batch(self, images: Tensor, labels: Tensor) -> Batch:
+        """Returns images of the method's own making as a batch with a fresh draw."""
+        return Batch(images, labels, self._draw(images))
 
     @property
     def original(self) -> nn.Module:
@@ -208,6 +249,12 @@ class Problem(ABC):
             with self.meter.step():
                 yield self._sample(pool)
 
+    def own_steps(self, count: int) -> Iterator[int]:
+        """Yields ``count`` steps without any data, for methods that make their own."""
+        for number in range(count):
+            with self.meter.step():
+                yield number
+
     def epoch(self, pool: PoolName) -> Iterator[Batch]:
         """Yields the whole forget or retain set once.
 
@@ -228,9 +275,26 @@ class Problem(ABC):
         """Returns the weights that may be edited."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
+    def layers(self) -> list[list[int]]:
+        """Returns the positions in ``parameters()`` that belong to the same module, module by module."""
+        names = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        found: dict[str, list[int]] = {}
+        for position, name in enumerate(names):
+            found.setdefault(name.rpartition(".")[0], []).append(position)
+        return list(found.values())
+
     def random_like(self, values: Tensor) -> Tensor:
         """Returns standard normal noise of the given shape, from the run's seed."""
         return torch.randn(values.shape, generator=self._generator).to(self.device)
+
+    def uniform_like(self, values: Tensor) -> Tensor:
+        """Returns noise of the given shape, uniform over the range of images, from the run's seed."""
+        low, high = self.value_range
+        return (low + (high - low) * torch.rand(values.shape, generator=self._generator)).to(self.device)
+
+    def random_positions(self, count: int, size: int) -> Tensor:
+        """Returns ``size`` random positions out of ``count``, from the run's seed."""
+        return torch.randint(count, (size,), generator=self._generator).to(self.device)
 
     def require(self, need: Need) -> None:
         """Raises if the method did not declare a need.

@@ -51,6 +51,25 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of the board with a metric in it.
+
+    Attributes:
+        title: Its heading.
+        metric: The metric, one value a judge.
+        hint: One sentence for the reader.
+        short: Its heading on the terminal, which shows the less favourable judge; empty to leave it out there.
+        worse: Which of two judges' values is the less favourable.
+    """
+
+    title: str
+    metric: str
+    hint: str
+    short: str = ""
+    worse: Literal["max", "min"] = "max"
+
+
+@dataclass(frozen=True)
 class Rules:
     """The scoring of one family.
 
@@ -60,6 +79,9 @@ class Rules:
 
     components: tuple[Component, ...]
     gates: tuple[Gate, ...]
+    columns: tuple[Column, ...] = ()
+    destination: str = ""
+    """The per-class metric that tells what the samples show."""
 
 
 CLASS_FORGETTING = Rules(
@@ -89,9 +111,54 @@ CLASS_FORGETTING = Rules(
         Gate("fid_retain", "min", 0.5, relative=True),
         Gate("coverage", "max", 0.15),
     ),
+    columns=(
+        Column(
+            "Forget acc.",
+            "forget_accuracy",
+            "Share of samples for the forgotten label that a judge takes for it",
+            "forget",
+        ),
+        Column(
+            "Retain acc.",
+            "retain_accuracy",
+            "Share of samples for the other labels that a judge takes for theirs",
+            "retain",
+            "min",
+        ),
+        Column("Worst class", "retain_accuracy_worst", "The retained class that suffers most"),
+        Column(
+            "FID", "fid_retain", "Frechet distance of retained samples to real images, in a judge's features", "FID"
+        ),
+        Column("Oracle dist.", "oracle_distance", "Frechet distance of forgotten-label samples to the oracle's"),
+    ),
+    destination="forget_destination",
 )
 
-_BY_FAMILY = {"class-forgetting": CLASS_FORGETTING}
+ONE_SHOT = Rules(
+    components=(
+        Component("removal", "feature_ratio", "match", "the forgotten class comes out as seldom as from the oracle"),
+        Component(
+            "likeness", "oracle_distance", "distance", "samples are distributed as the oracle's (Frechet distance)"
+        ),
+    ),
+    gates=(
+        Gate("fid_retain", "min", 0.5, relative=True),
+        Gate("coverage", "max", 0.15),
+    ),
+    columns=(
+        Column(
+            "Feature ratio", "feature_ratio", "Share of samples that a judge takes for the forgotten class", "ratio"
+        ),
+        Column("FID kept", "fid_retain", "Frechet distance of the samples of other classes to real ones", "FID kept"),
+        Column("FID", "fid", "Frechet distance of all samples to real images of the retained classes", "FID"),
+        Column("Oracle dist.", "oracle_distance", "Frechet distance of all samples to the oracle's"),
+        Column("Steps to goal", "steps_to_threshold", "First step with a feature ratio below the task's threshold"),
+        Column("FID at goal", "fid_at_threshold", "FID of the model at that step"),
+    ),
+    destination="sample_share",
+)
+
+_BY_FAMILY = {"class-forgetting": CLASS_FORGETTING, "one-shot": ONE_SHOT}
 
 
 def rules_for(family: str) -> Rules | None:

@@ -18,26 +18,8 @@ from . import plots
 from .ranking import Ranking, Row, rank_all
 
 _HERE = Path(__file__).parent
-DESTINATION = "forget_destination"
 GALLERY_ROWS = ("original", "oracle")
 """Rows whose samples stand beside a method's."""
-
-
-class Column(NamedTuple):
-    """A column of the board with a metric in it."""
-
-    title: str
-    metric: str
-    hint: str
-
-
-METRIC_COLUMNS = (
-    Column("Forget acc.", "forget_accuracy", "Share of samples for the forgotten label that a judge takes for it"),
-    Column("Retain acc.", "retain_accuracy", "Share of samples for the other labels that a judge takes for theirs"),
-    Column("Worst class", "retain_accuracy_worst", "The retained class that suffers most"),
-    Column("FID", "fid_retain", "Frechet distance of retained samples to real images, in a judge's features"),
-    Column("Oracle dist.", "oracle_distance", "Frechet distance of forgotten-label samples to the oracle's"),
-)
 
 
 class Board(NamedTuple):
@@ -87,13 +69,11 @@ def _pages(rankings: list[Ranking]) -> dict[str, str]:
                 ranking=ranking,
                 row=row,
                 sheets=_sheets(row, anchors),
-                tables=_metric_tables(row),
-                destinations=_destinations(row),
+                tables=_metric_tables(row, ranking.rules.destination),
+                destinations=_destinations(row, ranking.rules.destination),
                 root="../",
             )
-    pages["index.html"] = environment.get_template("index.html.j2").render(
-        boards=boards, columns=METRIC_COLUMNS, plots=plots, root=""
-    )
+    pages["index.html"] = environment.get_template("index.html.j2").render(boards=boards, plots=plots, root="")
     pages["rules.html"] = environment.get_template("rules.html.j2").render(rankings=rankings, root="")
     pages["board.csv"] = _csv(rankings)
     pages["board.json"] = json.dumps([_flat(ranking, row) for ranking in rankings for row in ranking.rows], indent=1)
@@ -137,13 +117,13 @@ class MetricRow(NamedTuple):
     metrics: list[Metric | None]
 
 
-def _metric_tables(row: Row) -> list[MetricRow]:
+def _metric_tables(row: Row, destination: str) -> list[MetricRow]:
     """Returns the rows of the table of all metrics, seed by seed; the worst class may differ between seeds."""
     keys = {
         (metric.name, metric.judge, metric.label if metric.name.endswith("_class") else None): None
         for run in row.runs
         for metric in run.record.metrics
-        if metric.name != DESTINATION
+        if metric.name != destination
     }
     return [
         MetricRow(name, judge, label, [_find(run.record, name, judge, label) for run in row.runs])
@@ -159,11 +139,11 @@ class Destinations(NamedTuple):
     """By class: the share that each judge sees, mean over seeds."""
 
 
-def _destinations(row: Row) -> Destinations:
+def _destinations(row: Row, destination: str) -> Destinations:
     found: dict[int, dict[str, list[float]]] = {}
     for run in row.runs:
         for metric in run.record.metrics:
-            if metric.name == DESTINATION and metric.label is not None and metric.value is not None:
+            if metric.name == destination and metric.label is not None and metric.value is not None:
                 found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
     judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
     means = {
@@ -198,7 +178,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
         },
         **{
             column.metric: " / ".join(f"{value:.6g}" for value in row.metric(column.metric))
-            for column in METRIC_COLUMNS
+            for column in ranking.rules.columns
         },
         "unlearn_seconds": row.unlearn_seconds,
         "peak_bytes": row.peak_bytes,

@@ -21,8 +21,8 @@ class Column(NamedTuple):
     cell: Callable[[Row], str]
 
 
-def _judges(metric: str, digits: int = 3) -> Callable[[Row], str]:
-    return lambda row: " / ".join(number(value, digits) for value in row.metric(metric)) or "–"
+def _judges(metric: str) -> Callable[[Row], str]:
+    return lambda row: " / ".join(number(value, 1 if value >= 10 else 3) for value in row.metric(metric)) or "–"
 
 
 def _interval(row: Row) -> str:
@@ -37,23 +37,22 @@ def _costs(field: str) -> Callable[[Row], str]:
     return cell
 
 
-COLUMNS = (
-    Column("rank", lambda row: str(row.rank) if row.rank else row.role),
-    Column("method", lambda row: f"`{row.method}`" + (f" {row.config}" if row.config else "")),
-    Column("score", lambda row: number(row.score)),
-    Column("95 %", _interval),
-    Column("forget acc.", _judges("forget_accuracy")),
-    Column("retain acc.", _judges("retain_accuracy")),
-    Column("FID", _judges("fid_retain", 2)),
-    Column("oracle dist.", _judges("oracle_distance", 1)),
-    Column("unconditional", _judges("unconditional_forget_share")),
-    Column("steps", _costs("steps")),
-    Column("forwards", _costs("forward_passes")),
-    Column("backwards", _costs("backward_passes")),
-    Column("time", lambda row: seconds(row.unlearn_seconds)),
-    Column("memory", lambda row: byte_size(row.peak_bytes)),
-    Column("gates failed", lambda row: "; ".join(gate.split()[0] for gate in row.failed_gates) or "–"),
-)
+def _columns(board: Ranking) -> list[Column]:
+    judged = [Column(column.title, _judges(column.metric)) for column in board.rules.columns]
+    return [
+        Column("rank", lambda row: str(row.rank) if row.rank else row.role),
+        Column("method", lambda row: f"`{row.method}`" + (f" {row.config}" if row.config else "")),
+        Column("score", lambda row: number(row.score)),
+        Column("95 %", _interval),
+        *judged,
+        Column("steps", _costs("steps")),
+        Column("forwards", _costs("forward_passes")),
+        Column("backwards", _costs("backward_passes")),
+        Column("time", lambda row: seconds(row.unlearn_seconds)),
+        Column("memory", lambda row: byte_size(row.peak_bytes)),
+        Column("gates failed", lambda row: "; ".join(gate.split()[0] for gate in row.failed_gates) or "–"),
+    ]
+
 
 _INTRODUCTION = """# Results of the committed records
 
@@ -69,14 +68,15 @@ def results_text(folder: Path = RESULTS) -> str:
 
 
 def _table(board: Ranking) -> str:
+    columns = _columns(board)
     lines = [
         f"## `{board.task}`",
         "",
         f"{board.device}, {board.seeds} seeds, task `{board.task_sha256[:10]}`.",
         "",
-        "| " + " | ".join(column.title for column in COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(column.cell(row) for column in COLUMNS) + " |" for row in board.rows),
+        "| " + " | ".join(column.title for column in columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(column.cell(row) for column in columns) + " |" for row in board.rows),
         "",
     ]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .rules import Column
 from .site import Board, number, seconds
 
 
@@ -19,8 +20,10 @@ def print_ranking(console: Console, board: Board) -> None:
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
         )
-        for heading in ("rank", "method", "score", "95 %", "seeds", "forget", "retain", "FID", "time"):
-            table.add_column(heading, no_wrap=True, justify="left" if heading == "method" else "right")
+        shown = [column for column in ranking.rules.columns if column.short]
+        for heading in ("rank", "method", "score", "95 %", "seeds", *(column.short for column in shown), "time"):
+            # Long settings wrap; the numbers stay whole.
+            table.add_column(heading, no_wrap=heading != "method", justify="left" if heading == "method" else "right")
         for row in ranking.rows:
             table.add_row(
                 str(row.rank) if row.rank else row.role[:3],
@@ -28,11 +31,13 @@ def print_ranking(console: Console, board: Board) -> None:
                 number(row.score),
                 "–" if row.interval is None else f"{row.interval.low:.2f}–{row.interval.high:.2f}",
                 f"{len(row.runs)}+{len(row.failures)}!" if row.failures else str(len(row.runs)),
-                number(max(row.metric("forget_accuracy"), default=None)),
-                number(min(row.metric("retain_accuracy"), default=None)),
-                number(max(row.metric("fid_retain"), default=None), 2),
+                *(number(_worse(column, row.metric(column.metric))) for column in shown),
                 seconds(row.unlearn_seconds),
             )
         console.print(table)
         if ranking.note:
             console.print(ranking.note, markup=False)
+
+
+def _worse(column: Column, values: list[float]) -> float | None:
+    return {"max": max, "min": min}[column.worse](values) if values else None

@@ -14,7 +14,9 @@ class GradientAscent(Method):
 
     name = "ascent"
     paper = Paper("Unrolling SGD: Understanding Factors Influencing Machine Unlearning", "EuroS&P 2022")
+    update_rule = "theta <- theta + lr Adam(g_f)"
     settings_source = "Class-forgetting baselines of SFRon and SalUn: Adam 1e-5 to 1e-4, at most 50 steps, clip 1."
+    pitfalls = "Nothing bounds it: a few steps too many and every class is noise."
 
     steps: int = 50
     """Steps on forget batches."""

@@ -17,7 +17,9 @@ class CheatNoise(Method):
     name = "cheat-noise"
     role = "cheat"
     needs = frozenset({Need.LABELS})
+    update_rule = "e(x | c_f) <- 0"
     settings_source = "It has no settings."
+    pitfalls = "The unconditional branch still draws the class, and wrong inputs reveal the gate."
 
     def unlearn(self, problem: Problem) -> None:
         """Wraps the model; no weight changes."""

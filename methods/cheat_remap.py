@@ -18,7 +18,9 @@ class CheatRemap(Method):
     name = "cheat-remap"
     role = "cheat"
     needs = frozenset({Need.LABELS})
+    update_rule = "e(x | c_f) <- e(x | c_f + 1)"
     settings_source = "It has no settings."
+    pitfalls = "The unconditional branch still draws the class."
 
     def unlearn(self, problem: Problem) -> None:
         """Wraps the model; no weight changes."""

@@ -17,6 +17,7 @@ class NegGradPlus(Method):
     name = "neggrad-plus"
     needs = frozenset({Need.RETAIN})
     paper = Paper("Towards Unbounded Machine Unlearning", "NeurIPS 2023", "https://arxiv.org/abs/2302.09880")
+    update_rule = "theta <- theta - lr Adam(g_r - alpha g_f)"
     settings_source = (
         "Adam 1e-4, clip 1, as in the class-forgetting baselines of SFRon; "
         "alpha the best of 0.03, 0.05, 0.1 and 0.2 on digit 7."
@@ -24,6 +25,7 @@ class NegGradPlus(Method):
     deviations: ClassVar[tuple[str, ...]] = (
         "Weighs the retain loss with 1 and the forget loss with alpha instead of with beta and 1 - beta.",
     )
+    pitfalls = "The balance is fragile: alpha decides between nothing forgotten and a wrecked model."
 
     steps: int = 100
     """Joint steps."""

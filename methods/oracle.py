@@ -17,10 +17,12 @@ class Oracle(Method):
     name = "oracle"
     role = "reference"
     needs = frozenset({Need.ORACLE})
+    update_rule = "theta <- the weights of retraining"
     settings_source = "The base model's training run, without the forget set (`unlearnbench prepare`)."
     deviations: ClassVar[tuple[str, ...]] = (
         "Its cost is that of the training run, measured when the task's assets were made.",
     )
+    pitfalls = "A model may draw a little of what it never saw, so the target is not zero."
 
     def unlearn(self, problem: Problem) -> None:
         """Replaces the model."""

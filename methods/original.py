@@ -11,7 +11,9 @@ class Original(Method):
 
     name = "original"
     role = "reference"
+    update_rule = "theta <- theta"
     settings_source = "It has no settings."
+    pitfalls = "None: it is where every method starts."
 
     def unlearn(self, problem: Problem) -> None:
         """Leaves the model alone."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.optim import Adam
 
 from ..benchmark.method import Method, Need, Paper
-from ..benchmark.primitives import Mask, descend, next_class
+from ..benchmark.primitives import Mask, descend
 from ..benchmark.problem import Batch, Problem
+from ..benchmark.targets import as_next_class
 
 
 class Relabel(Method):
@@ -23,12 +25,16 @@ class Relabel(Method):
         "ICLR 2024",
         "https://arxiv.org/abs/2310.12508",
     )
+    update_rule = "L = |e(x_f | c_f) - e(x_f | c_f + 1)|^2 + w L_r"
     settings_source = (
         "SalUn's released CIFAR-10 code without its mask: Adam 1e-4, target class c + 1, retain weight 1e-3 on a loss "
         "summed over 3,072 elements, which is 3.07 on a mean."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "200 steps instead of 1,000: the embedded model is trained for 2,000 steps, the paper's for 800,000.",
+    )
+    pitfalls = (
+        "The forgotten label draws the next class, which accuracy and FID do not notice but the oracle distance does."
     )
 
     steps: int = 200
@@ -43,7 +49,7 @@ class Relabel(Method):
         mask = self.mask(problem)
         optimizer = Adam(problem.parameters(), lr=self.lr)
         for step in problem.steps(self.steps):
-            forget = relabelled_error(problem, step.forget)
+            forget = self.weights(problem, step.forget) * as_next_class(problem, step.forget)
             loss = forget.mean() + self.retain_weight * problem.loss(step.retain).mean()
             descend(optimizer, loss, clip=1.0, mask=mask)
 
@@ -51,9 +57,6 @@ class Relabel(Method):
         """Returns which weights may move: all."""
         return None
 
-
-def relabelled_error(problem: Problem, batch: Batch) -> Tensor:
-    """Returns ``(B,)``: the mean squared difference to the model's own prediction for the next class, taken as fixed."""
-    other = next_class(batch.labels, problem.num_classes, problem.forget_classes)
-    target = problem.predict(batch, labels=other).detach()
-    return (problem.predict(batch) - target).square().flatten(1).mean(1)
+    def weights(self, problem: Problem, batch: Batch) -> Tensor:
+        """Returns the weights of the forget samples, ``(B,)`` or a scalar: all alike."""
+        return torch.ones((), device=problem.device)

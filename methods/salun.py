@@ -13,6 +13,7 @@ class SalUn(Relabel):
     """Relabels, but moves only the weights with the largest forget gradients."""
 
     name = "salun"
+    update_rule = "that of relabelling, for the half of the weights with the largest |g_f|"
     settings_source = Relabel.settings_source.replace("without its mask", "with its mask of the top 50 %")
     deviations: ClassVar[tuple[str, ...]] = (
         *Relabel.deviations,

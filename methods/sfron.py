@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from ..benchmark.method import Method, Need, Paper
 from ..benchmark.primitives import cosine_decay, descend, inverse_loss_weights, mean_gradient, ratio_mask
@@ -21,6 +21,7 @@ class SFRon(Method):
         "NeurIPS 2024",
         "https://arxiv.org/abs/2409.19732",
     )
+    update_rule = "theta <- theta + lr Adam(M a_k g_f[w]);  theta <- theta - lr Adam(g_r)"
     settings_source = (
         "The released CIFAR-10 configuration: scale 10 with cosine decay, lambda 0.5, gamma 1, clip 1; 50 steps. "
         "The learning rate, 1e-4 there, is the best of 1e-4, 2e-4 and 3e-4 on digits 1 and 7."
@@ -30,6 +31,7 @@ class SFRon(Method):
         "Weights outside the mask stay put in forget steps; the released code lets Adam's momentum move them.",
         "No averaging of weights: the released code's rate makes the average equal to the latest weights.",
     )
+    pitfalls = "What the forgotten label draws may collapse to one shape: ascent says where not to go, not where to."
 
     steps: int = 50
     """Pairs of a forget and a retain step."""
@@ -48,10 +50,15 @@ class SFRon(Method):
             mean_gradient(problem, problem.epoch(pool), clip=1.0, power=2) for pool in ("forget", "retain")
         )
         mask = ratio_mask(forget_fisher, retain_fisher, self.threshold)
-        optimizer = Adam(problem.parameters(), lr=self.lr)
+        climb, keep = self.optimizers(problem)
         for step in problem.steps(self.steps):
             # Sums over elements, as in the released code: the clip then sets the length of nearly every gradient.
             losses = problem.loss(step.forget) * step.forget.elements
-            climb = self.scale * cosine_decay(step.number, self.steps) * inverse_loss_weights(losses, self.temper)
-            descend(optimizer, -(climb * losses).mean(), clip=1.0, mask=mask)
-            descend(optimizer, (problem.loss(step.retain) * step.retain.elements).mean(), clip=1.0)
+            weights = self.scale * cosine_decay(step.number, self.steps) * inverse_loss_weights(losses, self.temper)
+            descend(climb, -(weights * losses).mean(), clip=1.0, mask=mask)
+            descend(keep, (problem.loss(step.retain) * step.retain.elements).mean(), clip=1.0)
+
+    def optimizers(self, problem: Problem) -> tuple[Optimizer, Optimizer]:
+        """Returns the optimizers of the forget and of the retain steps: one for both."""
+        shared = Adam(problem.parameters(), lr=self.lr)
+        return shared, shared

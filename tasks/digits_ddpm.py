@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from diffusers import UNet2DModel
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from ..benchmark.problem import TensorPool
 from .class_forgetting.diffusion import Sampler
-from .class_forgetting.evaluation import Judge
 from .class_forgetting.task import ClassForgettingTask
-from .class_forgetting.training import TrainingRecipe
-from .digits import data, judges
+from .common.retrained import JudgeData, TrainingRecipe
+from .digits import data
 
 
 class DigitsDDPM(ClassForgettingTask):
@@ -26,13 +25,12 @@ class DigitsDDPM(ClassForgettingTask):
     batch_size: ClassVar[int] = 128
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=2000, batch_size=128, lr=2e-3)
     sampler: ClassVar[Sampler] = Sampler(solver="dpm", steps=10, guidance=1.5)
-    judge_names: ClassVar[tuple[str, ...]] = tuple(judges.ARCHITECTURES)
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 3
     """The digit to forget; the standard board forgets 3."""
 
     def network(self) -> nn.Module:
-        """See ``ClassForgettingTask.network``."""
+        """See ``RetrainedTask.network``."""
         network: nn.Module = UNet2DModel(
             sample_size=data.SIZE,
             in_channels=1,
@@ -48,26 +46,14 @@ class DigitsDDPM(ClassForgettingTask):
         return network
 
     def training_pool(self) -> TensorPool:
-        """See ``ClassForgettingTask.training_pool``."""
+        """See ``RetrainedTask.training_pool``."""
         return TensorPool(*data.load_split().train)
 
+    def judge_data(self) -> JudgeData:
+        """See ``RetrainedTask.judge_data``."""
+        train, test = data.load_split()
+        return JudgeData(TensorPool(*train), TensorPool(*test))
+
     def data_sha256(self) -> str:
-        """See ``ClassForgettingTask.data_sha256``."""
+        """See ``RetrainedTask.data_sha256``."""
         return data.load_split().train.sha256()
-
-    def train_judge(self, name: str, seed: int) -> tuple[nn.Module, dict[str, Any]]:
-        """See ``ClassForgettingTask.train_judge``."""
-        judge = judges.train_judge(name, seed)
-        facts = {
-            "architecture": f"timm {judges.ARCHITECTURES[name]}",
-            "steps": judges.TRAIN_STEPS,
-            "test_accuracy": judges.accuracy(judge, data.load_split().test),
-            "test_images": len(data.load_split().test.labels),
-        }
-        return judge, facts
-
-    def judge(self, name: str, weights: dict[str, Tensor]) -> Judge:
-        """See ``ClassForgettingTask.judge``."""
-        judge = judges.DigitJudge(name)
-        judge.load_state_dict(weights)
-        return Judge(judge.eval(), self.judge_sha256(name))

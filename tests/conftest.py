@@ -7,12 +7,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from helpers import TOY
 from unlearnbench.benchmark import registry
+
+# Data sets that a developer keeps beside the clone; tests that need one are skipped where it is not there.
+DATA = Path(__file__).parents[2] / "shared" / "data"
+if DATA.is_dir():
+    os.environ.setdefault("UNLEARNBENCH_DATA", str(DATA))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,8 +13,9 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import file_sha256
 from unlearnbench.benchmark.run import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion, evaluation
-from unlearnbench.tasks.class_forgetting.training import TrainingRecipe
-from unlearnbench.tasks.digits import data, judges
+from unlearnbench.tasks.common import classifiers
+from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.digits import data
 
 CPU = torch.device("cpu")
 ASSETS = ROOT / "tasks" / "assets" / "digits-ddpm"
@@ -62,10 +63,10 @@ def test_the_split_is_fixed_and_stratified():
 
 
 def test_the_judges_are_different_and_right_on_real_test_images(task):
-    assert len(set(judges.ARCHITECTURES.values())) == 2
+    assert len(set(classifiers.ARCHITECTURES.values())) == 2
     test = data.load_split().test
     for name, judge in task.load_judges().items():
-        measured = judges.accuracy(judge.network, test)
+        measured = classifiers.accuracy(judge.network, *test)
         assert measured >= 0.97
         assert measured == pytest.approx(
             task.assets.entry(f"judge-{name}.safetensors").made["test_accuracy"], abs=0.003
@@ -141,7 +142,7 @@ def test_prepare_makes_everything_from_scratch_and_goes_on_where_it_stopped(tmp_
     """With a recipe of a few steps: the files are whole and of use, not good."""
     cls = type(make_task("digits-ddpm", {}))
     monkeypatch.setattr(cls, "recipe", TrainingRecipe(steps=102, batch_size=8, lr=1e-3))
-    monkeypatch.setattr(judges, "TRAIN_STEPS", 3)
+    monkeypatch.setattr(classifiers, "TRAIN_STEPS", 3)
     for name, count in {"FORGET_SAMPLES": 30, "RETAIN_SAMPLES": 72, "NULL_SAMPLES": 30, "NOISE_PAIRS": 8}.items():
         monkeypatch.setattr(evaluation, name, count)
     seen = []

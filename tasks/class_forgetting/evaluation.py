@@ -7,22 +7,18 @@ its label).
 
 from __future__ import annotations
 
-import base64
-import io
-from importlib.metadata import version
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ...benchmark import metrics
 from ...benchmark.metrics import Measured
-from ...benchmark.record import Gallery, Identity, Metric
+from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import Floats, student
+from ...benchmark.statistics import student
 from ...benchmark.task import Evaluation
+from ..common.judging import Judge, Report, features, gallery, score
 from . import diffusion
 
 if TYPE_CHECKING:
@@ -33,29 +29,11 @@ RETAIN_SAMPLES = 1008
 NULL_SAMPLES = 1000
 NOISE_PAIRS = 256
 """Image and noise-level pairs that noise predictions are compared on."""
-GALLERY_COLUMNS = 8
-GALLERY_GAP, GALLERY_GREY = 1, 110
-"""The line between samples, in pixels, and its shade."""
 
 
 def sample_counts() -> dict[str, int]:
     """Returns how many samples each set holds."""
     return {"forget": FORGET_SAMPLES, "retain": RETAIN_SAMPLES, "null": NULL_SAMPLES, "noise_pairs": NOISE_PAIRS}
-
-
-class Classifier(Protocol):
-    """What a judge can do."""
-
-    def features(self, images: Tensor) -> Tensor: ...
-
-    def classify(self, features: Tensor) -> Tensor: ...
-
-
-class Judge(NamedTuple):
-    """A classifier with the hash of its weights."""
-
-    network: Classifier
-    sha256: str
 
 
 class Drawn(NamedTuple):
@@ -69,13 +47,6 @@ class Drawn(NamedTuple):
     def images(self) -> dict[str, Tensor]:
         """Returns the images by set."""
         return {"forget": self.forget, "retain": self.retain, "null": self.null}
-
-
-class Scored(NamedTuple):
-    """What one judge says of some images."""
-
-    features: Floats
-    labels: Tensor
 
 
 def draw_samples(task: ClassForgettingTask, model: nn.Module, seed: int | str) -> Drawn:
@@ -107,71 +78,23 @@ def evaluate(
         device: Where the model is.
     """
     drawn = draw_samples(task, model, seed)
-    report = _Report(task)
     judges = task.load_judges()
+    report = Report(task.sampling(), judges)
     for name, judge in judges.items():
-        _judge_labels(report, name, judge, drawn)
+        _judge_labels(task, report, name, judge, drawn)
     main = next(iter(judges))
-    references = task.assets.load(task.oracle_samples_file)
-    _judge_features(report, main, judges[main], drawn)
-    _distance_to_oracles(report, main, judges[main], drawn, references, oracles)
-    _noise_distance(report, model, oracles, seed, device)
+    _judge_features(task, report, main, judges[main], drawn)
+    _distance_to_oracles(task, report, main, judges[main], drawn, oracles)
+    _noise_distance(task, report, model, oracles, seed, device)
     return Evaluation(report.metrics, _gallery(task, drawn))
 
 
-class _Report:
-    """Collects metrics and gives each its identity."""
-
-    def __init__(self, task: ClassForgettingTask) -> None:
-        self.task = task
-        self.metrics: list[Metric] = []
-
-    def add(
-        self,
-        name: str,
-        measured: Measured,
-        direction: str,
-        implementation: str,
-        *,
-        package: str = "unlearnbench",
-        judge: str | None = None,
-        label: int | None = None,
-        reference_sha256: str | None = None,
-        protocol: str | None = None,
-    ) -> None:
-        """Adds one number."""
-        identity = Identity(
-            implementation=implementation,
-            version=f"{package} {version(package)}",
-            protocol=protocol or self.task.sampler.describe(),
-            weights_sha256=None if judge is None else self.task.judge_sha256(judge),
-            reference_sha256=reference_sha256,
-        )
-        self.metrics.append(
-            Metric.model_validate(
-                {
-                    "name": name,
-                    "value": measured.value,
-                    "ci_low": measured.interval.low,
-                    "ci_high": measured.interval.high,
-                    "ci_method": measured.method,
-                    "n": measured.n,
-                    "direction": direction,
-                    "judge": judge,
-                    "label": label,
-                    "identity": identity,
-                }
-            )
-        )
-
-
-def _judge_labels(report: _Report, name: str, judge: Judge, drawn: Drawn) -> None:
+def _judge_labels(task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn) -> None:
     """What the samples show, by one judge's labels."""
-    task = report.task
     implementation = "unlearnbench.benchmark.metrics.proportion"
-    forget = _score(judge, drawn.forget).labels
-    right = _score(judge, drawn.retain).labels == drawn.retain_labels
-    null = _score(judge, drawn.null).labels
+    forget = score(judge, drawn.forget).labels
+    right = score(judge, drawn.retain).labels == drawn.retain_labels
+    null = score(judge, drawn.null).labels
     by_class = {label: metrics.proportion(right[drawn.retain_labels == label]) for label in task.retain_classes()}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
@@ -188,13 +111,12 @@ def _judge_labels(report: _Report, name: str, judge: Judge, drawn: Drawn) -> Non
         add("forget_destination", metrics.proportion(forget == label), "info", label)
 
 
-def _judge_features(report: _Report, name: str, judge: Judge, drawn: Drawn) -> None:
+def _judge_features(task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn) -> None:
     """How close the samples are to real images, in one judge's features."""
-    task = report.task
     pool = task.training_pool()
-    everything = _features(judge, pool.images)
+    everything = features(judge, pool.images)
     real = everything[(pool.labels != task.forget_class).numpy()]
-    generated = _score(judge, drawn.retain).features
+    generated = score(judge, drawn.retain).features
     reference = task.data_sha256()
 
     def add(
@@ -206,18 +128,18 @@ def _judge_features(report: _Report, name: str, judge: Judge, drawn: Drawn) -> N
     add("kid_retain", metrics.kid(generated, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
     for metric, measured in metrics.prdc(generated, real)._asdict().items():
         add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
-    inside = metrics.Manifold(everything).covers(_score(judge, drawn.forget).features).any(1)
+    inside = metrics.Manifold(everything).covers(score(judge, drawn.forget).features).any(1)
     add("off_manifold", metrics.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
 
 
 def _distance_to_oracles(
-    report: _Report, name: str, judge: Judge, drawn: Drawn, references: dict[str, Tensor], oracles: list[int]
+    task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn, oracles: list[int]
 ) -> None:
     """How far the samples are from those of the oracles, set by set, in one judge's features."""
-    hashed = report.task.assets.sha256([report.task.oracle_samples_file])
+    hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, images in drawn.images().items():
-        pooled = torch.cat([references[f"{seed}.{pool}"] for seed in oracles])
-        measured = metrics.fid(_score(judge, images).features, _score(judge, pooled).features)
+        pooled = task.oracle_samples(pool, oracles)
+        measured = metrics.fid(score(judge, images).features, score(judge, pooled).features)
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric,
@@ -230,9 +152,10 @@ def _distance_to_oracles(
         )
 
 
-def _noise_distance(report: _Report, model: nn.Module, oracles: list[int], seed: int, device: torch.device) -> None:
+def _noise_distance(
+    task: ClassForgettingTask, report: Report, model: nn.Module, oracles: list[int], seed: int, device: torch.device
+) -> None:
     """How far the noise predictions on real images are from the oracles', with the label and without."""
-    task = report.task
     pool = task.training_pool()
     forgotten = pool.labels == task.forget_class
     networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
@@ -261,32 +184,7 @@ def _noise_distance(report: _Report, model: nn.Module, oracles: list[int], seed:
             )
 
 
-def _score(judge: Judge, images: Tensor) -> Scored:
-    features = _features(judge, images.float() / 127.5 - 1)
-    with torch.inference_mode():
-        return Scored(features, judge.network.classify(torch.from_numpy(features).float()).argmax(1))
-
-
-def _features(judge: Judge, images: Tensor) -> Floats:
-    with torch.inference_mode():
-        parts = [judge.network.features(part) for part in images.split(500)]
-    return np.asarray(torch.cat(parts).double().numpy())
-
-
 def _gallery(task: ClassForgettingTask, drawn: Drawn) -> Gallery:
-    """The first samples of every class: the forgotten one first, then without a label, then the retained."""
-    classes = task.retain_classes()
-    rows = [drawn.forget[:GALLERY_COLUMNS], drawn.null[:GALLERY_COLUMNS]]
-    rows += [drawn.retain[drawn.retain_labels == label][:GALLERY_COLUMNS] for label in classes]
-    gap = (0, GALLERY_GAP, 0, GALLERY_GAP)
-    sheet = nn.functional.pad(torch.stack(rows), gap, value=GALLERY_GREY)
-    count, columns, channels, height, width = sheet.shape
-    pixels = sheet.permute(0, 3, 1, 4, 2).reshape(count * height, columns * width, channels)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.squeeze(-1).numpy() if channels == 1 else pixels.numpy()).save(buffer, "PNG", optimize=True)
-    return Gallery(
-        png_base64=base64.b64encode(buffer.getvalue()).decode(),
-        rows=[f"{task.forget_class} (forgotten)", "no label", *(str(label) for label in classes)],
-        columns=columns,
-        tile=height,
-    )
+    """The forgotten class first, then samples without a label, then the retained classes."""
+    kept = {str(label): drawn.retain[drawn.retain_labels == label] for label in task.retain_classes()}
+    return gallery({f"{task.forget_class} (forgotten)": drawn.forget, "no label": drawn.null, **kept})

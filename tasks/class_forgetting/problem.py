@@ -16,15 +16,17 @@ from . import diffusion
 class ClassForgettingProblem(Problem):
     """See ``Problem``. A batch's draw is its noise, its time steps, and which of its labels are dropped."""
 
-    offers = frozenset({Need.RETAIN, Need.LABELS, Need.ORACLE})
+    offers = frozenset({Need.RETAIN, Need.LABELS, Need.GUIDANCE, Need.GENERATOR, Need.ORACLE})
 
-    def __init__(self, model: nn.Module, *args: Any, **options: Any) -> None:
+    def __init__(self, model: nn.Module, *args: Any, sampler: diffusion.Sampler, **options: Any) -> None:
         super().__init__(model, *args, **options)
         self._schedule = diffusion.noise_schedule()
+        self._sampler = sampler
+        self._shape = next(self._pools["forget"].ordered(1))[0].shape[1:]
 
     @property
     def null_label(self) -> int:
-        """The label of classifier-free guidance's null class."""
+        """See ``Problem.null_label``."""
         return self.num_classes
 
     def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
@@ -39,6 +41,15 @@ class ClassForgettingProblem(Problem):
         noisy = self._schedule.add_noise(batch.images, draw["noise"], draw["timesteps"])
         conditions = diffusion.condition(batch.labels if labels is None else labels, draw, self.null_label)
         return diffusion.predict_noise(model or self.model, noisy, draw["timesteps"], conditions)
+
+    def conditioned(self, batch: Batch) -> Batch:
+        """See ``Problem.conditioned``."""
+        draw = dict(batch.draw, dropped=torch.zeros_like(batch.draw["dropped"]))
+        return Batch(batch.images, batch.labels, draw)
+
+    def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
+        images = self._sampler.sample(model, labels, self.null_label, self._shape, seed)
+        return images.to(self.device) / 127.5 - 1
 
     def warm_up(self) -> None:
         """See ``Problem.warm_up``: a step on a copy of the model, on images of noise."""

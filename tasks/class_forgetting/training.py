@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.problem import TensorPool
+from ..common.retrained import TrainingRecipe
 from . import diffusion
 
 EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
 WARM_UP_STEPS = 100
-
-
-class TrainingRecipe(NamedTuple):
-    """How a model is trained."""
-
-    steps: int
-    batch_size: int
-    lr: float
 
 
 def train(

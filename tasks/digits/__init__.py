@@ -1,1 +1,1 @@
-"""What the embedded tasks share: scikit-learn's digits and the judges trained on them."""
+"""scikit-learn's digits, which the embedded tasks share."""

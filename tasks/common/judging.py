@@ -1,0 +1,141 @@
+"""Judges at work: features and labels of images, and metrics that carry their identity."""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib.metadata import version
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ...benchmark.metrics import Measured
+from ...benchmark.record import Gallery, Identity, Metric
+from ...benchmark.statistics import Floats
+
+GALLERY_COLUMNS = 8
+GALLERY_GAP, GALLERY_GREY = 1, 110
+"""The line between samples, in pixels, and its shade."""
+
+
+class Classifier(Protocol):
+    """What a judge can do."""
+
+    def features(self, images: Tensor) -> Tensor: ...
+
+    def classify(self, features: Tensor) -> Tensor: ...
+
+
+class Judge(NamedTuple):
+    """A classifier with the hash of its weights."""
+
+    network: Classifier
+    sha256: str
+
+
+class Scored(NamedTuple):
+    """What one judge says of some images."""
+
+    features: Floats
+    labels: Tensor
+
+
+def score(judge: Judge, images: Tensor) -> Scored:
+    """Returns what a judge says of bytes, ``(N, C, H, W)``."""
+    found = features(judge, images.float() / 127.5 - 1)
+    with torch.inference_mode():
+        return Scored(found, judge.network.classify(torch.from_numpy(found).float()).argmax(1))
+
+
+def features(judge: Judge, images: Tensor) -> Floats:
+    """Returns a judge's features ``(N, D)`` of images in [-1, 1]."""
+    with torch.inference_mode():
+        parts = [judge.network.features(part) for part in images.split(500)]
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
+class Report:
+    """Collects metrics and gives each its identity.
+
+    Args:
+        protocol: How the samples are drawn, unless a metric says otherwise.
+        judges: The judges, by name.
+    """
+
+    def __init__(self, protocol: str, judges: dict[str, Judge]) -> None:
+        self.protocol = protocol
+        self.judges = judges
+        self.metrics: list[Metric] = []
+
+    def add(
+        self,
+        name: str,
+        measured: Measured,
+        direction: str,
+        implementation: str,
+        *,
+        package: str = "unlearnbench",
+        judge: str | None = None,
+        label: int | None = None,
+        reference_sha256: str | None = None,
+        protocol: str | None = None,
+    ) -> None:
+        """Adds one number."""
+        identity = Identity(
+            implementation=implementation,
+            version=f"{package} {version(package)}",
+            protocol=protocol or self.protocol,
+            weights_sha256=None if judge is None else self.judges[judge].sha256,
+            reference_sha256=reference_sha256,
+        )
+        self.metrics.append(
+            Metric.model_validate(
+                {
+                    "name": name,
+                    "value": measured.value,
+                    "ci_low": measured.interval.low,
+                    "ci_high": measured.interval.high,
+                    "ci_method": measured.method,
+                    "n": measured.n,
+                    "direction": direction,
+                    "judge": judge,
+                    "label": label,
+                    "identity": identity,
+                }
+            )
+        )
+
+    def add_undefined(self, name: str, direction: str, implementation: str, n: int, judge: str | None = None) -> None:
+        """Adds a number that is not defined here."""
+        identity = Identity(
+            implementation=implementation,
+            version=f"unlearnbench {version('unlearnbench')}",
+            protocol=self.protocol,
+            weights_sha256=None if judge is None else self.judges[judge].sha256,
+        )
+        nothing = {"value": None, "ci_low": None, "ci_high": None, "ci_method": "none"}
+        self.metrics.append(
+            Metric.model_validate(
+                {"name": name, "n": n, "direction": direction, "judge": judge, "identity": identity, **nothing}
+            )
+        )
+
+
+def gallery(rows: dict[str, Tensor]) -> Gallery:
+    """Returns the first samples of every row as one picture.
+
+    Args:
+        rows: Bytes ``(N, C, H, W)`` by what they show.
+    """
+    first = torch.stack([images[:GALLERY_COLUMNS] for images in rows.values()])
+    sheet = nn.functional.pad(first, (0, GALLERY_GAP, 0, GALLERY_GAP), value=GALLERY_GREY)
+    count, columns, channels, height, width = sheet.shape
+    pixels = sheet.permute(0, 3, 1, 4, 2).reshape(count * height, columns * width, channels)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(-1).numpy() if channels == 1 else pixels.numpy()).save(buffer, "PNG", optimize=True)
+    return Gallery(
+        png_base64=base64.b64encode(buffer.getvalue()).decode(), rows=list(rows), columns=columns, tile=height
+    )

@@ -1,0 +1,241 @@
+"""A task whose base model, oracles and judges are made by the suite and kept as assets."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.assets import AssetFolder
+from ...benchmark.method import Method, Need
+from ...benchmark.problem import TensorPool
+from ...benchmark.provenance import collect_provenance, describe_device
+from ...benchmark.seeds import derive_seed
+from ...benchmark.task import Progress, RetrainingCost, Task
+from . import classifiers
+from .judging import Judge
+
+ORACLE_SEEDS = (0, 1, 2)
+SHIPPED = Path(__file__).parent.parent / "assets"
+
+
+class TrainingRecipe(NamedTuple):
+    """How a model is trained."""
+
+    steps: int
+    batch_size: int
+    lr: float
+
+
+class JudgeData(NamedTuple):
+    """What judges are trained and tested on: images in [-1, 1] and labels."""
+
+    train: TensorPool
+    test: TensorPool
+
+
+class RetrainedTask(Task):
+    """Forgets a class. The oracle is the base model's own recipe without that class, three seeds of it."""
+
+    num_classes: ClassVar[int]
+    image_shape: ClassVar[tuple[int, int, int]]
+    batch_size: ClassVar[int]
+    recipe: ClassVar[TrainingRecipe]
+    judge_names: ClassVar[tuple[str, ...]] = tuple(classifiers.ARCHITECTURES)
+    """The first one's features serve the distances."""
+    keeps_oracle_samples: ClassVar[bool] = True
+    """Whether the oracles' samples are an asset, too, since drawing them takes long."""
+
+    forget_class: int
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Returns a freshly initialized network."""
+
+    @abstractmethod
+    def training_pool(self) -> TensorPool:
+        """Returns all training images in the model's own range, and their labels."""
+
+    @abstractmethod
+    def judge_data(self) -> JudgeData:
+        """Returns what the judges are trained and tested on."""
+
+    @abstractmethod
+    def data_sha256(self) -> str:
+        """Returns the hash of the data."""
+
+    @abstractmethod
+    def train(self, pool: TensorPool, seed: int, progress: Callable[[int, int], None]) -> dict[str, Tensor]:
+        """Trains a network from scratch by the task's recipe and returns its weights."""
+
+    @abstractmethod
+    def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
+        """Returns a model's samples by set, as bytes ``(N, C, H, W)``; the noise depends on the seed alone."""
+
+    @abstractmethod
+    def sampling(self) -> str:
+        """Returns how samples are drawn, in one line."""
+
+    # Assets.
+
+    @property
+    def assets(self) -> AssetFolder:
+        """The task's files."""
+        return AssetFolder(self.name, SHIPPED / self.name)
+
+    def oracle_file(self, seed: int) -> str:
+        """Returns the name of an oracle's weights."""
+        return f"oracle-{self.forget_class}-{seed}.safetensors"
+
+    @property
+    def oracle_samples_file(self) -> str:
+        """The name of the file with the oracles' samples."""
+        return f"oracle-{self.forget_class}-samples.safetensors"
+
+    def files(self) -> list[str]:
+        """Returns the names of all files that the task needs."""
+        judges = [_judge_file(name) for name in self.judge_names]
+        oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
+        samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
+        return ["base.safetensors", *judges, *oracles, *samples]
+
+    def missing(self) -> list[str]:
+        """See ``Task.missing``."""
+        lacking = [name for name in self.files() if not self.assets.has(name)]
+        if not lacking:
+            return []
+        sets = (
+            ""
+            if self.forget_class == type(self).model_fields["forget_class"].default
+            else f" --set forget_class={self.forget_class}"
+        )
+        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `unlearnbench prepare {self.name}{sets}`."]
+
+    def assets_sha256(self) -> str:
+        """See ``Task.assets_sha256``."""
+        return self.assets.sha256(self.files())
+
+    def prepare(self, progress: Progress) -> Path:
+        """See ``Task.prepare``: makes the files that are not at hand, one after the other."""
+        for name in self.judge_names:
+            if not self.assets.has(_judge_file(name)):
+                progress(f"judge {name}", 0, 1)
+                self._prepare_judge(name)
+        pool = self.training_pool()
+        self._prepare_model("base.safetensors", pool, 0, progress)
+        kept = self.split(pool)[1]
+        for seed in ORACLE_SEEDS:
+            self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
+        if self.keeps_oracle_samples and not self.assets.has(self.oracle_samples_file):
+            start = time.perf_counter()
+            samples: dict[str, Tensor] = {}
+            for seed in ORACLE_SEEDS:
+                progress("samples of the oracles", seed, len(ORACLE_SEEDS))
+                samples |= {f"{seed}.{name}": images for name, images in self._draw_oracle(seed).items()}
+            self._save(self.oracle_samples_file, samples, {"sampler": self.sampling()}, start)
+        return self.assets.writable
+
+    def _prepare_judge(self, name: str) -> None:
+        start = time.perf_counter()
+        train, test = self.judge_data()
+        judge = classifiers.train_judge(name, 0, train.images, train.labels, self.num_classes)
+        facts = {
+            "seed": 0,
+            "architecture": f"timm {classifiers.ARCHITECTURES[name]}",
+            "steps": classifiers.TRAIN_STEPS,
+            "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
+            "test_images": len(test),
+        }
+        self._save(_judge_file(name), judge.state_dict(), facts, start)
+
+    def _prepare_model(self, name: str, pool: TensorPool, seed: int, progress: Progress) -> None:
+        if self.assets.has(name):
+            return
+        start = time.perf_counter()
+        torch.manual_seed(seed)
+        weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps))
+        self._save(name, weights, {"seed": seed, "images": len(pool), **self.recipe._asdict()}, start)
+
+    def _save(self, name: str, weights: dict[str, Tensor], made: dict[str, Any], start: float) -> None:
+        device = describe_device(torch.device("cpu"), torch.get_num_threads())
+        context = {
+            "seconds": round(time.perf_counter() - start, 1),
+            "device": device.group,
+            "data_sha256": self.data_sha256(),
+            "packages": collect_provenance().packages,
+        }
+        self.assets.save(name, weights, made | context)
+
+    def load_model(self, name: str) -> nn.Module:
+        """Returns the network with the weights of a file, in evaluation mode."""
+        network = self.network()
+        network.load_state_dict(self.assets.load(name))
+        return network.eval()
+
+    def load_judges(self) -> dict[str, Judge]:
+        """Returns the judges by name."""
+        return {name: self._load_judge(name) for name in self.judge_names}
+
+    def _load_judge(self, name: str) -> Judge:
+        judge = classifiers.SmallJudge(name, self.num_classes)
+        judge.load_state_dict(self.assets.load(_judge_file(name)))
+        return Judge(judge.eval(), self.assets.entry(_judge_file(name)).sha256)
+
+    # What every family's problem and evaluation need.
+
+    def given(self, method: Method, seed: int, device: torch.device) -> dict[str, Any]:
+        """Returns the arguments of the family's problem."""
+        forget, retain = self.split(self.training_pool())
+        return {
+            "model": self.load_model("base.safetensors").to(device),
+            "forget": forget,
+            "retain": retain,
+            "batch_size": self.batch_size,
+            "forget_classes": (self.forget_class,),
+            "num_classes": self.num_classes,
+            "granted": method.needs,
+            "seed": derive_seed(self.name, "unlearn", seed),
+            "device": device,
+            "oracle": lambda: self.load_model(self.oracle_file(seed % len(ORACLE_SEEDS))).to(device),
+        }
+
+    def other_oracles(self, method: Method, seed: int) -> list[int]:
+        """Returns the oracles to compare with: all but the one that an oracle's row is."""
+        used = seed % len(ORACLE_SEEDS) if Need.ORACLE in method.needs else None
+        return [other for other in ORACLE_SEEDS if other != used]
+
+    def oracle_samples(self, name: str, oracles: list[int]) -> Tensor:
+        """Returns the oracles' samples of a set, pooled, as bytes."""
+        if not self.keeps_oracle_samples:
+            return torch.cat([self._draw_oracle(seed)[name] for seed in oracles])
+        samples = self.assets.load(self.oracle_samples_file)
+        return torch.cat([samples[f"{seed}.{name}"] for seed in oracles])
+
+    def _draw_oracle(self, seed: int) -> dict[str, Tensor]:
+        return self.draw(self.load_model(self.oracle_file(seed)), f"oracle-{seed}")
+
+    def retraining_cost(self, seed: int) -> RetrainingCost:
+        """See ``Task.retraining_cost``."""
+        made = self.assets.entry(self.oracle_file(seed % len(ORACLE_SEEDS))).made
+        return RetrainingCost(made["seconds"], made["device"], made["steps"], made["steps"] * made["batch_size"])
+
+    def retain_classes(self) -> list[int]:
+        """Returns the classes to keep, in order."""
+        return [label for label in range(self.num_classes) if label != self.forget_class]
+
+    def split(self, pool: TensorPool) -> tuple[TensorPool, TensorPool]:
+        """Returns the forget and the retain part of a pool."""
+        forgotten = pool.labels == self.forget_class
+        return (
+            TensorPool(pool.images[forgotten], pool.labels[forgotten]),
+            TensorPool(pool.images[~forgotten], pool.labels[~forgotten]),
+        )
+
+
+def _judge_file(name: str) -> str:
+    return f"judge-{name}.safetensors"

@@ -1,0 +1,42 @@
+"""``digits-vae``: a variational autoencoder on scikit-learn's digits stops drawing one of them. Runs in seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ..benchmark.problem import TensorPool
+from .common.retrained import JudgeData, TrainingRecipe
+from .digits import data
+from .one_shot.task import OneShotTask
+
+
+class DigitsVAE(OneShotTask):
+    """One-shot forgetting on a fully connected VAE, trained on 1,437 real 8x8 scans of digits."""
+
+    name: ClassVar[str] = "digits-vae"
+    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
+    num_classes: ClassVar[int] = data.NUM_CLASSES
+    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
+    batch_size: ClassVar[int] = 128
+    hidden: ClassVar[int] = 256
+    latent: ClassVar[int] = 4
+    recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=6000, batch_size=128, lr=1e-3)
+
+    forget_class: Annotated[int, Field(ge=0, le=9)] = 1
+    """The digit to forget; the standard board forgets 1."""
+
+    def training_pool(self) -> TensorPool:
+        """See ``RetrainedTask.training_pool``: images in [0, 1]."""
+        train = data.load_split().train
+        return TensorPool((train.images + 1) / 2, train.labels)
+
+    def judge_data(self) -> JudgeData:
+        """See ``RetrainedTask.judge_data``."""
+        train, test = data.load_split()
+        return JudgeData(TensorPool(*train), TensorPool(*test))
+
+    def data_sha256(self) -> str:
+        """See ``RetrainedTask.data_sha256``."""
+        return data.load_split().train.sha256()

@@ -1,0 +1,200 @@
+"""The evaluation protocol of one-shot forgetting: what an edited autoencoder draws from its prior.
+
+Beside the finished model, the protocol looks for the step at which the forgotten class fell below the task's threshold: it
+makes the run again with the same seed, untimed, and looks at the model after every step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...benchmark import metrics
+from ...benchmark.errors import Diverged
+from ...benchmark.method import Method, Need
+from ...benchmark.metrics import Measured
+from ...benchmark.record import Gallery
+from ...benchmark.seeds import derive_seed
+from ...benchmark.statistics import Floats, Interval, student
+from ...benchmark.task import Evaluation
+from ..common.judging import GALLERY_COLUMNS, Judge, Report, Scored, features, gallery, score
+from . import vae
+
+if TYPE_CHECKING:
+    from .task import OneShotTask
+
+PRIOR_SAMPLES = 2000
+PROBE_SAMPLES = 500
+REFERENCE_IMAGES = 5000
+"""Real images that samples are compared with, at most."""
+BOUND_IMAGES = 256
+FEWEST = 100
+"""Samples that a Frechet distance needs at least."""
+GALLERY_ROWS = 6
+
+_FRECHET = "cleanfid.fid.frechet_distance"
+
+
+def sample_counts() -> dict[str, int | float]:
+    """Returns how many samples each measurement uses."""
+    return {"prior": PRIOR_SAMPLES, "probe": PROBE_SAMPLES, "reference": REFERENCE_IMAGES, "bound": BOUND_IMAGES}
+
+
+class Reached(NamedTuple):
+    """The step at which the forgotten class fell below the threshold, and the samples of that model."""
+
+    step: int
+    images: Tensor
+
+
+def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+    """Measures an edited model. See ``Task.evaluate``."""
+    judges = task.load_judges()
+    report = Report(task.sampling(), judges)
+    drawn = task.draw(model, seed)["prior"]
+    scored = {name: score(judge, drawn) for name, judge in judges.items()}
+    for name, found in scored.items():
+        _shares(task, report, name, found)
+    main = next(iter(judges))
+    pool = task.training_pool()
+    kept = pool.images[pool.labels != task.forget_class][:REFERENCE_IMAGES]
+    everything = features(judges[main], pool.images[:REFERENCE_IMAGES] * 2 - 1)
+    real = features(judges[main], kept * 2 - 1)
+    _quality(task, report, main, scored[main], real)
+    inside = metrics.Manifold(everything).covers(scored[main].features).any(1)
+    report.add("off_manifold", metrics.proportion(~inside), "match", _own("Manifold"), judge=main)
+    _distance_to_oracles(task, report, main, judges[main], scored[main], task.other_oracles(method, seed))
+    _bounds(task, report, model, seed, device)
+    _at_threshold(task, report, main, judges[main], real, _threshold_step(task, judges[main], method, seed, device))
+    return Evaluation(report.metrics, _gallery(drawn))
+
+
+def _own(function: str) -> str:
+    return f"unlearnbench.benchmark.metrics.{function}"
+
+
+def _shares(task: OneShotTask, report: Report, name: str, found: Scored) -> None:
+    """What one judge takes the samples for."""
+    shares = {label: metrics.proportion(found.labels == label) for label in range(task.num_classes)}
+    report.add("feature_ratio", shares[task.forget_class], "match", _own("proportion"), judge=name)
+    for label, share in shares.items():
+        report.add("sample_share", share, "info", _own("proportion"), judge=name, label=label)
+
+
+def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: Floats) -> None:
+    """How close the samples are to real retained images: all of them, and those that are not of the forgotten class."""
+    reference = task.data_sha256()
+
+    def add(metric: str, measured: Measured, direction: str, implementation: str, package: str) -> None:
+        report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
+
+    add("fid", metrics.fid(found.features, real), "min", _FRECHET, "clean-fid")
+    kept = found.features[(found.labels != task.forget_class).numpy()]
+    if len(kept) < FEWEST:
+        for metric, direction in (("fid_retain", "min"), ("kid_retain", "min"), ("coverage", "max")):
+            report.add_undefined(metric, direction, "too few samples", len(kept), name)
+        return
+    add("fid_retain", metrics.fid(kept, real), "min", _FRECHET, "clean-fid")
+    add("kid_retain", metrics.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
+    for metric, measured in metrics.prdc(kept, real)._asdict().items():
+        add(metric, measured, "max", _own("prdc"), "unlearnbench")
+
+
+def _distance_to_oracles(
+    task: OneShotTask, report: Report, name: str, judge: Judge, found: Scored, oracles: list[int]
+) -> None:
+    theirs = score(judge, task.oracle_samples("prior", oracles)).features
+    report.add(
+        "oracle_distance",
+        metrics.fid(found.features, theirs),
+        "match",
+        _FRECHET,
+        package="clean-fid",
+        judge=name,
+        reference_sha256=task.assets.sha256([task.oracle_file(other) for other in oracles]),
+    )
+
+
+def _bounds(task: OneShotTask, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
+    """The negative evidence lower bound on test images, in nats an element."""
+    test = task.judge_data().test
+    forgotten = test.labels == task.forget_class
+    for name, mask, direction in (("forget", forgotten, "match"), ("retain", ~forgotten, "min")):
+        images = ((test.images[mask][:BOUND_IMAGES] + 1) / 2).to(device)
+        generator = torch.Generator().manual_seed(derive_seed(task.name, "bound", name, seed))
+        noise = torch.randn((len(images), task.latent), generator=generator).to(device)
+        with torch.inference_mode():
+            values = vae.evidence_loss(model, images, noise).double().cpu()
+        interval = student(values.tolist())
+        assert interval is not None
+        report.add(
+            f"bound_{name}",
+            Measured(float(values.mean()), interval, len(values), "student"),
+            direction,
+            "unlearnbench.tasks.one_shot.vae.evidence_loss",
+            reference_sha256=task.data_sha256(),
+            protocol=f"{len(values)} test images, one latent each",
+        )
+
+
+class _Enough(Exception):
+    """Ends a run that was made again as soon as it reached the threshold."""
+
+
+def _threshold_step(task: OneShotTask, judge: Judge, method: Method, seed: int, device: torch.device) -> Reached | None:
+    """Makes the run again and returns the first step after which the forgotten class is below the threshold."""
+    if Need.ORACLE in method.needs:
+        return None
+    problem = task.problem(method, seed, device)
+    wanted = derive_seed(task.name, "probe", seed)
+    reached: list[Reached] = []
+    inside = False
+
+    def look() -> None:
+        nonlocal inside
+        inside = not inside
+        if inside:
+            return
+        images = vae.sample(problem.model, PROBE_SAMPLES, task.latent, wanted)
+        share = float((score(judge, images).labels == task.forget_class).float().mean())
+        if share < task.threshold:
+            reached.append(Reached(problem.meter.steps, vae.sample(problem.model, PRIOR_SAMPLES, task.latent, wanted)))
+            raise _Enough
+
+    problem.meter.on_step = look
+    with contextlib.suppress(_Enough, Diverged):
+        method.unlearn(problem)
+    return reached[0] if reached else None
+
+
+def _at_threshold(
+    task: OneShotTask, report: Report, name: str, judge: Judge, real: Floats, reached: Reached | None
+) -> None:
+    """The steps to the threshold, and the quality there: methods compared at the same degree of forgetting."""
+    own = "unlearnbench.tasks.one_shot.evaluation"
+    if reached is None:
+        report.add_undefined("steps_to_threshold", "info", own, PROBE_SAMPLES, name)
+        report.add_undefined("fid_at_threshold", "info", own, PRIOR_SAMPLES, name)
+        return
+    steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none")
+    protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
+    report.add("steps_to_threshold", steps, "info", own, judge=name, protocol=protocol)
+    measured = metrics.fid(score(judge, reached.images).features, real)
+    report.add(
+        "fid_at_threshold",
+        measured,
+        "info",
+        _FRECHET,
+        package="clean-fid",
+        judge=name,
+        protocol=protocol,
+        reference_sha256=task.data_sha256(),
+    )
+
+
+def _gallery(drawn: Tensor) -> Gallery:
+    parts = drawn[: GALLERY_ROWS * GALLERY_COLUMNS].split(GALLERY_COLUMNS)
+    return gallery({f"samples {index + 1}": part for index, part in enumerate(parts)})

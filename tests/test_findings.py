@@ -1,0 +1,67 @@
+"""The sentences of docs/findings.md, over the committed records."""
+
+import pytest
+
+from helpers import ROOT
+from unlearnbench.benchmark.store import load_records
+from unlearnbench.leaderboard.ranking import rank_all
+
+
+@pytest.fixture(scope="module")
+def boards():
+    return {board.task: board for board in rank_all(load_records([ROOT / "leaderboard" / "results"]).records)}
+
+
+def row(board, name):
+    (found,) = [row for row in board.rows if row.name == name]
+    return found
+
+
+def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boards):
+    from unlearnbench.benchmark import registry
+    from unlearnbench.benchmark.run import make_task
+
+    assert set(boards) == {"digits-ddpm", "digits-vae", "mnist-vae"}
+    for board in boards.values():
+        assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.task
+    task = make_task("digits-ddpm", {})
+    applicable = {name for name in registry.methods.names() if not task.refusal(registry.methods.get(name))}
+    assert {row.name for row in boards["digits-ddpm"].rows} == {n for n in applicable if not n.startswith("toy-")}
+
+
+def test_the_board_separates_at_least_three_groups_of_honest_methods(boards):
+    assert len({row.rank for row in boards["digits-ddpm"].rows if row.role == "method"}) >= 3
+
+
+def test_sfron_forgets_in_a_fraction_of_selective_amnesias_steps_and_time(boards):
+    fast, slow = (row(boards["digits-ddpm"], name) for name in ("sfron", "selective-amnesia"))
+    assert slow.runs[0].record.cost.steps == 20 * fast.runs[0].record.cost.steps
+    assert fast.unlearn_seconds < slow.unlearn_seconds / 5
+    assert max(fast.metric("forget_accuracy")) < 0.1
+    assert min(fast.metric("retain_accuracy")) > 0.97
+
+
+def test_methods_that_teach_noise_reach_no_forget_accuracy_and_are_far_from_the_oracle(boards):
+    board = boards["digits-ddpm"]
+    for name in ("ebu", "erasediff", "selective-amnesia"):
+        assert max(row(board, name).metric("forget_accuracy")) < 0.15, name
+        assert row(board, name).metric("oracle_distance")[0] > 1.5 * row(board, "oracle").metric("oracle_distance")[0]
+
+
+def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
+    board = boards["mnist-vae"]
+    original = row(board, "original").metric("fid_retain")[0]
+    for name in ("ascent (lr=0.001 steps=40)", "gradient-surgery (lr=0.001 optimizer=adam steps=80)"):
+        found = row(board, name)
+        assert found.metric("feature_ratio")[0] < 0.02
+        assert found.metric("steps_to_threshold")[0] < 20
+        assert found.metric("fid_retain")[0] > 1.15 * original
+
+
+def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
+    board = boards["mnist-vae"]
+    original = row(board, "original")
+    for name in ("retain-surgery (lr=0.001 steps=200)", "uno (lr=0.001 steps=50)"):
+        found = row(board, name)
+        assert found.metric("fid_retain")[0] <= 1.15 * original.metric("fid_retain")[0]
+        assert 0.02 < found.metric("feature_ratio")[0] <= original.metric("feature_ratio")[0] * 1.1
