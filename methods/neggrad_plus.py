@@ -20,7 +20,7 @@ class NegGradPlus(Method):
     update_rule = "theta <- theta - lr Adam(g_r - alpha g_f)"
     settings_source = (
         "Adam 1e-4, clip 1, as in the class-forgetting baselines of SFRon; "
-        "alpha the best of 0.03, 0.05, 0.1 and 0.2 on digit 7."
+        "alpha: the best of the trials in docs/search.json."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "Weighs the retain loss with 1 and the forget loss with alpha instead of with beta and 1 - beta.",

@@ -22,5 +22,7 @@ class PCGrad(RestrictedGradient):
         "Published for learning several tasks; ascent on the forget set takes the place of one.",
     )
 
+    lr: float = 1e-4
+    """Adam's learning rate."""
     retain_weight: float = 1.0
     """Weight of the retain direction."""

@@ -35,7 +35,7 @@ class SelectiveAmnesia(Method):
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "100 replay samples a class instead of 500; the Fisher information from 200 of them at 20 noise levels each.",
-        "Mean losses instead of sums, so the penalty's weight is another number.",
+        "Mean losses instead of sums over elements and noise levels, so the penalty's weight is another number.",
         "No averaging of weights: at a twentieth of the steps the average would be the original.",
     )
     pitfalls = "Noise comes out for the forgotten label, which retraining would not draw; slow beside all others."
@@ -44,7 +44,7 @@ class SelectiveAmnesia(Method):
     """Steps on noise and replay."""
     lr: float = 1e-4
     """Adam's learning rate."""
-    penalty: float = 10.0
+    penalty: float = 1e6
     """Weight of the Fisher penalty."""
     replay: int = 100
     """Samples of the original for each retained class."""

@@ -24,7 +24,7 @@ class SFRon(Method):
     update_rule = "theta <- theta + lr Adam(M a_k g_f[w]);  theta <- theta - lr Adam(g_r)"
     settings_source = (
         "The released CIFAR-10 configuration: scale 10 with cosine decay, lambda 0.5, gamma 1, clip 1; 50 steps. "
-        "The learning rate, 1e-4 there, is the best of 1e-4, 2e-4 and 3e-4 on digits 1 and 7."
+        "The learning rate, 1e-4 there: the best of the trials in docs/search.json."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "The Fisher information is that of the training loss, not of the guided prediction.",
