@@ -23,7 +23,8 @@ def print_ranking(console: Console, board: Board) -> None:
         shown = [column for column in ranking.rules.columns if column.short]
         for heading in ("rank", "method", "score", "95 %", "seeds", *(column.short for column in shown), "time"):
             # Long settings wrap; the numbers stay whole.
-            table.add_column(heading, no_wrap=heading != "method", justify="left" if heading == "method" else "right")
+            named = heading == "method"
+            table.add_column(heading, no_wrap=not named, overflow="fold", justify="left" if named else "right")
         for row in ranking.rows:
             table.add_row(
                 str(row.rank) if row.rank else row.role[:3],

@@ -59,8 +59,8 @@ def test_list_shows_what_is_wrong_with_a_broken_plugin(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("run", "digits-ddpm", "sfrom"), "did you mean sfron?"),
-        (("run", "digit-ddpm", "sfron"), "did you mean digits-ddpm?"),
+        (("run", "digits-ddpm", "sfrom"), "did you mean sfron"),
+        (("run", "digit-ddpm", "sfron"), "did you mean digits-ddpm"),
         (("list", "method"), "did you mean methods?"),
         (("run", "digits-ddpm", "sfron", "--seeds", "a"), "'a' is no list of seeds"),
         (("run", "digits-ddpm", "sfron", "--seeds", "1,1"), "give different whole numbers"),

@@ -148,7 +148,11 @@ def _threshold_step(task: OneShotTask, judge: Judge, method: Method, seed: int, 
     """Makes the run again and returns the first step after which the forgotten class is below the threshold."""
     if Need.ORACLE in method.needs:
         return None
+    # As the worker does, for methods that draw from PyTorch's own generator.
+    torch.manual_seed(derive_seed("global", seed))
     problem = task.problem(method, seed, device)
+    problem.warm_up()
+    problem.meter.reset()
     wanted = derive_seed(task.name, "probe", seed)
     reached: list[Reached] = []
     inside = False
