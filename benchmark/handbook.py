@@ -20,7 +20,8 @@ _LEFT_OUT = """## Left out
   kind of model, drawn from in one step, so its samples cannot be compared with those of the rest; it needs a track of its own.
 - **Moon et al.'s feature unlearning** starts from images that a user marks and edits a latent direction; the problem hands
   out forget sets, not marks.
-- **LUR, CUP, BARRIER, MUNBa**: no public code or settings that could be read, or none for class-conditional diffusion.
+- **LUR, CUP, MUNBa**: no settings for class-conditional diffusion could be read.
+- **BARRIER** protects intervals of activations in named layers; it would need a hook into the network that the problem does not offer.
 """
 
 _HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheats, which must rank badly"}

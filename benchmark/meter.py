@@ -57,6 +57,10 @@ class Meter:
         self.samples[pool] += count
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.count(output)
+
+    def count(self, output: Any) -> None:
+        """Counts the pass that gave an output, and the passes back from it."""
         first = _first_tensor(output) if self._counting else None
         if first is None:
             return

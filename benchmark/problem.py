@@ -182,12 +182,11 @@ class Problem(ABC):
         """Returns what the loss compares ``predict(batch)`` with, of the same shape. ``Need.IMAGES``."""
         raise NotImplementedError
 
-    def encode(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
-        """Returns the embedding ``(B, ...)`` of the degraded images. ``Need.ENCODER``."""
-        raise NotImplementedError
-
     def encoder(self) -> nn.Module:
         """Returns the part of ``problem.model`` that embeds. ``Need.ENCODER``."""
+        raise NotImplementedError
+
+    def _encode(self, batch: Batch, model: nn.Module) -> Tensor:
         raise NotImplementedError
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
@@ -207,6 +206,17 @@ class Problem(ABC):
         """
         self.require(Need.GENERATOR)
         return self._generate(labels, model, int(torch.randint(2**31, (), generator=self._generator)))
+
+    def encode(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """Returns the embedding ``(B, ...)`` of the degraded images. It counts as a pass through the model.
+
+        Raises:
+            BenchmarkError: The method did not declare ``Need.ENCODER``.
+        """
+        self.require(Need.ENCODER)
+        embedding = self._encode(batch, model or self.model)
+        self.meter.count(embedding)
+        return embedding
 
     def batch(self, images: Tensor, labels: Tensor) -> Batch:
         """Returns images of the method's own making as a batch with a fresh draw."""

@@ -31,12 +31,13 @@ class SelectiveAmnesia(Method):
     update_rule = "L = L(noise | c_f) + L(replay | c_r) + w sum_i F_i (theta_i - theta0_i)^2"
     settings_source = (
         "The released CIFAR-10 settings at 1,000 of its 20,000 steps: Adam 1e-4, clip 1, uniform noise. "
-        "The rest: the best of the trials in docs/search.json."
+        "The penalty: the best of the trials in docs/search.json, at 250 steps."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "100 replay samples a class instead of 500; the Fisher information from 200 of them at 20 noise levels each.",
         "Mean losses instead of sums over elements and noise levels, so the penalty's weight is another number.",
-        "No averaging of weights: at a twentieth of the steps the average would be the original.",
+        "Replay is drawn with the task's sampler and guidance.",
+        "No averaging of weights: at a twentieth of the steps the average would still be mostly the original.",
     )
     pitfalls = "Noise comes out for the forgotten label, which retraining would not draw; slow beside all others."
 

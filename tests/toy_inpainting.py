@@ -61,8 +61,8 @@ class InpaintingProblem(Problem):
     def target(self, batch: Batch):
         return batch.images
 
-    def encode(self, batch, model=None):
-        return (model or self.model).encoder((batch.images * batch.draw["mask"]).flatten(1))
+    def _encode(self, batch, model):
+        return model.encoder((batch.images * batch.draw["mask"]).flatten(1))
 
     def encoder(self):
         return self.model.encoder
