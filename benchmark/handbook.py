@@ -21,7 +21,8 @@ _LEFT_OUT = """## Left out
 - **Moon et al.'s feature unlearning** starts from images that a user marks and edits a latent direction; the problem hands
   out forget sets, not marks.
 - **LUR, CUP, MUNBa**: no settings for class-conditional diffusion could be read.
-- **BARRIER** protects intervals of activations in named layers; it would need a hook into the network that the problem does not offer.
+- **BARRIER** protects intervals of activations in named layers; it needs a hook into the network that the problem does not
+  offer.
 """
 
 _HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheats, which must rank badly"}

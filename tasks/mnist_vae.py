@@ -1,4 +1,4 @@
-"""``mnist-vae``: a variational autoencoder on MNIST stops drawing a digit, the setting of the one-shot literature."""
+"""``mnist-vae``: a variational autoencoder on MNIST stops drawing a digit, as in replications of one-shot unlearning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .one_shot.task import OneShotTask
 
 
 class MnistVAE(OneShotTask):
-    """One-shot forgetting on the 784-400-2 VAE of the literature. Needs the data set ylecun/mnist, from the hub or a folder."""
+    """One-shot forgetting on a 784-400-2 VAE. Needs the data set ylecun/mnist, from the hub or a folder."""
 
     name: ClassVar[str] = "mnist-vae"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
