@@ -248,4 +248,5 @@ def test_original_scores_zero_and_no_cheat_outranks_a_method_that_forgets():
     assert len(cheats) == 2
     assert len(honest) >= 3
     assert max(row.score for row in cheats) < min(row.score for row in honest)
-    assert max(row.rank for row in honest) < min(row.rank for row in cheats)
+    # Three seeds may leave a method in one group with a cheat, but never below it.
+    assert max(row.rank for row in honest) <= min(row.rank for row in cheats)
