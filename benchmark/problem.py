@@ -171,26 +171,27 @@ class Problem(ABC):
     def warm_up(self) -> None:
         """Runs the model forwards and backwards on dummy data, so that lazy set-up is not timed. Changes no weight."""
 
-    # What some families define, each under the need that asks for it.
+    # What some families define, each under the need that asks for it. A method that declares the need is refused by all
+    # other families, so only one that does not declare it ends here.
 
     @property
     def null_label(self) -> int:
         """The label that stands for none. ``Need.GUIDANCE``."""
-        raise NotImplementedError
+        raise _undeclared(Need.GUIDANCE)
 
     def target(self, batch: Batch) -> Tensor:
         """Returns what the loss compares ``predict(batch)`` with, of the same shape. ``Need.IMAGES``."""
-        raise NotImplementedError
+        raise _undeclared(Need.IMAGES)
 
     def encoder(self) -> nn.Module:
         """Returns the part of ``problem.model`` that embeds. ``Need.ENCODER``."""
-        raise NotImplementedError
+        raise _undeclared(Need.ENCODER)
 
     def _encode(self, batch: Batch, model: nn.Module) -> Tensor:
-        raise NotImplementedError
+        raise _undeclared(Need.ENCODER)
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
-        raise NotImplementedError
+        raise _undeclared(Need.GENERATOR)
 
     def conditioned(self, batch: Batch) -> Batch:
         """Returns the batch with every label in force; a family that drops labels while training overrides this."""
@@ -313,9 +314,7 @@ class Problem(ABC):
             BenchmarkError: It did not.
         """
         if need not in self._granted:
-            raise BenchmarkError(
-                f"The method uses {need.value} without declaring it; add Need.{need.name} to its `needs`."
-            )
+            raise _undeclared(need)
 
     # What the harness uses.
 
@@ -347,6 +346,10 @@ class Problem(ABC):
         self.meter.touch(pool, len(labels))
         images, labels = images.to(self.device), labels.to(self.device)
         return Batch(images, labels, self._draw(images))
+
+
+def _undeclared(need: Need) -> BenchmarkError:
+    return BenchmarkError(f"The method uses {need.value} without declaring it; add Need.{need.name} to its `needs`.")
 
 
 def _versions(model: nn.Module) -> list[int]:

@@ -192,6 +192,7 @@ def _load_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except BaseException:
+        # Whatever ended it, half a module must not pass for the whole when it is asked for again.
         del sys.modules[name]
         raise
     return module

@@ -7,6 +7,7 @@ its label).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -49,14 +50,24 @@ class Drawn(NamedTuple):
         return {"forget": self.forget, "retain": self.retain, "null": self.null}
 
 
-def draw_samples(task: ClassForgettingTask, model: nn.Module, seed: int | str) -> Drawn:
-    """Draws the three sets. The retained labels take turns, so that every stretch holds every class."""
+def draw_samples(
+    task: ClassForgettingTask, model: nn.Module, seed: int | str, counts: Mapping[str, int] | None = None
+) -> Drawn:
+    """Draws the three sets. The retained labels take turns, so that every stretch holds every class.
+
+    Args:
+        task: Gives sampler and classes.
+        model: What to draw from.
+        seed: Of the noise.
+        counts: Samples in each set; those of the protocol unless given.
+    """
+    counts = counts or sample_counts()
     null = task.num_classes
     classes = torch.tensor(task.retain_classes())
     labels = {
-        "forget": torch.full((FORGET_SAMPLES,), task.forget_class),
-        "retain": classes.repeat(RETAIN_SAMPLES // len(classes) + 1)[:RETAIN_SAMPLES],
-        "null": torch.full((NULL_SAMPLES,), null),
+        "forget": torch.full((counts["forget"],), task.forget_class),
+        "retain": classes.repeat(counts["retain"] // len(classes) + 1)[: counts["retain"]],
+        "null": torch.full((counts["null"],), null),
     }
     images = {
         name: task.sampler.sample(model, wanted, null, task.image_shape, derive_seed(task.name, "sample", name, seed))

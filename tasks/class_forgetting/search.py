@@ -2,7 +2,7 @@
 
 At most five trials a method, on digits that the board does not forget, judged without any oracle. Of the trials that stay
 within the board's limits for retain accuracy and FID, the one wins that leaves the least of the forgotten class; if none
-does, the one with the highest retain accuracy. Every trial is kept in ``docs/search.json``.
+does, the one with the highest retain accuracy. Every trial is kept in ``docs/search.json``; search one method at a time.
 
 Example::
 
@@ -11,7 +11,6 @@ Example::
 
 from __future__ import annotations
 
-import fcntl
 import json
 import sys
 from pathlib import Path
@@ -23,13 +22,13 @@ from ...benchmark import metrics
 from ...benchmark.run import make_method, make_task
 from ...benchmark.store import write_atomically
 from ..common.judging import features, score
-from . import evaluation
+from .evaluation import draw_samples
 from .task import ClassForgettingTask
 
 TASK = "digits-ddpm"
 FORGET_CLASSES = (1, 7)
 MOST_TRIALS = 5
-SAMPLES = {"FORGET_SAMPLES": 200, "RETAIN_SAMPLES": 270, "NULL_SAMPLES": 200}
+SAMPLES = {"forget": 200, "retain": 270, "null": 200}
 RESULTS = Path(__file__).parents[2] / "docs" / "search.json"
 LOSS_OF_ACCURACY, GROWTH_OF_FID = 0.05, 1.5
 """The board's limits."""
@@ -51,9 +50,7 @@ def look(method_name: str, settings: dict[str, Any]) -> dict[str, float]:
 
 
 def _numbers(task: ClassForgettingTask, model: torch.nn.Module) -> dict[str, float]:
-    for name, count in SAMPLES.items():
-        setattr(evaluation, name, count)
-    drawn = evaluation.draw_samples(task, model, seed=0)
+    drawn = draw_samples(task, model, 0, SAMPLES)
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
     real = features(judge, pool.images[pool.labels != task.forget_class])
@@ -90,11 +87,9 @@ def main(method: str, *trials: str) -> None:
         rows.append({"settings": json.loads(trial), **look(method, json.loads(trial))})
         sys.stdout.write(f"{method} {json.dumps(rows[-1])}\n")
         sys.stdout.flush()
-    with (RESULTS.parent / ".search.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        everything = _on_file()
-        everything[method] = everything.get(method, []) + rows
-        write_atomically(RESULTS, (json.dumps(dict(sorted(everything.items())), indent=1) + "\n").encode())
+    everything = _on_file()
+    everything[method] = everything.get(method, []) + rows
+    write_atomically(RESULTS, (json.dumps(dict(sorted(everything.items())), indent=1) + "\n").encode())
 
 
 def _on_file() -> dict[str, list[dict[str, Any]]]:

@@ -73,17 +73,19 @@ class Report:
     def add(
         self,
         name: str,
-        measured: Measured,
+        measured: Measured | None,
         direction: str,
         implementation: str,
         *,
+        n: int = 0,
         package: str = "unlearnbench",
         judge: str | None = None,
         label: int | None = None,
         reference_sha256: str | None = None,
         protocol: str | None = None,
     ) -> None:
-        """Adds one number."""
+        """Adds one number; None is one that is not defined here, of ``n`` samples."""
+        interval = measured.interval if measured else None
         identity = Identity(
             implementation=implementation,
             version=f"{package} {version(package)}",
@@ -95,31 +97,16 @@ class Report:
             Metric.model_validate(
                 {
                     "name": name,
-                    "value": measured.value,
-                    "ci_low": measured.interval.low,
-                    "ci_high": measured.interval.high,
-                    "ci_method": measured.method,
-                    "n": measured.n,
+                    "value": measured.value if measured else None,
+                    "ci_low": interval.low if interval else None,
+                    "ci_high": interval.high if interval else None,
+                    "ci_method": measured.method if measured else "none",
+                    "n": measured.n if measured else n,
                     "direction": direction,
                     "judge": judge,
                     "label": label,
                     "identity": identity,
                 }
-            )
-        )
-
-    def add_undefined(self, name: str, direction: str, implementation: str, n: int, judge: str | None = None) -> None:
-        """Adds a number that is not defined here."""
-        identity = Identity(
-            implementation=implementation,
-            version=f"unlearnbench {version('unlearnbench')}",
-            protocol=self.protocol,
-            weights_sha256=None if judge is None else self.judges[judge].sha256,
-        )
-        nothing = {"value": None, "ci_low": None, "ci_high": None, "ci_method": "none"}
-        self.metrics.append(
-            Metric.model_validate(
-                {"name": name, "n": n, "direction": direction, "judge": judge, "identity": identity, **nothing}
             )
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -78,6 +79,6 @@ def sha256(split: Split) -> str:
     return digest.hexdigest()
 
 
-def _digits(rows: "datasets.Dataset") -> Digits:  # type: ignore[name-defined]  # noqa: F821, UP037
+def _digits(rows: Mapping[str, Sequence[Any]]) -> Digits:
     pixels = np.stack([np.asarray(image, dtype=np.uint8) for image in rows["image"]])
     return Digits(torch.from_numpy(pixels).float().div(255).unsqueeze(1), torch.tensor(list(rows["label"])))

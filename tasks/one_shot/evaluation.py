@@ -95,7 +95,7 @@ def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: 
     kept = found.features[(found.labels != task.forget_class).numpy()]
     if len(kept) < FEWEST:
         for metric, direction in (("fid_retain", "min"), ("kid_retain", "min"), ("coverage", "max")):
-            report.add_undefined(metric, direction, "too few samples", len(kept), name)
+            report.add(metric, None, direction, "too few samples", n=len(kept), judge=name)
         return
     add("fid_retain", metrics.fid(kept, real), "min", _FRECHET, "clean-fid")
     add("kid_retain", metrics.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
@@ -180,8 +180,8 @@ def _at_threshold(
     """The steps to the threshold, and the quality there: methods compared at the same degree of forgetting."""
     own = "unlearnbench.tasks.one_shot.evaluation"
     if reached is None:
-        report.add_undefined("steps_to_threshold", "info", own, PROBE_SAMPLES, name)
-        report.add_undefined("fid_at_threshold", "info", own, PRIOR_SAMPLES, name)
+        report.add("steps_to_threshold", None, "info", own, n=PROBE_SAMPLES, judge=name)
+        report.add("fid_at_threshold", None, "info", own, n=PRIOR_SAMPLES, judge=name)
         return
     steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none")
     protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
