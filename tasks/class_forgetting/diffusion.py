@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers.models.embeddings import LabelEmbedding
 from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
@@ -26,11 +27,19 @@ def noise_schedule() -> DDPMScheduler:
     return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, beta_start=1e-4, beta_end=0.02)
 
 
+def without_label_dropout(network: nn.Module) -> nn.Module:
+    """Returns a DiT that drops no labels by itself: the batch's draw says which are dropped, for teacher and student alike."""
+    for module in network.modules():
+        if isinstance(module, LabelEmbedding):
+            module.dropout_prob = 0.0
+    return network
+
+
 def predict_noise(model: nn.Module, noisy: Tensor, timesteps: Tensor, labels: Tensor) -> Tensor:
-    """Returns the model's noise prediction, ``(B, C, H, W)``."""
+    """Returns the model's noise prediction, ``(B, C, H, W)``; a network that learns the variance, too, gives it behind."""
     output = model(noisy, timesteps, class_labels=labels, return_dict=False)[0]
     assert isinstance(output, Tensor)
-    return output
+    return output[:, : noisy.shape[1]]
 
 
 def draw_corruption(images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

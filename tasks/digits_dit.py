@@ -1,0 +1,35 @@
+"""``digits-dit``: a small diffusion transformer on scikit-learn's digits forgets one of them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from diffusers import DiTTransformer2DModel
+from torch import nn
+
+from .class_forgetting.diffusion import without_label_dropout
+from .common.retrained import TrainingRecipe
+from .digits import data
+from .digits_ddpm import DigitsDDPM
+
+
+class DigitsDiT(DigitsDDPM):
+    """Class forgetting on a DiT of 0.8 M parameters in pixel space: four layers, 96 wide, patches of 2x2."""
+
+    name: ClassVar[str] = "digits-dit"
+    recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3000, batch_size=128, lr=1e-3)
+
+    def network(self) -> nn.Module:
+        """See ``RetrainedTask.network``."""
+        return without_label_dropout(
+            DiTTransformer2DModel(
+                sample_size=data.SIZE,
+                patch_size=2,
+                in_channels=1,
+                out_channels=1,
+                num_layers=4,
+                num_attention_heads=4,
+                attention_head_dim=24,
+                num_embeds_ada_norm=data.NUM_CLASSES,
+            )
+        )
