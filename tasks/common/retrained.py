@@ -15,6 +15,7 @@ from ...benchmark.assets import AssetFolder
 from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.provenance import collect_provenance, describe_device
+from ...benchmark.record import canonical_sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Progress, RetrainingCost, Task
 from . import classifiers
@@ -48,6 +49,8 @@ class RetrainedTask(Task):
     recipe: ClassVar[TrainingRecipe]
     judge_names: ClassVar[tuple[str, ...]] = tuple(classifiers.ARCHITECTURES)
     """The first one's features serve the distances."""
+    judges_from: ClassVar[str] = ""
+    """The task of the same data whose judges this one shares; its own if empty."""
     keeps_oracle_samples: ClassVar[bool] = True
     """Whether the oracles' samples are an asset, too, since drawing them takes long."""
 
@@ -88,6 +91,12 @@ class RetrainedTask(Task):
         """The task's files."""
         return AssetFolder(self.name, SHIPPED / self.name)
 
+    @property
+    def judge_assets(self) -> AssetFolder:
+        """The files of the judges."""
+        owner = self.judges_from or self.name
+        return AssetFolder(owner, SHIPPED / owner)
+
     def oracle_file(self, seed: int) -> str:
         """Returns the name of an oracle's weights."""
         return f"oracle-{self.forget_class}-{seed}.safetensors"
@@ -98,15 +107,19 @@ class RetrainedTask(Task):
         return f"oracle-{self.forget_class}-samples.safetensors"
 
     def files(self) -> list[str]:
-        """Returns the names of all files that the task needs."""
-        judges = [_judge_file(name) for name in self.judge_names]
+        """Returns the names of all files that the task needs beside the judges'."""
         oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
         samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
-        return ["base.safetensors", *judges, *oracles, *samples]
+        return ["base.safetensors", *oracles, *samples]
+
+    def judge_files(self) -> list[str]:
+        """Returns the names of the judges' files."""
+        return [_judge_file(name) for name in self.judge_names]
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
-        lacking = [name for name in self.files() if not self.assets.has(name)]
+        lacking = [name for name in self.judge_files() if not self.judge_assets.has(name)]
+        lacking += [name for name in self.files() if not self.assets.has(name)]
         if not lacking:
             return []
         sets = (
@@ -118,12 +131,13 @@ class RetrainedTask(Task):
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""
-        return self.assets.sha256(self.files())
+        judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
+        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
 
     def prepare(self, progress: Progress) -> Path:
         """See ``Task.prepare``: makes the files that are not at hand, one after the other."""
         for name in self.judge_names:
-            if not self.assets.has(_judge_file(name)):
+            if not self.judge_assets.has(_judge_file(name)):
                 progress(f"judge {name}", 0, 1)
                 self._prepare_judge(name)
         pool = self.training_pool()
@@ -137,7 +151,7 @@ class RetrainedTask(Task):
             for seed in ORACLE_SEEDS:
                 progress("samples of the oracles", seed, len(ORACLE_SEEDS))
                 samples |= {f"{seed}.{name}": images for name, images in self._draw_oracle(seed).items()}
-            self._save(self.oracle_samples_file, samples, {"sampler": self.sampling()}, start)
+            self._save(self.assets, self.oracle_samples_file, samples, {"sampler": self.sampling()}, start)
         return self.assets.writable
 
     def _prepare_judge(self, name: str) -> None:
@@ -151,7 +165,7 @@ class RetrainedTask(Task):
             "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
             "test_images": len(test),
         }
-        self._save(_judge_file(name), judge.state_dict(), facts, start)
+        self._save(self.judge_assets, _judge_file(name), judge.state_dict(), facts, start)
 
     def _prepare_model(self, name: str, pool: TensorPool, seed: int, progress: Progress) -> None:
         if self.assets.has(name):
@@ -159,9 +173,11 @@ class RetrainedTask(Task):
         start = time.perf_counter()
         torch.manual_seed(seed)
         weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps))
-        self._save(name, weights, {"seed": seed, "images": len(pool), **self.recipe._asdict()}, start)
+        self._save(self.assets, name, weights, {"seed": seed, "images": len(pool), **self.recipe._asdict()}, start)
 
-    def _save(self, name: str, weights: dict[str, Tensor], made: dict[str, Any], start: float) -> None:
+    def _save(
+        self, folder: AssetFolder, name: str, weights: dict[str, Tensor], made: dict[str, Any], start: float
+    ) -> None:
         device = describe_device(torch.device("cpu"), torch.get_num_threads())
         context = {
             "seconds": round(time.perf_counter() - start, 1),
@@ -169,7 +185,7 @@ class RetrainedTask(Task):
             "data_sha256": self.data_sha256(),
             "packages": collect_provenance().packages,
         }
-        self.assets.save(name, weights, made | context)
+        folder.save(name, weights, made | context)
 
     def load_model(self, name: str) -> nn.Module:
         """Returns the network with the weights of a file, in evaluation mode."""
@@ -183,8 +199,8 @@ class RetrainedTask(Task):
 
     def _load_judge(self, name: str) -> Judge:
         judge = classifiers.SmallJudge(name, self.num_classes)
-        judge.load_state_dict(self.assets.load(_judge_file(name)))
-        return Judge(judge.eval(), self.assets.entry(_judge_file(name)).sha256)
+        judge.load_state_dict(self.judge_assets.load(_judge_file(name)))
+        return Judge(judge.eval(), self.judge_assets.entry(_judge_file(name)).sha256)
 
     # What every family's problem and evaluation need.
 
