@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.task import Evaluation
-from ..common.retrained import RetrainedTask
+from ..common.retrained import OneClassTask
 from . import evaluation
 from .diffusion import Sampler
 from .problem import ClassForgettingProblem
 from .training import train
 
 
-class ClassForgettingTask(RetrainedTask):
+class ClassForgettingTask(OneClassTask):
     """Forgets a class of a class-conditional diffusion model. A concrete task says which network and data."""
 
     family: ClassVar[str] = "class-forgetting"

@@ -41,7 +41,7 @@ class JudgeData(NamedTuple):
 
 
 class RetrainedTask(Task):
-    """Forgets a class. The oracle is the base model's own recipe without that class, three seeds of it."""
+    """Forgets classes. The oracle is the base model's own recipe without them, three seeds of it."""
 
     num_classes: ClassVar[int]
     image_shape: ClassVar[tuple[int, int, int]]
@@ -54,7 +54,13 @@ class RetrainedTask(Task):
     keeps_oracle_samples: ClassVar[bool] = True
     """Whether the oracles' samples are an asset, too, since drawing them takes long."""
 
-    forget_class: int
+    @abstractmethod
+    def forgotten(self) -> tuple[int, ...]:
+        """Returns the classes to forget."""
+
+    @abstractmethod
+    def request(self) -> str:
+        """Returns what is forgotten in a word, for the names of the oracles' files."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -99,12 +105,12 @@ class RetrainedTask(Task):
 
     def oracle_file(self, seed: int) -> str:
         """Returns the name of an oracle's weights."""
-        return f"oracle-{self.forget_class}-{seed}.safetensors"
+        return f"oracle-{self.request()}-{seed}.safetensors"
 
     @property
     def oracle_samples_file(self) -> str:
         """The name of the file with the oracles' samples."""
-        return f"oracle-{self.forget_class}-samples.safetensors"
+        return f"oracle-{self.request()}-samples.safetensors"
 
     def files(self) -> list[str]:
         """Returns the names of all files that the task needs beside the judges'."""
@@ -122,11 +128,7 @@ class RetrainedTask(Task):
         lacking += [name for name in self.files() if not self.assets.has(name)]
         if not lacking:
             return []
-        sets = (
-            ""
-            if self.forget_class == type(self).model_fields["forget_class"].default
-            else f" --set forget_class={self.forget_class}"
-        )
+        sets = "".join(f" --set {name}={value}" for name, value in self.model_dump(exclude_defaults=True).items())
         return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `unlearnbench prepare {self.name}{sets}`."]
 
     def assets_sha256(self) -> str:
@@ -212,7 +214,7 @@ class RetrainedTask(Task):
             "forget": forget,
             "retain": retain,
             "batch_size": self.batch_size,
-            "forget_classes": (self.forget_class,),
+            "forget_classes": self.forgotten(),
             "num_classes": self.num_classes,
             "granted": method.needs,
             "seed": derive_seed(self.name, "unlearn", seed),
@@ -242,15 +244,29 @@ class RetrainedTask(Task):
 
     def retain_classes(self) -> list[int]:
         """Returns the classes to keep, in order."""
-        return [label for label in range(self.num_classes) if label != self.forget_class]
+        return [label for label in range(self.num_classes) if label not in self.forgotten()]
 
     def split(self, pool: TensorPool) -> tuple[TensorPool, TensorPool]:
         """Returns the forget and the retain part of a pool."""
-        forgotten = pool.labels == self.forget_class
+        forgotten = torch.isin(pool.labels, torch.tensor(self.forgotten()))
         return (
             TensorPool(pool.images[forgotten], pool.labels[forgotten]),
             TensorPool(pool.images[~forgotten], pool.labels[~forgotten]),
         )
+
+
+class OneClassTask(RetrainedTask):
+    """Forgets one class."""
+
+    forget_class: int
+
+    def forgotten(self) -> tuple[int, ...]:
+        """See ``RetrainedTask.forgotten``."""
+        return (self.forget_class,)
+
+    def request(self) -> str:
+        """See ``RetrainedTask.request``."""
+        return str(self.forget_class)
 
 
 def _judge_file(name: str) -> str:

@@ -7,7 +7,8 @@ import hashlib
 from typing import NamedTuple
 
 import torch
-from sklearn.datasets import load_digits
+from PIL import Image
+from sklearn.datasets import load_digits, load_sample_images
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
@@ -56,3 +57,19 @@ def load_split() -> Split:
     labels = torch.tensor(targets, dtype=torch.long)
     train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=labels, random_state=0)
     return Split(Digits(images[train], labels[train]), Digits(images[test], labels[test]))
+
+
+@functools.cache
+def photograph(index: int) -> Tensor:
+    """Returns a photograph that scikit-learn ships, shrunk to a quarter and cut into grey squares ``(N, 1, 8, 8)``.
+
+    What is not a digit: in place of data that may not be used, and to see what happens to unrelated pictures.
+
+    Args:
+        index: 0 is a temple, 1 a flower.
+    """
+    picture = Image.fromarray(load_sample_images().images[index]).convert("L")
+    small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
+    pixels = torch.tensor(list(small.getdata()), dtype=torch.float32).view(1, 1, small.height, small.width)
+    squares = torch.nn.functional.unfold(pixels, SIZE, stride=SIZE)[0].T
+    return squares.reshape(-1, 1, SIZE, SIZE) / 127.5 - 1

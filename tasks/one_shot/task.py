@@ -12,12 +12,12 @@ from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
-from ..common.retrained import RetrainedTask
+from ..common.retrained import OneClassTask
 from . import evaluation, vae
 from .problem import OneShotProblem
 
 
-class OneShotTask(RetrainedTask):
+class OneShotTask(OneClassTask):
     """Stops a variational autoencoder from drawing a class. A concrete task says which data and sizes."""
 
     family: ClassVar[str] = "one-shot"

@@ -1,0 +1,93 @@
+"""``digits-mae``: a small masked autoencoder fills holes in scikit-learn's digits and forgets one of them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from ..benchmark.problem import TensorPool
+from .common.retrained import JudgeData, OneClassTask, TrainingRecipe
+from .digits import data
+from .image_to_image.evaluation import Pools
+from .image_to_image.holes import Hole
+from .image_to_image.inpainter import Inpainter
+from .image_to_image.mae import MAE, small_mae
+from .image_to_image.task import ImageToImageTask
+
+PATCH = 2
+RETAIN_TRAIN_IMAGES = 324
+
+
+class DigitsMAE(ImageToImageTask, OneClassTask):
+    """In-painting a 4x4 hole in real 8x8 scans of digits, with a masked autoencoder of 0.3 M parameters."""
+
+    name: ClassVar[str] = "digits-mae"
+    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
+    num_classes: ClassVar[int] = data.NUM_CLASSES
+    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
+    batch_size: ClassVar[int] = 64
+    recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
+    judges_from: ClassVar[str] = "digits-ddpm"
+    backbone: ClassVar[type[Inpainter]] = MAE
+    test_holes: ClassVar[dict[str, Hole]] = {
+        "centre": Hole("centre", 0.25, PATCH),
+        "random": Hole("random", 0.25, PATCH),
+        "outpainting": Hole("out-painting", 0.75, PATCH),
+    }
+    training_holes: ClassVar[tuple[Hole, ...]] = tuple(test_holes.values())
+
+    forget_class: Annotated[int, Field(ge=0, le=9)] = 3
+    """The digit to forget; the standard board forgets 3."""
+    retain_data: Literal["real", "proxy"] = "real"
+    """Whether methods see images of the retained digits, or only patches of photographs in their place."""
+
+    def network(self) -> Inpainter:
+        """See ``RetrainedTask.network``."""
+        return small_mae(data.SIZE, PATCH, channels=1, width=64, layers=4, decoder_layers=2)
+
+    def training_pool(self) -> TensorPool:
+        """See ``RetrainedTask.training_pool``."""
+        return TensorPool(*data.load_split().train)
+
+    def judge_data(self) -> JudgeData:
+        """See ``RetrainedTask.judge_data``."""
+        train, test = data.load_split()
+        return JudgeData(TensorPool(*train), TensorPool(*test))
+
+    def data_sha256(self) -> str:
+        """See ``RetrainedTask.data_sha256``."""
+        return data.load_split().train.sha256()
+
+    def method_pools(self) -> tuple[TensorPool, TensorPool]:
+        """See ``ImageToImageTask.method_pools``."""
+        forget, retain = self.split(self.training_pool())
+        return forget, retain if self.retain_data == "real" else _photograph(0)
+
+    def pools(self) -> Pools:
+        """See ``ImageToImageTask.pools``."""
+        return _pools(self.forget_class)
+
+
+@functools.cache
+def _pools(forget_class: int) -> Pools:
+    train, test = data.load_split()
+    means = torch.stack([train.of((label,)).images.mean(0).flatten() for label in range(data.NUM_CLASSES)])
+    gaps = torch.cdist(means[forget_class : forget_class + 1], means)[0]
+    near = int(gaps.argsort()[1])
+    retain_train = TensorPool(*train.without((forget_class,)))
+    return Pools(
+        forget=TensorPool(*test.of((forget_class,))),
+        forget_train=TensorPool(*train.of((forget_class,))),
+        retain=TensorPool(*test.without((forget_class,))),
+        retain_train=TensorPool(*retain_train.sample(RETAIN_TRAIN_IMAGES, torch.Generator().manual_seed(0))),
+        near=TensorPool(*test.of((near,))),
+        unseen=_photograph(1),
+    )
+
+
+def _photograph(index: int) -> TensorPool:
+    squares = data.photograph(index)
+    return TensorPool(squares, torch.full((len(squares),), -1))

@@ -1,0 +1,99 @@
+"""The problem of image-to-image forgetting: a network that fills holes, to edit."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.method import Need
+from ...benchmark.problem import Batch, Problem
+from .holes import Hole
+from .inpainter import Inpainter, blank
+
+
+class ImageToImageProblem(Problem):
+    """See ``Problem``. A batch's draw is its holes, and what the network's training loss draws beside."""
+
+    offers = frozenset({Need.RETAIN, Need.IMAGES, Need.ENCODER, Need.ORACLE})
+
+    def __init__(
+        self, model: nn.Module, *args: Any, backbone: type[Inpainter], holes: tuple[Hole, ...], **options: Any
+    ) -> None:
+        super().__init__(model, *args, **options)
+        self._backbone = backbone
+        self._holes = holes
+
+    def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """See ``Problem.loss``: the mean squared error of the prediction inside the hole."""
+        return hole_error(
+            self._predicted(batch, model), self._backbone.target(batch.images, batch.draw), batch.draw["hole"]
+        )
+
+    def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
+        """See ``Problem.predict``: the prediction inside the hole, the target outside; the model knows no labels."""
+        return torch.where(batch.draw["hole"], self._predicted(batch, model), self.target(batch))
+
+    def target(self, batch: Batch) -> Tensor:
+        """See ``Problem.target``."""
+        return self._backbone.target(batch.images, batch.draw)
+
+    def encoder(self) -> nn.Module:
+        """See ``Problem.encoder``."""
+        return _inpainter(self.model).encoder
+
+    def warm_up(self) -> None:
+        """See ``Problem.warm_up``: a step on a copy of the model, on images of noise."""
+        model = copy.deepcopy(self.model)
+        images, labels = self._pools["forget"].sample(self.batch_size, torch.Generator().manual_seed(0))
+        images = torch.rand(images.shape).mul(2).sub(1).to(self.device)
+        dummy = Batch(images, labels.to(self.device), self._draw_with(images, torch.Generator().manual_seed(0)))
+        optimizer = torch.optim.Adam(model.parameters())
+        self.loss(dummy, model).mean().backward()
+        optimizer.step()
+
+    def _predicted(self, batch: Batch, model: nn.Module | None) -> Tensor:
+        predicted: Tensor = (model or self.model)(*self._seen(batch), **self._inputs(batch))
+        return predicted
+
+    def _encode(self, batch: Batch, model: nn.Module) -> Tensor:
+        return _inpainter(model).encode(*self._seen(batch), **self._inputs(batch))
+
+    def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return blank(batch.images, batch.draw["hole"]), batch.draw["hole"]
+
+    def _inputs(self, batch: Batch) -> dict[str, Tensor]:
+        return self._backbone.inputs(batch.images, batch.draw["hole"], batch.draw)
+
+    def _draw(self, images: Tensor) -> dict[str, Tensor]:
+        return self._draw_with(images, self._generator)
+
+    def _draw_with(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return draw_holes(self._backbone, self._holes, images, generator)
+
+
+def draw_holes(
+    backbone: type[Inpainter], holes: tuple[Hole, ...], images: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Draws one kind of hole for the batch, a hole of it for every image, and what the training loss draws beside."""
+    kind = holes[int(torch.randint(len(holes), (), generator=generator))]
+    masks = kind.masks(len(images), images.shape[-1], generator)
+    draw = {"hole": masks, **backbone.draw(images, generator)}
+    return {name: value.to(images.device) for name, value in draw.items()}
+
+
+def hole_error(predicted: Tensor, target: Tensor, hole: Tensor) -> Tensor:
+    """Returns the mean squared error inside the holes, ``(B,)``."""
+    errors = (predicted - target).square() * hole
+    return errors.flatten(1).sum(1) / (hole.flatten(1).sum(1) * predicted.shape[1])
+
+
+def _inpainter(model: nn.Module) -> Inpainter:
+    if not isinstance(model, Inpainter):
+        raise BenchmarkError(
+            f"The method asks for the encoder after it replaced the model by a {type(model).__name__}; ask before."
+        )
+    return model
