@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -77,4 +78,9 @@ def metrics_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def config_text(record: Record) -> str:
     """Returns what the user set of the method, as one line; empty for the defaults."""
-    return " ".join(f"{key}={value}" for key, value in sorted(record.method.config_passed.items()))
+    return settings_text(record.method.config_passed)
+
+
+def settings_text(passed: Mapping[str, Any]) -> str:
+    """Returns settings as one line, by name."""
+    return " ".join(f"{key}={value}" for key, value in sorted(passed.items()))

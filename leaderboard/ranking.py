@@ -12,7 +12,7 @@ from scipy import stats
 
 from ..benchmark.record import Metric, Record, Status
 from ..benchmark.statistics import Floats, Interval, holm, paired_p_value, student
-from .frame import config_text, latest
+from .frame import config_text, latest, settings_text
 from .rules import Component, Gate, Rules, rules_for
 
 SIGNIFICANCE = 0.05
@@ -73,9 +73,11 @@ class Row(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """A board: one task on one kind of device."""
+    """A board: one task on one kind of device, by the rules of one track."""
 
     task: str
+    task_config: str
+    """What was set of the task, empty for its defaults."""
     task_sha256: str
     family: str
     device: str
@@ -83,6 +85,11 @@ class Ranking(NamedTuple):
     rows: list[Row]
     note: str | None
     """Why there are no scores, if there are none."""
+
+    @property
+    def title(self) -> str:
+        """The task with what was set of it, and the track."""
+        return " · ".join(part for part in (self.task, self.task_config, self.rules.track) if part)
 
     @property
     def seeds(self) -> int:
@@ -95,14 +102,21 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     boards: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in latest(records):
         boards[record.task.name, record.task.sha256, record.device.group].append(record)
-    rankings = [rank(group) for _, group in sorted(boards.items())]
+    rankings = [rank(group, rules) for _, group in sorted(boards.items()) for rules in _tracks(group)]
     return sorted(rankings, key=lambda board: (board.task, -board.seeds, board.device, board.task_sha256))
 
 
-def rank(records: Sequence[Record]) -> Ranking:
-    """Ranks the records of one board."""
+def _tracks(records: Sequence[Record]) -> list[Rules | None]:
+    """The rules that a board's records can be scored by: a track that needs an oracle is left out where there is none."""
+    known = rules_for(records[0].task.family)
+    measured = {metric.name for record in records for metric in record.metrics}
+    fitting = [rules for rules in known if measured.issuperset(part.metric for part in rules.components)]
+    return [*(fitting or known[:1])] or [None]
+
+
+def rank(records: Sequence[Record], known: Rules | None) -> Ranking:
+    """Ranks the records of one board by the rules of one track."""
     first = records[0]
-    known = rules_for(first.task.family)
     anchors = _Anchors(records, known)
     rules = known or Rules((), ())
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -111,6 +125,7 @@ def rank(records: Sequence[Record]) -> Ranking:
     rows = [_row(group, rules, anchors) for _, group in sorted(groups.items())]
     return Ranking(
         first.task.name,
+        settings_text(first.task.config_passed),
         first.task.sha256,
         first.task.family,
         first.device.group,
@@ -134,7 +149,8 @@ class _Anchors:
         }
         self._originals = {record.seed: _values(record) for record in found["original"]}
         self._oracles = [_values(record) for record in found["oracle"]]
-        lacking = [name for name, runs in found.items() if not runs]
+        self._scored_by_oracle = rules is not None and rules.oracle
+        lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
         command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
         self.note = None
         if rules is None:
@@ -151,6 +167,17 @@ class _Anchors:
     def oracle(self, key: tuple[str, str | None]) -> float:
         """Returns the oracles' mean value of a metric and judge."""
         return float(np.mean([values.get(key, math.nan) for values in self._oracles]))
+
+    def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
+        """Returns the worse of original and oracle; the original alone on a track without an oracle.
+
+        Args:
+            key: Metric and judge.
+            seed: Of the run.
+            sign: 1 if more is worse, -1 if less is.
+        """
+        original = self.original(key, seed)
+        return sign * max(sign * original, sign * self.oracle(key)) if self._scored_by_oracle else original
 
 
 def _values(record: Record) -> dict[tuple[str, str | None], float]:
@@ -201,7 +228,7 @@ def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
         error=float(np.std(draws, ddof=1)),
         components=components,
         utility=max(0.0, utility),
-        failed_gates=[gate.describe() for gate, share in used.items() if share > 1],
+        failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
     )
 
 
@@ -211,9 +238,12 @@ def _component(
     """The component, averaged over judges: a scalar, or draws of it."""
     scores = []
     for metric in _named(metrics, part.metric):
-        zero, one = anchors.original((metric.name, metric.judge), seed), anchors.oracle((metric.name, metric.judge))
+        key = (metric.name, metric.judge)
+        zero, one = anchors.original(key, seed), part.goal if part.kind == "goal" else anchors.oracle(key)
         distance = _sampled(metric, generator) - one
-        off = np.abs(distance) if part.kind == "match" else np.maximum(distance, 0.0)
+        # A goal may lie on either side of the original; to go beyond it is no worse than to reach it.
+        ahead = -distance if part.kind == "goal" and zero < one else distance
+        off = np.abs(distance) if part.kind == "match" else np.maximum(ahead, 0.0)
         span = abs(zero - one)
         scores.append(np.clip(1 - off / span, 0, 1) if span > 0 else np.zeros_like(off))
     return np.nan_to_num(np.mean(scores, axis=0)) if scores else np.zeros(())
@@ -226,8 +256,7 @@ def _margin_used(
     sign = 1.0 if gate.direction == "min" else -1.0
     shares = []
     for metric in _named(metrics, gate.metric):
-        key = (metric.name, metric.judge)
-        reference = sign * max(sign * anchors.original(key, seed), sign * anchors.oracle(key))
+        reference = anchors.worse((metric.name, metric.judge), seed, sign)
         margin = gate.margin * abs(reference) if gate.relative else gate.margin
         behind = sign * (_sampled(metric, generator) - reference)
         shares.append(np.maximum(behind, 0.0) / margin)

@@ -16,14 +16,17 @@ class Component:
     Attributes:
         key: Short name, a column of the board.
         metric: The metric; several judges' values are scored one by one and averaged.
-        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine.
+        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
+            a ``goal`` does without an oracle and is reached at a fixed value.
         meaning: One sentence for the reader.
+        goal: The value at which a ``goal`` is reached.
     """
 
     key: str
     metric: str
-    kind: Literal["match", "distance"]
+    kind: Literal["match", "distance", "goal"]
     meaning: str
+    goal: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Gate:
     Attributes:
         metric: The metric, every judge's value of it.
         direction: Whether more or less is better.
-        margin: How far the metric may fall behind the worse of original and oracle.
+        margin: How far the metric may fall behind the worse of original and oracle, or behind the original alone on a
+            track without an oracle.
         relative: Whether the margin is a share of that reference.
     """
 
@@ -42,12 +46,13 @@ class Gate:
     margin: float
     relative: bool = False
 
-    def describe(self) -> str:
-        """Returns the gate as one line."""
+    def describe(self, oracle: bool = True) -> str:
+        """Returns the gate as one line; without an oracle it is measured from the original."""
         sign = "-" if self.direction == "max" else "+"
         amount = f"{self.margin:.0%} of it" if self.relative else f"{self.margin:g}"
         compare = "at least" if self.direction == "max" else "at most"
-        return f"{self.metric} {compare} the worse of original and oracle {sign} {amount}"
+        reference = "the worse of original and oracle" if oracle else "the original"
+        return f"{self.metric} {compare} {reference} {sign} {amount}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Rules:
-    """The scoring of one family.
+    """The scoring of one family, or of one of its tracks, which are never merged.
 
     The score of a run is the geometric mean of its components and its utility. Utility is one minus the largest share of
     a gate's margin that the run uses up, and a run that fails a gate scores zero.
@@ -82,6 +87,13 @@ class Rules:
     columns: tuple[Column, ...] = ()
     destination: str = ""
     """The per-class metric that tells what the samples show."""
+    track: str = ""
+    """What the score asks, where a family is asked more than one thing."""
+
+    @property
+    def oracle(self) -> bool:
+        """Whether scores are relative to an oracle."""
+        return any(part.kind != "goal" for part in self.components)
 
 
 CLASS_FORGETTING = Rules(
@@ -158,9 +170,84 @@ ONE_SHOT = Rules(
     destination="sample_share",
 )
 
-_BY_FAMILY = {"class-forgetting": CLASS_FORGETTING, "one-shot": ONE_SHOT}
+_HOLE_COLUMNS = (
+    Column(
+        "Forget error",
+        "hole_error_forget",
+        "Mean squared error in the holes of forgotten test pictures",
+        "forget",
+        "min",
+    ),
+    Column("Train error", "hole_error_forget_train", "The same on the forgotten training pictures"),
+    Column("Retain error", "hole_error_retain", "Mean squared error in the holes of retained test pictures", "retain"),
+    Column("Near error", "hole_error_near", "The same on the retained classes that look most like the forgotten ones"),
+    Column("Unseen error", "hole_error_unseen", "The same on pictures of a kind that the model was never trained on"),
+    Column(
+        "Judge acc.",
+        "judge_accuracy_forget",
+        "Share of whole forgotten pictures, filled, that a judge takes for theirs",
+    ),
+)
+_HOLE_GATES = (
+    Gate("hole_error_retain", "min", 0.25, relative=True),
+    Gate("hole_error_near", "min", 0.5, relative=True),
+)
+
+SUPPRESSION = Rules(
+    track="suppression",
+    components=(
+        Component(
+            "suppression",
+            "suppression",
+            "goal",
+            "how far the error in forgotten pictures' holes went from the original's to that of Gaussian noise",
+            goal=1.0,
+        ),
+        Component(
+            "in weights",
+            "suppression_bare",
+            "goal",
+            "the same for the bare network, without whatever was put around it, so that a gate is not enough",
+            goal=1.0,
+        ),
+    ),
+    gates=_HOLE_GATES,
+    columns=_HOLE_COLUMNS,
+)
+
+INDISTINGUISHABILITY = Rules(
+    track="indistinguishability",
+    components=(
+        Component(
+            "test error", "hole_error_forget", "match", "forgotten test pictures are filled as badly as by the oracle"
+        ),
+        Component(
+            "train error",
+            "hole_error_forget_train",
+            "match",
+            "and so are the training pictures that were forgotten, which betray membership",
+        ),
+        Component(
+            "likeness",
+            "oracle_distance_forget",
+            "distance",
+            "what is filled in is what the oracles fill in (mean squared difference in the hole)",
+        ),
+    ),
+    gates=_HOLE_GATES,
+    columns=(
+        *_HOLE_COLUMNS,
+        Column("Oracle diff.", "oracle_distance_forget", "Mean squared difference from what the oracles fill in"),
+    ),
+)
+
+_BY_FAMILY = {
+    "class-forgetting": (CLASS_FORGETTING,),
+    "one-shot": (ONE_SHOT,),
+    "image-to-image": (SUPPRESSION, INDISTINGUISHABILITY),
+}
 
 
-def rules_for(family: str) -> Rules | None:
-    """Returns a family's rules, or None for a family that has none, as a third party's task may."""
-    return _BY_FAMILY.get(family)
+def rules_for(family: str) -> tuple[Rules, ...]:
+    """Returns a family's rules, one a track; none for a family that has none, as a third party's task may."""
+    return _BY_FAMILY.get(family, ())

@@ -81,7 +81,7 @@ def _pages(rankings: list[Ranking]) -> dict[str, str]:
 
 
 def _page_name(index: int, ranking: Ranking, row: Row) -> str:
-    parts = [ranking.task, row.method, *([row.config] if row.config else [])]
+    parts = [ranking.title, row.method, *([row.config] if row.config else [])]
     slug = "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts)
     # Settings that differ by a sign or past the cut still get pages of their own.
     mark = f"-{canonical_sha256(row.config)[:8]}" if row.config else ""
@@ -162,6 +162,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
     """A row as plain data, for the CSV and JSON files."""
     return {
         "task": ranking.task,
+        "track": ranking.rules.track,
         "device": ranking.device,
         "rank": row.rank,
         "method": row.method,

@@ -70,7 +70,7 @@ def results_text(folder: Path = RESULTS) -> str:
 def _table(board: Ranking) -> str:
     columns = _columns(board)
     lines = [
-        f"## `{board.task}`",
+        f"## `{board.task}`{board.title.removeprefix(board.task)}",
         "",
         f"{board.device}, {board.seeds} seeds, task `{board.task_sha256[:10]}`.",
         "",

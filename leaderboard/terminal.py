@@ -15,7 +15,7 @@ def print_ranking(console: Console, board: Board) -> None:
     """Prints every board's ranked table; of two judges it shows the less favourable one."""
     for ranking in board.rankings:
         table = Table(
-            title=escape(f"{ranking.task} · {ranking.device}"),
+            title=escape(f"{ranking.title} · {ranking.device}"),
             title_justify="left",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from helpers import GOOD, UNTOUCHED, anchors, between, make_record
 from unlearnbench.benchmark.record import Device, Status
-from unlearnbench.leaderboard.ranking import rank, rank_all
+from unlearnbench.leaderboard.ranking import rank_all
 
 SEEDS = (0, 1, 2)
 
@@ -16,7 +16,7 @@ def runs(method, shares, **changes):
 
 
 def rows(records):
-    return {row.name: row for row in rank(records).rows}
+    return {row.name: row for row in rank_all(records)[0].rows}
 
 
 def test_original_scores_zero_and_oracle_one():
@@ -74,7 +74,7 @@ def test_a_missing_metric_scores_as_badly_as_can_be():
 def test_a_family_without_rules_gets_a_board_without_scores():
     record = make_record("sfron")
     record = record.model_copy(update={"task": record.task.model_copy(update={"family": "new-family"})})
-    board = rank([record])
+    board = rank_all([record])[0]
     assert "no scoring rules for the task family 'new-family'" in board.note
     assert board.rows[0].score is None
 
@@ -95,20 +95,20 @@ def test_methods_that_the_seeds_separate_get_different_ranks_and_others_share_on
         *runs("apple", [0.91, 0.90, 0.915]),
         *runs("worse", [0.40, 0.41, 0.42]),
     ]
-    ranked = [(row.name, row.rank) for row in rank(records).rows if row.rank]
+    ranked = [(row.name, row.rank) for row in rank_all(records)[0].rows if row.rank]
     assert ranked == [("apple", 1), ("zebra", 1), ("worse", 3)]
 
 
 def test_a_difference_within_the_spread_of_the_seeds_is_no_difference():
     records = [*anchors(), *runs("a", [0.9, 0.5, 0.7]), *runs("b", [0.4, 0.8, 0.6])]
-    assert {row.rank for row in rank(records).rows if row.rank} == {1}
+    assert {row.rank for row in rank_all(records)[0].rows if row.rank} == {1}
 
 
 def test_with_one_seed_the_sampling_of_the_metrics_decides():
     close = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.895])]
-    assert {row.rank for row in rank(close).rows if row.rank} == {1}
+    assert {row.rank for row in rank_all(close)[0].rows if row.rank} == {1}
     apart = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.3])]
-    assert [row.rank for row in rank(apart).rows if row.rank] == [1, 2]
+    assert [row.rank for row in rank_all(apart)[0].rows if row.rank] == [1, 2]
 
 
 def test_the_interval_over_seeds_is_students():
@@ -138,7 +138,7 @@ def test_cheats_are_ranked_with_the_methods_and_references_are_not():
 
 
 def test_without_references_there_is_no_score_but_a_way_to_get_one():
-    board = rank([make_record("sfron")])
+    board = rank_all([make_record("sfron")])[0]
     assert board.rows[0].score is None
     assert "`unlearnbench run digits-ddpm original`" in board.note
     assert "`unlearnbench run digits-ddpm oracle`" in board.note

@@ -6,9 +6,12 @@ pictures are judged beside it, to show how much of a judge's answer the visible 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark import metrics
@@ -87,7 +90,7 @@ def fill_pool(task: ImageToImageTask, model: nn.Module, name: str, seed: int | s
     chosen = derive_seed(task.name, "hole", name, seed)
     masks = wanted.masks(len(images), images.shape[-1], torch.Generator().manual_seed(chosen))
     device = next(model.parameters()).device
-    parts = []
+    parts: list[Tensor] = []
     with torch.inference_mode():
         for picture, mask in zip(images.split(BATCH_SIZE), masks.split(BATCH_SIZE), strict=True):
             given, where = picture.to(device), mask.to(device)
@@ -98,13 +101,12 @@ def fill_pool(task: ImageToImageTask, model: nn.Module, name: str, seed: int | s
     return Filled(images, masks, filled)
 
 
-def fill_with_noise(task: ImageToImageTask, seed: int | str) -> Filled:
-    """Returns the forgotten test pictures with Gaussian noise of the data's mean and deviation in their holes."""
-    pool, (_, hole, _) = task.training_pool(), fill_pool(task, task.load_model("base.safetensors"), "forget", seed)
-    truth = task.pools().forget.images
+def fill_with_noise(task: ImageToImageTask, like: Filled, seed: int | str) -> Filled:
+    """Returns the same pictures with Gaussian noise of the training data's mean and deviation in the same holes."""
+    real = task.training_pool().images
     generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", seed))
-    noise = torch.randn(truth.shape, generator=generator) * pool.images.std() + pool.images.mean()
-    return Filled(truth, hole, torch.where(hole, noise.clamp(-1, 1), truth))
+    noise = torch.randn(like.truth.shape, generator=generator) * real.std() + real.mean()
+    return like._replace(filled=torch.where(like.hole, noise.clamp(-1, 1), like.truth))
 
 
 def evaluate(
@@ -160,7 +162,7 @@ def _suppression(
     what it is.
     """
     before = {name: fill_pool(task, original, name, seed).errors() for name in ("forget", "retain")}
-    noise = fill_with_noise(task, seed).errors()
+    noise = fill_with_noise(task, found["forget"], seed).errors()
     bare = next((module for module in model.modules() if isinstance(module, Inpainter)), original)
     inner = found["forget"] if bare is model else fill_pool(task, bare, "forget", seed)
 
@@ -173,15 +175,14 @@ def _suppression(
     report.add("retain_change", change, "min", _OWN)
 
 
-def _paired(statistic: object, *columns: Tensor) -> Measured:
+def _paired(statistic: Callable[..., float], *columns: Tensor) -> Measured:
     """A function of means over the same pictures, with its jackknife interval."""
-    assert callable(statistic)
     values = torch.stack(columns, 1).numpy()
 
-    def of(rows: object) -> float:
-        return float(statistic(*values[rows].mean(0)))  # type: ignore[index]
+    def of(rows: NDArray[np.intp]) -> float:
+        return float(statistic(*values[rows].mean(0)))
 
-    return Measured(of(slice(None)), jackknife(of, len(values)), len(values), "jackknife")
+    return Measured(of(np.arange(len(values))), jackknife(of, len(values)), len(values), "jackknife")
 
 
 def _whole_pictures(report: Report, name: str, judge: Judge, task: ImageToImageTask, found: dict[str, Filled]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -113,7 +114,7 @@ def build(config: ViTMAEConfig) -> ViTMAEForPreTraining:
     """
     network = ViTMAEForPreTraining(config)
     embeddings, decoder = network.vit.embeddings, network.decoder
-    side = config.image_size // config.patch_size
+    side = math.isqrt(embeddings.patch_embeddings.num_patches)
     with torch.no_grad():
         for positions in (embeddings.position_embeddings, decoder.decoder_pos_embed):
             positions.copy_(_grid_embedding(side, positions.shape[-1]))
