@@ -43,7 +43,8 @@ class CUN(Method):
 
     def unlearn(self, problem: Problem) -> None:
         """Descends on the forget objective behind the barrier."""
-        teacher, student = problem.original, list(problem.encoder().parameters())
+        teacher = problem.original
+        student = [weight for weight in problem.encoder().parameters() if weight.requires_grad]
         optimizer = Adam(student, lr=self.lr)
         for step in problem.steps(self.steps):
             noise = step.forget.replace(images=noise_images(problem, step.forget.images, "batch"))

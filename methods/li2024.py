@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from torch import Tensor
@@ -13,27 +14,21 @@ from ..benchmark.problem import Batch, Problem
 from ..benchmark.targets import Noise, noise_images, squared_error
 
 
-class Li2024(Method):
-    """Trains the encoder alone: retain embeddings stay the original's, forget embeddings become those of noise.
+class EncoderMethod(Method):
+    """Trains the encoder alone: retain embeddings stay the original's, forget embeddings become what ``target`` says.
 
     The decoder stays bit-identical. Student and teacher see the same hole, since it belongs to the batch.
     """
 
-    name = "li2024"
     needs = frozenset({Need.RETAIN, Need.ENCODER})
     paper = Paper(
         "Machine Unlearning for Image-to-Image Generative Models", "ICLR 2024", "https://arxiv.org/abs/2402.00351"
     )
-    update_rule = "L = |E(x_r) - E0(x_r)|^2 + alpha |E(x_f) - E0(n)|^2 over the encoder E; n noise, E0 the original"
     settings_source = "The released code: alpha 0.25, Adam (0.9, 0.95), 5e-5, clip 3, batch noise."
     deviations: ClassVar[tuple[str, ...]] = (
         "The encoder's own weights alone move; both released forks let parts of the decoder move, too.",
         "No warm-up of the learning rate, and no weight decay, which would move the student even with alpha 0.",
     )
-    pitfalls = (
-        "The public encoder in front of the unchanged decoder brings everything back; noise reveals what was forgotten."
-    )
-
     steps: int = 1000
     """Joint steps."""
     lr: float = 5e-5
@@ -42,8 +37,6 @@ class Li2024(Method):
     """Weight of the forget term."""
     retain_weight: float = 1.0
     """Weight of the retain term; 0 does without retain data, and a task's retain pool may be a proxy for the real one."""
-    noise: Noise = "batch"
-    """What noise the forget embeddings become."""
 
     def unlearn(self, problem: Problem) -> None:
         """Descends on both embedding errors."""
@@ -54,7 +47,24 @@ class Li2024(Method):
             drop = squared_error(problem.encode(step.forget), self.target(problem, step.forget))
             descend(optimizer, self.retain_weight * keep.mean() + self.alpha * drop.mean(), clip=3.0)
 
+    @abstractmethod
     def target(self, problem: Problem, forget: Batch) -> Tensor:
-        """Returns where forget embeddings are sent: to the original's embeddings of noise behind the same hole."""
+        """Returns where forget embeddings are sent, ``(B, ...)``; taken as fixed."""
+
+
+class Li2024(EncoderMethod):
+    """Sends forget embeddings where the original sends noise behind the same hole."""
+
+    name = "li2024"
+    update_rule = "L = |E(x_r) - E0(x_r)|^2 + alpha |E(x_f) - E0(n)|^2 over the encoder E; n noise, E0 the original"
+    pitfalls = (
+        "The public encoder in front of the unchanged decoder brings everything back; noise reveals what was forgotten."
+    )
+
+    noise: Noise = "batch"
+    """What noise the forget embeddings become."""
+
+    def target(self, problem: Problem, forget: Batch) -> Tensor:
+        """See ``EncoderMethod.target``: the original's embeddings of noise."""
         noise = forget.replace(images=noise_images(problem, forget.images, self.noise))
         return problem.encode(noise, problem.original)
