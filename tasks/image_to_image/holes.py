@@ -33,7 +33,7 @@ class Hole:
         area = self.fraction if self.kind != "out-painting" else 1 - self.fraction
         side = math.sqrt(area) * size
         first = (size - side) / 2
-        for value in (side, first):
+        for value in (side,) if self.kind == "random" else (side, first):
             if abs(value / self.grid - round(value / self.grid)) > 1e-6:
                 raise ValueError(f"no square on a grid of {self.grid} covers {area:g} of {size}x{size} pixels")
         return round(first), round(side)
