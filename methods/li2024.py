@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ..benchmark.method import Method, Need, Paper
 from ..benchmark.primitives import descend
@@ -27,12 +28,13 @@ class EncoderMethod(Method):
     settings_source = "The released code: alpha 0.25, Adam (0.9, 0.95), 5e-5, clip 3, batch noise."
     deviations: ClassVar[tuple[str, ...]] = (
         "The encoder's own weights alone move; both released forks let parts of the decoder move, too.",
-        "No warm-up of the learning rate, and no weight decay, which would move the student even with alpha 0.",
+        "The learning rate falls along a cosine from the start, without five epochs of warm-up before.",
+        "No weight decay, which would move the student even with alpha 0.",
     )
     steps: int = 1000
     """Joint steps."""
     lr: float = 5e-5
-    """Adam's learning rate."""
+    """Adam's learning rate at the start; it falls to zero along a cosine."""
     alpha: float = 0.25
     """Weight of the forget term."""
     retain_weight: float = 1.0
@@ -42,10 +44,12 @@ class EncoderMethod(Method):
         """Descends on both embedding errors."""
         teacher = problem.original
         optimizer = Adam(problem.encoder().parameters(), lr=self.lr, betas=(0.9, 0.95))
+        schedule = CosineAnnealingLR(optimizer, max(self.steps, 1))
         for step in problem.steps(self.steps):
             keep = squared_error(problem.encode(step.retain), problem.encode(step.retain, teacher))
             drop = squared_error(problem.encode(step.forget), self.target(problem, step.forget))
             descend(optimizer, self.retain_weight * keep.mean() + self.alpha * drop.mean(), clip=3.0)
+            schedule.step()
 
     @abstractmethod
     def target(self, problem: Problem, forget: Batch) -> Tensor:

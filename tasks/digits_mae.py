@@ -42,7 +42,11 @@ class DigitsMAE(ImageToImageTask, OneClassTask):
     forget_class: Annotated[int, Field(ge=0, le=9)] = 3
     """The digit to forget; the standard board forgets 3."""
     retain_data: Literal["real", "proxy"] = "real"
-    """Whether methods see images of the retained digits, or only patches of photographs in their place."""
+    """Whether methods see images of the retained digits, or of other digits in their place.
+
+    With a proxy every third retained digit is what must be kept and is judged; methods see the others alone, turned and
+    mirrored in all eight ways.
+    """
 
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
@@ -63,31 +67,45 @@ class DigitsMAE(ImageToImageTask, OneClassTask):
 
     def method_pools(self) -> tuple[TensorPool, TensorPool]:
         """See ``ImageToImageTask.method_pools``."""
-        forget, retain = self.split(self.training_pool())
-        return forget, retain if self.retain_data == "real" else _photograph(0)
+        train, kept = data.load_split().train, self._kept()
+        forget = TensorPool(*train.of(self.forgotten()))
+        if self.retain_data == "real":
+            return forget, TensorPool(*train.of(kept))
+        return forget, _turned(train.without((*self.forgotten(), *kept)))
 
     def pools(self) -> Pools:
         """See ``ImageToImageTask.pools``."""
-        return _pools(self.forget_class)
+        return _pools(self.forget_class, self._kept())
+
+    def _kept(self) -> tuple[int, ...]:
+        """The retained digits that are judged."""
+        return tuple(self.retain_classes() if self.retain_data == "real" else self.retain_classes()[2::3])
+
+
+def _turned(digits: data.Digits) -> TensorPool:
+    """The digits and their mirror pictures, turned by quarters."""
+    quarters = [torch.rot90(digits.images, turns, (2, 3)) for turns in range(4)]
+    images = torch.cat([*quarters, *(turned.flip(3) for turned in quarters)])
+    return TensorPool(images, digits.labels.repeat(8))
 
 
 @functools.cache
-def _pools(forget_class: int) -> Pools:
+def _pools(forget_class: int, kept: tuple[int, ...]) -> Pools:
     train, test = data.load_split()
-    means = torch.stack([train.of((label,)).images.mean(0).flatten() for label in range(data.NUM_CLASSES)])
-    gaps = torch.cdist(means[forget_class : forget_class + 1], means)[0]
-    near = int(gaps.argsort()[1])
-    retain_train = TensorPool(*train.without((forget_class,)))
+    gaps = {label: _gap(train, forget_class, label) for label in kept}
+    retain_train = TensorPool(*train.of(kept))
+    squares = data.photograph()
     return Pools(
         forget=TensorPool(*test.of((forget_class,))),
         forget_train=TensorPool(*train.of((forget_class,))),
-        retain=TensorPool(*test.without((forget_class,))),
+        retain=TensorPool(*test.of(kept)),
         retain_train=TensorPool(*retain_train.sample(RETAIN_TRAIN_IMAGES, torch.Generator().manual_seed(0))),
-        near=TensorPool(*test.of((near,))),
-        unseen=_photograph(1),
+        near=TensorPool(*test.of((min(gaps, key=lambda label: gaps[label]),))),
+        unseen=TensorPool(squares, torch.full((len(squares),), -1)),
     )
 
 
-def _photograph(index: int) -> TensorPool:
-    squares = data.photograph(index)
-    return TensorPool(squares, torch.full((len(squares),), -1))
+def _gap(digits: data.Digits, first: int, second: int) -> float:
+    """How far the mean pictures of two digits are apart."""
+    one, other = (digits.of((label,)).images.mean(0) for label in (first, second))
+    return float((one - other).norm())

@@ -1,34 +1,44 @@
-"""The search that defaults come from: within its budget, and really where they come from."""
-
-import json
+"""The searches that settings come from: within their budget, and really where they come from."""
 
 import pytest
 
-from helpers import ROOT
-from unlearnbench.benchmark.run import make_method
-from unlearnbench.tasks.class_forgetting import search
+from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.suite import load_suite
+from unlearnbench.tasks.class_forgetting.search import ClassForgettingSearch
+from unlearnbench.tasks.common.search import MOST_TRIALS
+from unlearnbench.tasks.image_to_image.search import ImageToImageSearch
 
-TRIALS = json.loads((ROOT / "docs" / "search.json").read_text())
+SEARCHES = [ClassForgettingSearch(), ImageToImageSearch()]
+TRIALS, HOLES = (search.trials() for search in SEARCHES)
 
 
-def test_no_method_had_more_trials_than_the_others_could_have():
-    assert all(len(trials) <= search.MOST_TRIALS for trials in TRIALS.values())
+@pytest.mark.parametrize("search", SEARCHES)
+def test_no_method_had_more_trials_than_the_others_could_have(search):
+    assert all(len(trials) <= MOST_TRIALS for trials in search.trials().values())
 
 
-def test_the_board_does_not_forget_what_the_search_did():
-    from unlearnbench.benchmark.run import make_task
-
-    assert make_task(search.TASK, {}).forget_class not in search.FORGET_CLASSES
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_board_does_not_forget_what_the_search_did(search):
+    assert make_task(search.task, {}).forget_class not in search.forget_classes
 
 
 @pytest.mark.parametrize("name", sorted(set(TRIALS) - {"original"}))
 def test_the_defaults_are_the_winning_trial(name):
-    winner = search.best(TRIALS[name], TRIALS["original"][0])["settings"]
+    winner = SEARCHES[0].best(TRIALS[name], TRIALS["original"][0])["settings"]
     defaults = make_method(name, {}).model_dump()
     # The steps of a trial may be a cut of the default, to keep the search short; the rest is taken over.
     assert {key: defaults[key] for key in winner if key != "steps"} == {
         key: value for key, value in winner.items() if key != "steps"
     }
+
+
+@pytest.mark.parametrize("name", sorted(set(HOLES) - {"original"}))
+def test_the_full_suite_sets_the_winning_trial_on_digits_mae(name):
+    winner = SEARCHES[1].best(HOLES[name], HOLES["original"][0])["settings"]
+    asked = [
+        request for request in load_suite("full").requests() if (request.task, request.method) == ("digits-mae", name)
+    ]
+    assert winner in [request.settings for request in asked]
 
 
 def test_the_rule_prefers_forgetting_within_the_limits():
@@ -38,5 +48,16 @@ def test_the_rule_prefers_forgetting_within_the_limits():
         return {"forget_accuracy": forget, "retain_accuracy": retain, "fid_retain": fid}
 
     gentle, strong, wrecked = trial(0.5, 1.0, 1.0), trial(0.1, 0.96, 1.4), trial(0.0, 0.9, 9.0)
-    assert search.best([gentle, strong, wrecked], original) is strong
-    assert search.best([wrecked, trial(0.0, 0.5, 9.0)], original) is wrecked
+    best = SEARCHES[0].best
+    assert best([gentle, strong, wrecked], original) is strong
+    assert best([wrecked, trial(0.0, 0.5, 9.0)], original) is wrecked
+
+
+def test_in_painters_are_searched_for_suppression_that_costs_the_others_little():
+    def trial(suppression, change):
+        return {"suppression": suppression, "retain_change": change}
+
+    gentle, strong, wrecked = trial(0.2, 0.0), trial(0.6, 0.04), trial(0.9, 0.4)
+    best = SEARCHES[1].best
+    assert best([gentle, strong, wrecked], trial(0.0, 0.0)) is strong
+    assert best([wrecked, trial(0.95, 0.5)], trial(0.0, 0.0)) is wrecked
