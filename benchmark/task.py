@@ -58,6 +58,8 @@ class Task(BaseModel, ABC):
     """Raised when the protocol changes, so that older numbers are never compared with newer."""
     offers: ClassVar[frozenset[Need]] = frozenset()
     """The needs that its problems meet."""
+    places: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 
     @abstractmethod
     def missing(self) -> list[str]:
@@ -100,7 +102,7 @@ class Task(BaseModel, ABC):
             {
                 "name": self.name,
                 "version": self.version,
-                "config": self.model_dump(mode="json"),
+                "config": self.model_dump(mode="json", exclude=set(self.places)),
                 "protocol": self.protocol(),
                 "assets": self.assets_sha256(),
             }

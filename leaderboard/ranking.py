@@ -124,7 +124,7 @@ class _Anchors:
     """What original and oracle reached: the zero and the one of every component, and the reference of every gate.
 
     The original is compared seed by seed, since every run of a seed is sampled from the same noise; the oracles are
-    averaged, since each is another retraining.
+    averaged, since each is another retraining. On the suppression track there is none, and zero signal is the one.
     """
 
     def __init__(self, records: Sequence[Record], rules: Rules | None) -> None:
@@ -134,7 +134,7 @@ class _Anchors:
         }
         self._originals = {record.seed: _values(record) for record in found["original"]}
         self._oracles = [_values(record) for record in found["oracle"]]
-        lacking = [name for name, runs in found.items() if not runs]
+        lacking = [name for name in (rules.anchors if rules else found) if not found[name]]
         command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
         self.note = None
         if rules is None:
@@ -211,7 +211,8 @@ def _component(
     """The component, averaged over judges: a scalar, or draws of it."""
     scores = []
     for metric in _named(metrics, part.metric):
-        zero, one = anchors.original((metric.name, metric.judge), seed), anchors.oracle((metric.name, metric.judge))
+        key = (metric.name, metric.judge)
+        zero, one = anchors.original(key, seed), 0.0 if part.kind == "suppress" else anchors.oracle(key)
         distance = _sampled(metric, generator) - one
         off = np.abs(distance) if part.kind == "match" else np.maximum(distance, 0.0)
         span = abs(zero - one)
@@ -227,7 +228,9 @@ def _margin_used(
     shares = []
     for metric in _named(metrics, gate.metric):
         key = (metric.name, metric.judge)
-        reference = sign * max(sign * anchors.original(key, seed), sign * anchors.oracle(key))
+        reference = anchors.original(key, seed)
+        if gate.reference == "both":
+            reference = sign * max(sign * reference, sign * anchors.oracle(key))
         margin = gate.margin * abs(reference) if gate.relative else gate.margin
         behind = sign * (_sampled(metric, generator) - reference)
         shares.append(np.maximum(behind, 0.0) / margin)

@@ -16,13 +16,14 @@ class Component:
     Attributes:
         key: Short name, a column of the board.
         metric: The metric; several judges' values are scored one by one and averaged.
-        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine.
+        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
+            ``suppress`` needs no oracle: zero takes the place of its value.
         meaning: One sentence for the reader.
     """
 
     key: str
     metric: str
-    kind: Literal["match", "distance"]
+    kind: Literal["match", "distance", "suppress"]
     meaning: str
 
 
@@ -35,19 +36,22 @@ class Gate:
         direction: Whether more or less is better.
         margin: How far the metric may fall behind the worse of original and oracle.
         relative: Whether the margin is a share of that reference.
+        reference: ``original`` where there is no oracle to compare with.
     """
 
     metric: str
     direction: Literal["max", "min"]
     margin: float
     relative: bool = False
+    reference: Literal["both", "original"] = "both"
 
     def describe(self) -> str:
         """Returns the gate as one line."""
         sign = "-" if self.direction == "max" else "+"
         amount = f"{self.margin:.0%} of it" if self.relative else f"{self.margin:g}"
         compare = "at least" if self.direction == "max" else "at most"
-        return f"{self.metric} {compare} the worse of original and oracle {sign} {amount}"
+        reference = "the worse of original and oracle" if self.reference == "both" else "the original's"
+        return f"{self.metric} {compare} {reference} {sign} {amount}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,14 @@ class Rules:
     columns: tuple[Column, ...] = ()
     destination: str = ""
     """The per-class metric that tells what the samples show."""
+    caution: str = ""
+    """What a reader must know before comparing; it stands above the board."""
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The reference rows without which there is no score."""
+        free = all(part.kind == "suppress" for part in self.components)
+        return ("original",) if free and all(gate.reference == "original" for gate in self.gates) else ("original", "oracle")
 
 
 CLASS_FORGETTING = Rules(
@@ -158,7 +170,30 @@ ONE_SHOT = Rules(
     destination="sample_share",
 )
 
-_BY_FAMILY = {"class-forgetting": CLASS_FORGETTING, "one-shot": ONE_SHOT}
+CLASS_SUPPRESSION = Rules(
+    components=(
+        Component("removal", "forget_accuracy", "suppress", "the judges no longer find the forgotten class"),
+    ),
+    gates=(
+        Gate("retain_accuracy", "max", 0.05, reference="original"),
+        Gate("retain_accuracy_near", "max", 0.10, reference="original"),
+        Gate("fid_retain", "min", 0.5, relative=True, reference="original"),
+        Gate("coverage", "max", 0.15, reference="original"),
+    ),
+    columns=(
+        CLASS_FORGETTING.columns[0],
+        CLASS_FORGETTING.columns[1],
+        Column("Near classes", "retain_accuracy_near", "The same for the classes next to the forgotten one"),
+        CLASS_FORGETTING.columns[3],
+    ),
+    destination="forget_destination",
+    caution=(
+        "Suppression track: nothing was retrained at this scale, so a score of 1 means that the judges no longer find the "
+        "class while the rest is as it was, not that the model is as if retrained. Never compare it with a board that has an oracle."
+    ),
+)
+
+_BY_FAMILY = {"class-forgetting": CLASS_FORGETTING, "class-suppression": CLASS_SUPPRESSION, "one-shot": ONE_SHOT}
 
 
 def rules_for(family: str) -> Rules | None:
