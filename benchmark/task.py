@@ -74,7 +74,7 @@ class Task(BaseModel, ABC):
         """Returns the hash of all that the task is made of besides its configuration: data, base, oracles, judges."""
 
     @abstractmethod
-    def protocol(self) -> dict[str, Any]:
+    def evaluation_protocol(self) -> dict[str, Any]:
         """Returns how models are evaluated: sampler, sample counts, judges."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Task(BaseModel, ABC):
                 "name": self.name,
                 "version": self.version,
                 "config": self.model_dump(mode="json", exclude=set(self.places)),
-                "protocol": self.protocol(),
+                "protocol": self.evaluation_protocol(),
                 "assets": self.assets_sha256(),
             }
         )

@@ -124,7 +124,7 @@ class _Anchors:
     """What original and oracle reached: the zero and the one of every component, and the reference of every gate.
 
     The original is compared seed by seed, since every run of a seed is sampled from the same noise; the oracles are
-    averaged, since each is another retraining. On the suppression track there is none, and zero signal is the one.
+    averaged, since each is another retraining.
     """
 
     def __init__(self, records: Sequence[Record], rules: Rules | None) -> None:
@@ -134,7 +134,8 @@ class _Anchors:
         }
         self._originals = {record.seed: _values(record) for record in found["original"]}
         self._oracles = [_values(record) for record in found["oracle"]]
-        lacking = [name for name in (rules.anchors if rules else found) if not found[name]]
+        self._scored_by_oracle = rules is not None and rules.oracle
+        lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
         command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
         self.note = None
         if rules is None:
@@ -151,6 +152,17 @@ class _Anchors:
     def oracle(self, key: tuple[str, str | None]) -> float:
         """Returns the oracles' mean value of a metric and judge."""
         return float(np.mean([values.get(key, math.nan) for values in self._oracles]))
+
+    def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
+        """Returns the worse of original and oracle; the original alone on a track without an oracle.
+
+        Args:
+            key: Metric and judge.
+            seed: Of the run.
+            sign: 1 if more is worse, -1 if less is.
+        """
+        original = self.original(key, seed)
+        return sign * max(sign * original, sign * self.oracle(key)) if self._scored_by_oracle else original
 
 
 def _values(record: Record) -> dict[tuple[str, str | None], float]:
@@ -201,7 +213,7 @@ def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
         error=float(np.std(draws, ddof=1)),
         components=components,
         utility=max(0.0, utility),
-        failed_gates=[gate.describe() for gate, share in used.items() if share > 1],
+        failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
     )
 
 
@@ -212,9 +224,11 @@ def _component(
     scores = []
     for metric in _named(metrics, part.metric):
         key = (metric.name, metric.judge)
-        zero, one = anchors.original(key, seed), 0.0 if part.kind == "suppress" else anchors.oracle(key)
+        zero, one = anchors.original(key, seed), part.goal if part.kind == "goal" else anchors.oracle(key)
         distance = _sampled(metric, generator) - one
-        off = np.abs(distance) if part.kind == "match" else np.maximum(distance, 0.0)
+        # A goal may lie on either side of the original; to go beyond it is no worse than to reach it.
+        ahead = -distance if part.kind == "goal" and zero < one else distance
+        off = np.abs(distance) if part.kind == "match" else np.maximum(ahead, 0.0)
         span = abs(zero - one)
         scores.append(np.clip(1 - off / span, 0, 1) if span > 0 else np.zeros_like(off))
     return np.nan_to_num(np.mean(scores, axis=0)) if scores else np.zeros(())
@@ -227,10 +241,7 @@ def _margin_used(
     sign = 1.0 if gate.direction == "min" else -1.0
     shares = []
     for metric in _named(metrics, gate.metric):
-        key = (metric.name, metric.judge)
-        reference = anchors.original(key, seed)
-        if gate.reference == "both":
-            reference = sign * max(sign * reference, sign * anchors.oracle(key))
+        reference = anchors.worse((metric.name, metric.judge), seed, sign)
         margin = gate.margin * abs(reference) if gate.relative else gate.margin
         behind = sign * (_sampled(metric, generator) - reference)
         shares.append(np.maximum(behind, 0.0) / margin)

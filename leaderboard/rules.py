@@ -17,14 +17,16 @@ class Component:
         key: Short name, a column of the board.
         metric: The metric; several judges' values are scored one by one and averaged.
         kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
-            ``suppress`` needs no oracle: zero takes the place of its value.
+            a ``goal`` does without an oracle and is reached at a fixed value.
         meaning: One sentence for the reader.
+        goal: The value at which a ``goal`` is reached.
     """
 
     key: str
     metric: str
-    kind: Literal["match", "distance", "suppress"]
+    kind: Literal["match", "distance", "goal"]
     meaning: str
+    goal: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,22 @@ class Gate:
     Attributes:
         metric: The metric, every judge's value of it.
         direction: Whether more or less is better.
-        margin: How far the metric may fall behind the worse of original and oracle.
+        margin: How far the metric may fall behind the worse of original and oracle, or behind the original alone on a
+            track without an oracle.
         relative: Whether the margin is a share of that reference.
-        reference: ``original`` where there is no oracle to compare with.
     """
 
     metric: str
     direction: Literal["max", "min"]
     margin: float
     relative: bool = False
-    reference: Literal["both", "original"] = "both"
 
-    def describe(self) -> str:
-        """Returns the gate as one line."""
+    def describe(self, oracle: bool = True) -> str:
+        """Returns the gate as one line; without an oracle it is measured from the original."""
         sign = "-" if self.direction == "max" else "+"
         amount = f"{self.margin:.0%} of it" if self.relative else f"{self.margin:g}"
         compare = "at least" if self.direction == "max" else "at most"
-        reference = "the worse of original and oracle" if self.reference == "both" else "the original's"
+        reference = "the worse of original and oracle" if oracle else "the original"
         return f"{self.metric} {compare} {reference} {sign} {amount}"
 
 
@@ -75,7 +76,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Rules:
-    """The scoring of one family.
+    """The scoring of one family, or of one of its tracks, which are never merged.
 
     The score of a run is the geometric mean of its components and its utility. Utility is one minus the largest share of
     a gate's margin that the run uses up, and a run that fails a gate scores zero.
@@ -86,14 +87,13 @@ class Rules:
     columns: tuple[Column, ...] = ()
     destination: str = ""
     """The per-class metric that tells what the samples show."""
-    caution: str = ""
-    """What a reader must know before comparing; it stands above the board."""
+    track: str = ""
+    """What the score asks, where a family is asked more than one thing."""
 
     @property
-    def anchors(self) -> tuple[str, ...]:
-        """The reference rows without which there is no score."""
-        free = all(part.kind == "suppress" for part in self.components)
-        return ("original",) if free and all(gate.reference == "original" for gate in self.gates) else ("original", "oracle")
+    def oracle(self) -> bool:
+        """Whether scores are relative to an oracle."""
+        return any(part.kind != "goal" for part in self.components)
 
 
 CLASS_FORGETTING = Rules(
@@ -171,26 +171,20 @@ ONE_SHOT = Rules(
 )
 
 CLASS_SUPPRESSION = Rules(
-    components=(
-        Component("removal", "forget_accuracy", "suppress", "the judges no longer find the forgotten class"),
-    ),
+    track="suppression",
+    components=(Component("removal", "forget_accuracy", "goal", "the judges no longer find the forgotten class"),),
     gates=(
-        Gate("retain_accuracy", "max", 0.05, reference="original"),
-        Gate("retain_accuracy_near", "max", 0.10, reference="original"),
-        Gate("fid_retain", "min", 0.5, relative=True, reference="original"),
-        Gate("coverage", "max", 0.15, reference="original"),
+        Gate("retain_accuracy", "max", 0.05),
+        Gate("retain_accuracy_near", "max", 0.10),
+        Gate("fid_retain", "min", 0.5, relative=True),
+        Gate("coverage", "max", 0.15),
     ),
     columns=(
-        CLASS_FORGETTING.columns[0],
-        CLASS_FORGETTING.columns[1],
-        Column("Near classes", "retain_accuracy_near", "The same for the classes next to the forgotten one"),
+        *CLASS_FORGETTING.columns[:2],
+        Column("Near classes", "retain_accuracy_near", "The same for the classes most like the forgotten one"),
         CLASS_FORGETTING.columns[3],
     ),
     destination="forget_destination",
-    caution=(
-        "Suppression track: nothing was retrained at this scale, so a score of 1 means that the judges no longer find the "
-        "class while the rest is as it was, not that the model is as if retrained. Never compare it with a board that has an oracle."
-    ),
 )
 
 _BY_FAMILY = {"class-forgetting": CLASS_FORGETTING, "class-suppression": CLASS_SUPPRESSION, "one-shot": ONE_SHOT}
