@@ -188,7 +188,7 @@ class Problem(ABC):
         raise _undeclared(Need.ENCODER)
 
     def label_tables(self) -> list[nn.Parameter]:
-        """Returns the tables of label embeddings of ``problem.model``, ``(rows, D)``, a label's at its row. ``Need.LABEL_TABLES``."""
+        """Returns the tables ``(rows, D)`` of the model's label embeddings, one row a label. ``Need.LABEL_TABLES``."""
         raise _undeclared(Need.LABEL_TABLES)
 
     def _encode(self, batch: Batch, model: nn.Module) -> Tensor:

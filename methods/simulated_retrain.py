@@ -29,7 +29,9 @@ class SimulatedRetrain(Method):
     deviations: ClassVar[tuple[str, ...]] = (
         "The paper's row for retraining on ImageNet is reported to be made like this; its draw is not published.",
     )
-    pitfalls = "The class stays in the weights and comes back with the embedding, so it bounds nothing but the label's effect."
+    pitfalls = (
+        "The class stays in the weights and comes back with the embedding, so it bounds nothing but the label's effect."
+    )
 
     deviation: float = 0.02
     """Standard deviation of the random embeddings."""

@@ -1,4 +1,4 @@
-"""Files of the Hugging Face Hub: fetched at a pinned revision, found again without a network, and one sentence when neither works."""
+"""Files of the Hugging Face Hub: fetched once, found again without a network, and one sentence when neither works."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def fetch_folder(repo: str, patterns: Sequence[str], *, revision: str | None, do
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(
-            repo, revision=revision, allow_patterns=list(patterns), local_files_only=not download
-        )
+        found = snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=not download)
         return Path(str(found))
     except Exception as error:  # noqa: BLE001
         raise refusal(repo, error, way_out) from None

@@ -85,7 +85,9 @@ class TimmJudge(nn.Module):
 
     def describe(self) -> str:
         """Returns the preprocessing in one line."""
-        numbers = ["/".join(f"{value:g}" for value in cast(Tensor, part).flatten().tolist()) for part in (self.mean, self.std)]
+        numbers = [
+            "/".join(f"{value:g}" for value in cast(Tensor, part).flatten().tolist()) for part in (self.mean, self.std)
+        ]
         return (
             f"shorter side to {self.resized} ({self.mode}, antialiased), centre crop {self.size}, "
             f"mean {numbers[0]}, std {numbers[1]}"
@@ -135,7 +137,9 @@ def weights_file(spec: TimmSpec, *, download: bool) -> Path:
     if spec.file is not None:
         path = spec.file
         if not path.is_file():
-            raise BenchmarkError(f"There is no file {path} with weights of the judge {spec.name}; correct `--set judges=...`.")
+            raise BenchmarkError(
+                f"There is no file {path} with weights of the judge {spec.name}; correct `--set judges=...`."
+            )
     else:
         config = timm.get_pretrained_cfg(spec.name)
         if config is None or not config.hf_hub_id:

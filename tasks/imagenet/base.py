@@ -83,7 +83,8 @@ def shapes(folder: Path) -> Shapes:
     index = _read(folder / "model_index.json")
     if index.get("_class_name") != "DiTPipeline":
         raise BenchmarkError(
-            f"{folder} holds a {index.get('_class_name', 'file of another kind')} and not a DiTPipeline; give {HUB_ID} or a copy of it."
+            f"{folder} holds a {index.get('_class_name', 'file of another kind')} and not a DiTPipeline; "
+            f"give {HUB_ID} or a copy of it."
         )
     transformer, vae, scheduler = (
         _read(folder / part / name)
@@ -114,10 +115,13 @@ def shapes(folder: Path) -> Shapes:
         )
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         raise BenchmarkError(
-            f"The configuration of the base model in {folder} cannot be read ({first_line(error)}); give {HUB_ID} or a copy of it."
+            f"The configuration of the base model in {folder} cannot be read ({first_line(error)}); "
+            f"give {HUB_ID} or a copy of it."
         ) from None
     if vae.get("latent_channels", 4) != channels or network.config.out_channels not in (channels, 2 * channels):
-        raise BenchmarkError(f"The transformer and the autoencoder in {folder} do not fit; give {HUB_ID} or a copy of it.")
+        raise BenchmarkError(
+            f"The transformer and the autoencoder in {folder} do not fit; give {HUB_ID} or a copy of it."
+        )
     return found
 
 
@@ -149,8 +153,9 @@ def check_memory(shapes: Shapes, device: torch.device) -> None:
     if free is not None and needed > free:
         where = "The GPU" if device.type == "cuda" else "This machine"
         raise BenchmarkError(
-            f"{where} has {free / 2**30:.1f} GiB of free memory, and unlearning needs at least {needed / 2**30:.1f} GiB for the "
-            f"weights, gradients and Adam's moments of {shapes.weights / 1e6:,.0f} M parameters; use a larger device or free this one."
+            f"{where} has {free / 2**30:.1f} GiB of free memory, and unlearning needs at least {needed / 2**30:.1f} GiB for "
+            f"the weights, gradients and Adam's moments of {shapes.weights / 1e6:,.0f} M parameters; use a larger device or "
+            "free this one."
         )
 
 
@@ -185,5 +190,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path} of the base model cannot be read ({first_line(error)}); download it again.") from None
+        raise BenchmarkError(
+            f"{path} of the base model cannot be read ({first_line(error)}); download it again."
+        ) from None
     return found
