@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -29,6 +30,11 @@ from .imagenet.problem import LatentDiTProblem, Precision
 
 DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft_in1k")
 """A convolutional network and a transformer, from different authors and training recipes."""
+
+
+_SIZES = ("forget_images", "retain_images_per_class", "reference_images_per_class")
+_PREPARED_BY = ("forget_class", "base", "revision", "data", "judges", *_SIZES)
+"""The settings that preparing depends on."""
 
 
 class JudgeFacts(BaseModel):
@@ -330,7 +336,7 @@ class ImageNetDiT(Task):
     def _note(self) -> Path:
         """The file that says what the task was prepared with; another for other files or numbers of images."""
         published = self.forget_class in imagenet.FORGET_CLASSES
-        sizes = [self.forget_images, self.retain_images_per_class, self.reference_images_per_class]
+        sizes = [getattr(self, name) for name in _SIZES]
         what = [self.base, self.revision, self.judges, sizes, None if published else self.forget_class]
         return self.assets.writable / f"prepared-{self._key(*what)}.json"
 
@@ -339,14 +345,12 @@ class ImageNetDiT(Task):
         try:
             return Prepared.model_validate_json(path.read_bytes())
         except OSError:
-            passed = self.model_dump(mode="json", exclude_defaults=True)
-            sets = [
-                f" --set {key}={value if isinstance(value, str) else json.dumps(value)}"
-                for key, value in passed.items()
-            ]
+            passed = self.model_dump(mode="json", include=set(_PREPARED_BY), exclude_defaults=True)
+            pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
+            sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
             raise BenchmarkError(
                 f"The task '{self.name}' lacks its base model, its judges or what is cached of ImageNet; run "
-                f"`unlearnbench prepare {self.name}{''.join(sets)}`."
+                f"`unlearnbench prepare {self.name}{sets}`."
             ) from None
         except ValidationError:
             raise BenchmarkError(f"{path} is damaged; delete it and prepare the task again.") from None

@@ -90,15 +90,15 @@ class Sampler:
         steps: Solver steps.
         guidance: The scale ``s`` of ``eps_null + s (eps_class - eps_null)``; the papers' ``w`` is ``s - 1``.
         batch_size: Images in one batched pass; the pass itself holds twice as many.
-        spacing: Which of the training's time steps are taken, in diffusers' words.
-        bounded: Whether what is drawn lies in [-1, 1], as images do and latents do not; ``ddpm`` clips its predictions then.
+        spacing: Which of the training's time steps are taken, in diffusers' words; None leaves it to the solver.
+        bounded: Whether what is drawn lies in [-1, 1], as images do and latents do not; ``ddpm`` and ``ddim`` clip then.
     """
 
     solver: Literal["ddpm", "ddim", "dpm"]
     steps: int
     guidance: float
     batch_size: int = 125
-    spacing: Literal["leading", "linspace"] = "leading"
+    spacing: Literal["leading", "linspace"] | None = None
     bounded: bool = True
 
     def describe(self) -> str:
@@ -161,9 +161,11 @@ class Sampler:
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
         classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
-        clip = self.solver == "ddpm" and self.bounded
-        config = dict(noise_schedule().config, clip_sample=clip, timestep_spacing=self.spacing)
-        scheduler = classes[self.solver].from_config(config)
+        # What is not passed here keeps the solver's own default.
+        options: dict[str, object] = {} if self.bounded else {"clip_sample": False}
+        if self.spacing is not None:
+            options["timestep_spacing"] = self.spacing
+        scheduler = classes[self.solver].from_config(noise_schedule().config, **options)
         scheduler.set_timesteps(self.steps)
         return scheduler
 

@@ -53,10 +53,8 @@ def parse_judge(text: str) -> TimmSpec:
     elif not re.fullmatch("[0-9a-f]{64}", pin):
         raise ValueError(f"'{pin}' is no sha256")
     name, equals, file = head.partition("=")
-    if timm.get_pretrained_cfg(name, allow_unregistered=False) is None or not re.fullmatch(
-        NAME_PATTERN, name.replace("_", "-")
-    ):
-        known = timm.list_models() + timm.list_pretrained()
+    known = {*timm.list_models(), *timm.list_pretrained()}
+    if name not in known or not re.fullmatch(NAME_PATTERN, name.replace("_", "-")):
         raise ValueError(str(unknown_name("timm model", name, known)).rstrip("."))
     return TimmSpec(name, Path(file) if equals else None, pin or None)
 

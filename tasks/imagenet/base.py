@@ -173,10 +173,14 @@ def free_bytes(device: torch.device) -> int | None:
 
 def _load(folder: Path, part: str) -> nn.Module:
     from diffusers import DiTPipeline
+    from diffusers.utils import logging as diffusers_logging
 
-    others: dict[str, Any] = {name: None for name in PARTS if name != part}
+    options: dict[str, Any] = {name: None for name in PARTS if name != part}
+    # The hub's copy has weights of the older kind, which diffusers would otherwise complain about before it takes them.
+    options["use_safetensors"] = any((folder / part).glob("*.safetensors"))
+    diffusers_logging.disable_progress_bar()
     try:
-        pipeline = DiTPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **others)
+        pipeline = DiTPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **options)
         network: nn.Module = getattr(pipeline, part)
         return network.float().eval()
     # Missing, cut off and foreign files each raise a kind of their own in diffusers, safetensors and pickle.
