@@ -161,7 +161,7 @@ class ImageNetDiT(Task):
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
         try:
-            if Path(self.base).is_dir() or self._note().is_file():
+            if self._note().is_file() or not bases.is_hub_name(self.base):
                 self.shapes()
             for spec in self._specs():
                 if spec.file is not None or self._note().is_file():

@@ -52,6 +52,9 @@ def save_pipeline(folder, classes=CLASSES, **options):
         attention_head_dim=8,
         num_embeds_ada_norm=classes,
     )
+    for block in transformer.transformer_blocks[1:]:
+        # What the hub's conversion of the published network has: a copy for every block.
+        block.norm1.emb.load_state_dict(transformer.transformer_blocks[0].norm1.emb.state_dict())
     vae = AutoencoderKL(
         block_out_channels=(8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -267,6 +270,23 @@ def test_ways_to_save_memory_keep_the_loss(task, settings):
     assert in_precision(plain.model, "fp32") is plain.model
 
 
+def test_the_blocks_share_one_embedding_as_in_the_published_network(task, tmp_path):
+    problem = task.problem(make_method("original", {}), 0, CPU)
+    assert len(problem.label_tables()) == 1
+    assert sum(parameter.numel() for parameter in problem.parameters()) == task.shapes().weights
+    from diffusers import DiTTransformer2DModel
+
+    with torch.device("meta"):
+        full = DiTTransformer2DModel(out_channels=8)
+    # The published figure, with the positions' fixed embedding left out.
+    assert sum(parameter.numel() for parameter in base._shared(full)) / 1e6 == pytest.approx(675, abs=1)
+    apart = DiTTransformer2DModel(
+        sample_size=8, patch_size=2, num_layers=2, num_attention_heads=1, attention_head_dim=8, num_embeds_ada_norm=3
+    )
+    blocks = base.share_embeddings(apart).transformer_blocks
+    assert blocks[0].norm1.emb is not blocks[1].norm1.emb
+
+
 def test_labels_are_dropped_by_the_draw_alone(task):
     """Every block of diffusers' DiT would drop labels of its own in training mode."""
     problem = task.problem(make_method("esd", {}), 0, CPU)
@@ -377,6 +397,18 @@ def test_the_crop_is_the_centre_square(size):
     assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
 
 
+def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
+    from unlearnbench.benchmark.run import split_settings
+    from unlearnbench.benchmark.suite import load_suite
+
+    requests = load_suite("imagenet-dit").requests()
+    for request in requests:
+        of_task, of_method = split_settings(request.task, request.method, request.settings)
+        assert make_task(request.task, of_task).refusal(type(make_method(request.method, of_method))) is None
+        assert of_task["batch_size"] == 1
+    assert {request.settings["forget_class"] for request in requests} == set(data.FORGET_CLASSES)
+
+
 def test_near_classes_stand_beside_the_forgotten_one():
     assert data.near_classes(207) == [205, 206, 208, 209]
     assert data.near_classes(0, 10) == [1, 2]
@@ -477,7 +509,7 @@ def test_too_little_memory_is_said_before_anything_is_loaded(task, monkeypatch):
         task.problem(make_method("original", {}), 0, CPU)
     monkeypatch.undo()
     assert base.free_bytes(CPU) > 2**20
-    full = base.Shapes(1000, (4, 32, 32), 256, 0.18215, 675_129_632)
+    full = base.Shapes(1000, (4, 32, 32), 256, 0.18215, 674_900_000)
     monkeypatch.setattr(base, "free_bytes", lambda device: 8 * 2**30)
     with pytest.raises(BenchmarkError, match="8.0 GiB of free memory, and unlearning needs at least 10.1 GiB .*675 M"):
         base.check_memory(full, torch.device("cuda"))

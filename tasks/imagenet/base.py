@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -34,7 +34,12 @@ class Shapes(NamedTuple):
     scale: float
     """What the autoencoder's latents are multiplied by."""
     weights: int
-    """Parameters of the transformer."""
+    """Parameters of the transformer, with the embeddings of time and label counted once."""
+
+
+def is_hub_name(base: str) -> bool:
+    """Returns whether a base is a repository on the hub and not a folder, there or missing."""
+    return not Path(base).is_dir() and not base.startswith((".", "/", "~")) and base.count("/") == 1
 
 
 def locate(base: str, revision: str | None, *, download: bool) -> Path:
@@ -50,7 +55,7 @@ def locate(base: str, revision: str | None, *, download: bool) -> Path:
     """
     if Path(base).is_dir():
         folder = Path(base)
-    elif base.startswith((".", "/", "~")) or base.count("/") != 1:
+    elif not is_hub_name(base):
         raise BenchmarkError(
             f"There is no folder {base} with a base model; give a folder in diffusers' from_pretrained layout or a name on "
             f"the hub such as {HUB_ID}."
@@ -111,7 +116,7 @@ def shapes(folder: Path) -> Shapes:
             latent=(channels, side, side),
             image_size=side * factor,
             scale=float(vae.get("scaling_factor", 0.18215)),
-            weights=sum(parameter.numel() for parameter in network.parameters()),
+            weights=sum(parameter.numel() for parameter in _shared(network)),
         )
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         raise BenchmarkError(
@@ -131,7 +136,20 @@ def load_transformer(folder: Path) -> nn.Module:
     Raises:
         BenchmarkError: Its files are missing or damaged.
     """
-    return diffusion.without_label_dropout(_load(folder, "transformer"))
+    return share_embeddings(diffusion.without_label_dropout(_load(folder, "transformer")))
+
+
+def share_embeddings(network: nn.Module) -> nn.Module:
+    """Makes the blocks share one embedding of time and label, as in the network that was published and trained.
+
+    diffusers gives every block a copy; unlearning would move each copy for itself. Copies that differ are left alone.
+    """
+    first, *others = [block.norm1.emb for block in cast(Any, network).transformer_blocks]
+    known = first.state_dict()
+    if all(torch.equal(value, known[name]) for other in others for name, value in other.state_dict().items()):
+        for block in cast(Any, network).transformer_blocks:
+            block.norm1.emb = first
+    return network
 
 
 def load_vae(folder: Path) -> nn.Module:
@@ -188,6 +206,12 @@ def _load(folder: Path, part: str) -> nn.Module:
         raise BenchmarkError(
             f"The {part} of the base model in {folder} cannot be loaded ({first_line(error)[:200]}); download it again."
         ) from None
+
+
+def _shared(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are left when all blocks share the first one's embedding."""
+    first = "transformer_blocks.0.norm1.emb."
+    return [value for name, value in network.named_parameters() if ".norm1.emb." not in name or name.startswith(first)]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def evaluate(
         for name, labels in task.wanted_labels().items()
     }
     wanted = task.wanted_labels()
-    report = Report(task.sampler().describe(), dict(judges))
+    report = Report(f"{task.sampler().describe()}, {task.precision}", dict(judges))
     for name, judge in judges.items():
         protocol = f"{report.protocol}; {_preprocessing(judge)}"
         _judge_labels(task, report, name, protocol, {key: found[name] for key, found in sampled.items()}, wanted)

@@ -59,7 +59,7 @@ class LatentDiTProblem(ClassForgettingProblem):
         return super().predict(batch, labels, in_precision(model or self.model, self._precision))
 
     def label_tables(self) -> list[nn.Parameter]:
-        """See ``Problem.label_tables``: a DiT of diffusers has one a block."""
+        """See ``Problem.label_tables``: one, or one a block where the blocks do not share it."""
         tables = [
             module.embedding_table.weight for module in self.model.modules() if isinstance(module, LabelEmbedding)
         ]
