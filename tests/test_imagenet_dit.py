@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import unlearnbench
 from helpers import make_record
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.assets import searched_only_in
@@ -136,40 +137,36 @@ def task(miniature, prepared, monkeypatch):
     return make_task("imagenet-dit", miniature)
 
 
-def as_flags(settings):
-    pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
-    return [word for pair in pairs for word in ("--set", pair)]
-
-
 @pytest.mark.slow
-def test_a_user_prepares_runs_and_reads_the_board(miniature, cli, tmp_path):
-    environment = {"UNLEARNBENCH_ASSETS": str(tmp_path / "assets")}
-    flags = as_flags(miniature)
-    made = cli("prepare", "imagenet-dit", *flags, env=environment)
-    assert made.returncode == 0, made.stderr
+def test_a_user_prepares_runs_and_reads_the_board(miniature, tmp_path, monkeypatch):
+    """Each run in a process of its own, as the command line makes it."""
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    told = []
+    unlearnbench.prepare("imagenet-dit", settings=miniature, progress=lambda *event: told.append(event))
+    assert told == [(f"{split} images", file, 2) for split in ("train", "validation") for file in range(2)]
     suite = tmp_path / "mini.toml"
     set_task = ", ".join(f"{key} = {json.dumps(value)}" for key, value in miniature.items())
     suite.write_text(
         'description = "A miniature."\n[[runs]]\ntasks = ["imagenet-dit"]\nmethods = ["original", "sfron", "oracle"]\n'
-        f"seeds = [0]\n[runs.settings]\nimagenet-dit = {{ {set_task} }}\n"
-        "sfron = { steps = 2 }\n"
+        f"seeds = [0]\n[runs.settings]\nimagenet-dit = {{ {set_task} }}\nsfron = {{ steps = 2 }}\n"
     )
-    run = cli("suite", str(suite), "--workers", "1", env=environment)
-    assert run.returncode == 0, run.stderr
-    assert "'oracle' needs the oracle, which the task 'imagenet-dit' does not have" in " ".join(run.stdout.split())
-    board = cli("board", "--no-committed", env=environment)
-    assert board.returncode == 0, board.stderr
-    assert "No scores" not in board.stdout
+    records, refused = unlearnbench.suite(str(suite), results=tmp_path / "results", workers=1, device="cpu")
+    assert [(record.method.name, record.status) for record in records] == [("original", "ok"), ("sfron", "ok")]
+    assert [refusal.reason for refusal in refused] == [
+        "The method 'oracle' needs the oracle, which the task 'imagenet-dit' does not have."
+    ]
+    board = unlearnbench.board([tmp_path / "results"], out=tmp_path / "site", committed=False)
+    assert [(ranking.task, ranking.note) for ranking in board.rankings] == [("imagenet-dit", None)]
     (path,) = (tmp_path / "results" / "imagenet-dit" / "sfron").glob("*.json")
+    assert len(path.read_bytes()) < 2**20
     record = parse_record(path.read_bytes(), str(path))
-    assert record.status == "ok"
     assert record.cost.steps == 2
     assert record.gallery.rows[:3] == ["7 (forgotten)", "6 (near)", "8 (near)"]
     found = {(metric.name, metric.judge): metric for metric in record.metrics}
     assert {judge for name, judge in found if name == "forget_accuracy"} == {"test-resnet", "test-efficientnet"}
     assert "centre crop 160" in found["fid_retain", "test-resnet"].identity.protocol
-    assert "guidance 1.5" in found["fid_retain", "test-resnet"].identity.protocol
-    assert len(path.read_bytes()) < 2**20
+    assert "guidance 1.5, uint8, fp32" in found["fid_retain", "test-resnet"].identity.protocol
+    assert found["forget_accuracy", "test-resnet"].n == 20
     page = (tmp_path / "site" / "rules.html").read_text()
     assert "class-suppression" in page
     assert "No oracle on this track" in page
