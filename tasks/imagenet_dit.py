@@ -185,7 +185,7 @@ class ImageNetDiT(Task):
 
     def prepare(self, progress: Progress) -> Path:
         """See ``Task.prepare``: fetches base and judges, caches latents and features. It starts with what can fail early."""
-        if not self._note().is_file():
+        if self.missing():
             folder = bases.locate(self.base, self.revision, download=True)
             shapes = self.shapes()
             for spec in self._specs():
@@ -343,17 +343,24 @@ class ImageNetDiT(Task):
     def _prepared(self) -> Prepared:
         path = self._note()
         try:
-            return Prepared.model_validate_json(path.read_bytes())
+            found = Prepared.model_validate_json(path.read_bytes())
         except OSError:
-            passed = self.model_dump(mode="json", include=set(_PREPARED_BY), exclude_defaults=True)
-            pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
-            sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
-            raise BenchmarkError(
-                f"The task '{self.name}' lacks its base model, its judges or what is cached of ImageNet; run "
-                f"`unlearnbench prepare {self.name}{sets}`."
-            ) from None
+            raise self._unprepared() from None
         except ValidationError:
             raise BenchmarkError(f"{path} is damaged; delete it and prepare the task again.") from None
+        files = [*found.train.files, *found.reference.files]
+        if not all((self.assets.writable / name).is_file() for name in files):
+            raise self._unprepared()
+        return found
+
+    def _unprepared(self) -> BenchmarkError:
+        passed = self.model_dump(mode="json", include=set(_PREPARED_BY), exclude_defaults=True)
+        pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
+        sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
+        return BenchmarkError(
+            f"The task '{self.name}' lacks its base model, its judges or what is cached of ImageNet; run "
+            f"`unlearnbench prepare {self.name}{sets}`."
+        )
 
 
 @functools.cache

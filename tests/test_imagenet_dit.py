@@ -350,6 +350,13 @@ def test_a_stopped_preparation_goes_on_with_the_file_it_stopped_at(task, miniatu
     assert told[0] == ("train images", 1)
     assert task.missing() == []
     again = task.sha256()
+    lost = task.assets.writable / task._prepared().train.files[0]
+    lost.unlink()
+    assert "unlearnbench prepare imagenet-dit" in task.missing()[0]
+    told.clear()
+    task.prepare(lambda what, done, total: told.append((what, done)))
+    assert told == [("train images", 0)]
+    assert task.missing() == []
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
     assert task.sha256() == again
 
