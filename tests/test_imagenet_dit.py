@@ -293,6 +293,25 @@ def test_labels_are_dropped_by_the_draw_alone(task):
     assert torch.equal(problem.predict(batch), problem.predict(batch))
 
 
+APPLICABLE = [
+    name
+    for name in registry.methods.names()
+    if make_task("imagenet-dit", {}).refusal(registry.methods.get(name)) is None
+]
+
+
+@pytest.mark.parametrize("name", APPLICABLE)
+def test_every_method_that_applies_runs_on_latents(task, name):
+    short = {key: 2 for key in ("steps", "replay") if key in registry.methods.get(name).model_fields}
+    method = make_method(name, short)
+    problem = task.problem(method, 0, CPU)
+    problem.warm_up()
+    problem.meter.reset()
+    method.unlearn(problem)
+    assert problem.meter.steps == short.get("steps", 0)
+    problem.check_finite()
+
+
 def test_replay_is_made_of_latents(task):
     problem = task.problem(make_method("selective-amnesia", {}), 0, CPU)
     drawn = problem.generate(torch.tensor([1, 2]), problem.original)
