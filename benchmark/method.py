@@ -27,6 +27,8 @@ class Need(StrEnum):
     """A prediction in image space: ``problem.predict(batch)`` is compared with ``problem.target(batch)``."""
     ENCODER = "an encoder"
     """A part of the model that embeds a degraded image: ``problem.encode(batch, model)``, ``problem.encoder()``."""
+    LABEL_TABLES = "tables of label embeddings"
+    """The embeddings that the labels stand for, to edit: ``problem.label_tables()``."""
     ORACLE = "the oracle"
     """The retrained models. Granted to reference rows only."""
 

@@ -187,6 +187,10 @@ class Problem(ABC):
         """Returns the part of ``problem.model`` that embeds. ``Need.ENCODER``."""
         raise _undeclared(Need.ENCODER)
 
+    def label_tables(self) -> list[nn.Parameter]:
+        """Returns the tables ``(rows, D)`` of the model's label embeddings, one row a label. ``Need.LABEL_TABLES``."""
+        raise _undeclared(Need.LABEL_TABLES)
+
     def _encode(self, batch: Batch, model: nn.Module) -> Tensor:
         raise _undeclared(Need.ENCODER)
 

@@ -58,6 +58,8 @@ class Task(BaseModel, ABC):
     """Raised when the protocol changes, so that older numbers are never compared with newer."""
     offers: ClassVar[frozenset[Need]] = frozenset()
     """The needs that its problems meet."""
+    places: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 
     @abstractmethod
     def missing(self) -> list[str]:
@@ -72,7 +74,7 @@ class Task(BaseModel, ABC):
         """Returns the hash of all that the task is made of besides its configuration: data, base, oracles, judges."""
 
     @abstractmethod
-    def protocol(self) -> dict[str, Any]:
+    def evaluation_protocol(self) -> dict[str, Any]:
         """Returns how models are evaluated: sampler, sample counts, judges."""
 
     @abstractmethod
@@ -100,8 +102,8 @@ class Task(BaseModel, ABC):
             {
                 "name": self.name,
                 "version": self.version,
-                "config": self.model_dump(mode="json"),
-                "protocol": self.protocol(),
+                "config": self.model_dump(mode="json", exclude=set(self.places)),
+                "protocol": self.evaluation_protocol(),
                 "assets": self.assets_sha256(),
             }
         )

@@ -241,8 +241,26 @@ INDISTINGUISHABILITY = Rules(
     ),
 )
 
+CLASS_SUPPRESSION = Rules(
+    track="suppression",
+    components=(Component("removal", "forget_accuracy", "goal", "the judges no longer find the forgotten class"),),
+    gates=(
+        Gate("retain_accuracy", "max", 0.05),
+        Gate("retain_accuracy_near", "max", 0.10),
+        Gate("fid_retain", "min", 0.5, relative=True),
+        Gate("coverage", "max", 0.15),
+    ),
+    columns=(
+        *CLASS_FORGETTING.columns[:2],
+        Column("Near classes", "retain_accuracy_near", "The same for the classes most like the forgotten one"),
+        CLASS_FORGETTING.columns[3],
+    ),
+    destination="forget_destination",
+)
+
 _BY_FAMILY = {
     "class-forgetting": (CLASS_FORGETTING,),
+    "class-suppression": (CLASS_SUPPRESSION,),
     "one-shot": (ONE_SHOT,),
     "image-to-image": (SUPPRESSION, INDISTINGUISHABILITY),
 }

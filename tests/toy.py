@@ -85,7 +85,7 @@ class ToyTask(Task):
     def assets_sha256(self):
         return "0" * 64
 
-    def protocol(self):
+    def evaluation_protocol(self):
         return {}
 
     def retraining_cost(self, seed):

@@ -91,7 +91,7 @@ class ToyInpainting(Task):
     def assets_sha256(self):
         return "1" * 64
 
-    def protocol(self):
+    def evaluation_protocol(self):
         return {}
 
     def retraining_cost(self, seed):

@@ -6,7 +6,7 @@ the label ``num_classes`` is the null class of classifier-free guidance (Ho and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +76,11 @@ def denoising_loss(
     return (prediction - draw["noise"]).square().flatten(1).mean(1)
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """Returns images in [-1, 1] as bytes, 0 to 255, rounded as a PNG file would be."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+
+
 @dataclass(frozen=True)
 class Sampler:
     """How samples are drawn: part of every number's identity.
@@ -85,12 +90,16 @@ class Sampler:
         steps: Solver steps.
         guidance: The scale ``s`` of ``eps_null + s (eps_class - eps_null)``; the papers' ``w`` is ``s - 1``.
         batch_size: Images in one batched pass; the pass itself holds twice as many.
+        spacing: Which of the training's time steps are taken, in diffusers' words; None leaves it to the solver.
+        bounded: Whether what is drawn lies in [-1, 1], as images do and latents do not; ``ddpm`` and ``ddim`` clip then.
     """
 
     solver: Literal["ddpm", "ddim", "dpm"]
     steps: int
     guidance: float
     batch_size: int = 125
+    spacing: Literal["leading", "linspace"] | None = None
+    bounded: bool = True
 
     def describe(self) -> str:
         """Returns the sampler in one line."""
@@ -99,8 +108,6 @@ class Sampler:
     @torch.inference_mode()
     def sample(self, model: nn.Module, labels: Tensor, null_label: int, shape: tuple[int, ...], seed: int) -> Tensor:
         """Draws one image a label.
-
-        The noise depends on the seed and the position only, so that models are compared on the same noise.
 
         Args:
             model: The noise predictor.
@@ -115,11 +122,24 @@ class Sampler:
         Raises:
             Diverged: An image is not finite.
         """
+        return torch.cat([to_bytes(images) for images in self.batches(model, labels, null_label, shape, seed)])
+
+    @torch.inference_mode()
+    def batches(
+        self, model: nn.Module, labels: Tensor, null_label: int, shape: tuple[int, ...], seed: int
+    ) -> Iterator[Tensor]:
+        """Draws like ``sample``, but yields batch by batch what the model itself draws, on its device: images or latents.
+
+        The noise depends on the seed and the position only, so that models are compared on the same noise.
+
+        Raises:
+            Diverged: A sample is not finite.
+        """
         device = next(model.parameters()).device
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn((len(labels), *shape), generator=generator)
-        batches = zip(noise.split(self.batch_size), labels.split(self.batch_size), strict=True)
-        return torch.cat([self._batch(model, x.to(device), y.to(device), null_label, generator) for x, y in batches])
+        for start, given in zip(noise.split(self.batch_size), labels.split(self.batch_size), strict=True):
+            yield self._batch(model, start.to(device), given.to(device), null_label, generator)
 
     def _batch(
         self, model: nn.Module, images: Tensor, labels: Tensor, null_label: int, generator: torch.Generator
@@ -137,12 +157,15 @@ class Sampler:
             images = scheduler.step(prediction, timestep, images, return_dict=False, **self._randomness(generator))[0]
         if not torch.isfinite(images).all():
             raise Diverged("the model draws images that are not finite")
-        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+        return images
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
         classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
-        config = dict(noise_schedule().config, clip_sample=self.solver == "ddpm")
-        scheduler = classes[self.solver].from_config(config)
+        # What is not passed here keeps the solver's own default.
+        options: dict[str, object] = {} if self.bounded else {"clip_sample": False}
+        if self.spacing is not None:
+            options["timestep_spacing"] = self.spacing
+        scheduler = classes[self.solver].from_config(noise_schedule().config, **options)
         scheduler.set_timesteps(self.steps)
         return scheduler
 

@@ -25,8 +25,8 @@ class ClassForgettingTask(OneClassTask):
     offers: ClassVar[frozenset[Need]] = ClassForgettingProblem.offers
     sampler: ClassVar[Sampler]
 
-    def protocol(self) -> dict[str, Any]:
-        """See ``Task.protocol``."""
+    def evaluation_protocol(self) -> dict[str, Any]:
+        """See ``Task.evaluation_protocol``."""
         return {"sampler": self.sampler.describe(), "batch_size": self.batch_size, **evaluation.sample_counts()}
 
     def sampling(self) -> str:

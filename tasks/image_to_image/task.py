@@ -45,8 +45,8 @@ class ImageToImageTask(RetrainedTask):
     def pools(self) -> Pools:
         """Returns what is judged."""
 
-    def protocol(self) -> dict[str, Any]:
-        """See ``Task.protocol``."""
+    def evaluation_protocol(self) -> dict[str, Any]:
+        """See ``Task.evaluation_protocol``."""
         size = self.image_shape[-1]
         return {
             "batch_size": self.batch_size,

@@ -32,8 +32,8 @@ class OneShotTask(OneClassTask):
         """See ``RetrainedTask.network``."""
         return vae.VAE(self.image_shape, self.hidden, self.latent)
 
-    def protocol(self) -> dict[str, Any]:
-        """See ``Task.protocol``."""
+    def evaluation_protocol(self) -> dict[str, Any]:
+        """See ``Task.evaluation_protocol``."""
         return {"sampler": self.sampling(), "batch_size": self.batch_size, **evaluation.sample_counts()}
 
     def sampling(self) -> str:

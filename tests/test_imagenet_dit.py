@@ -1,0 +1,656 @@
+"""The task `imagenet-dit` on a miniature of the hub's layouts: a pipeline, parquet files and judges that the tests make."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import unlearnbench
+from helpers import make_record
+from unlearnbench.benchmark import registry
+from unlearnbench.benchmark.assets import searched_only_in
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.record import parse_record
+from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.leaderboard.ranking import rank
+from unlearnbench.tasks.class_forgetting import diffusion
+from unlearnbench.tasks.common import hub
+from unlearnbench.tasks.imagenet import base, cache, data
+from unlearnbench.tasks.imagenet.problem import in_precision
+from unlearnbench.tasks.imagenet.variance import variance_bound
+
+CPU = torch.device("cpu")
+CLASSES = 10
+SIDE = 32
+FAST = {
+    "forget_class": 7,
+    "batch_size": 4,
+    "forget_images": 12,
+    "retain_images_per_class": 3,
+    "reference_images_per_class": 4,
+    "forget_samples": 20,
+    "retain_samples": 27,
+    "near_samples": 20,
+}
+
+
+def save_pipeline(folder, classes=CLASSES, **options):
+    """A random DiT with its autoencoder, as the hub keeps facebook/DiT-XL-2-256."""
+    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+
+    torch.manual_seed(0)
+    transformer = DiTTransformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        in_channels=4,
+        out_channels=8,
+        num_layers=2,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        num_embeds_ada_norm=classes,
+    )
+    for block in transformer.transformer_blocks[1:]:
+        # What the hub's conversion of the published network has: a copy for every block.
+        block.norm1.emb.load_state_dict(transformer.transformer_blocks[0].norm1.emb.state_dict())
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        norm_num_groups=4,
+        latent_channels=4,
+        layers_per_block=1,
+    )
+    scheduler = DDIMScheduler(**{"clip_sample": False, **options})
+    # The hub's files are pickles of the older kind.
+    DiTPipeline(transformer, vae, scheduler).save_pretrained(folder, safe_serialization=False)
+    return folder
+
+
+def encoded(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def save_parquet(folder, split, count, files=2, damaged=False):
+    """Pictures of noise around a colour of the class, in files whose rows are mixed as the hub's are."""
+    import datasets
+
+    generator = np.random.default_rng(len(split))
+    labels = generator.permutation(np.repeat(np.arange(CLASSES), count))
+    rows = []
+    for label in labels:
+        colour = np.array([25 * label, 255 - 25 * label, 128])
+        noise = generator.normal(0, 30, (40, 36, 3))
+        rows.append({"bytes": encoded((colour + noise).clip(0, 255).astype(np.uint8)), "path": None})
+    if damaged:
+        rows[3]["bytes"] = rows[3]["bytes"][:60]
+    names = datasets.ClassLabel(names=[f"n{label}" for label in range(CLASSES)])
+    features = datasets.Features({"image": datasets.Image(), "label": names})
+    for file, index in enumerate(np.array_split(np.arange(len(rows)), files)):
+        part = {"image": [rows[i] for i in index], "label": [int(labels[i]) for i in index]}
+        path = folder / "data" / f"{split}-{file:05d}-of-{files:05d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_dict(part, features=features).to_parquet(path)
+    return folder
+
+
+def save_judge(path, name, classes=CLASSES):
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    save_file(timm.create_model(name, num_classes=classes).state_dict(), path)
+    return f"{name}={path}"
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    """Settings that point at a miniature of everything."""
+    folder = tmp_path_factory.mktemp("miniature")
+    save_parquet(folder / "imagenet", "train", 20)
+    save_parquet(folder / "imagenet", "validation", 5)
+    judges = [save_judge(folder / f"{name}.safetensors", name) for name in ("test_resnet", "test_efficientnet")]
+    return FAST | {
+        "base": str(save_pipeline(folder / "base")),
+        "data": str(folder / "imagenet"),
+        "judges": judges,
+    }
+
+
+@pytest.fixture(scope="module")
+def prepared(miniature, tmp_path_factory):
+    """The folder of a prepared task."""
+    out = tmp_path_factory.mktemp("prepared")
+    with searched_only_in(out):
+        make_task("imagenet-dit", miniature).prepare(lambda what, done, total: None)
+    return out
+
+
+@pytest.fixture
+def task(miniature, prepared, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
+    return make_task("imagenet-dit", miniature)
+
+
+@pytest.mark.slow
+def test_a_user_prepares_runs_and_reads_the_board(miniature, tmp_path, monkeypatch):
+    """Each run in a process of its own, as the command line makes it."""
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    told = []
+    unlearnbench.prepare("imagenet-dit", settings=miniature, progress=lambda *event: told.append(event))
+    assert told == [(f"{split} images", file, 2) for split in ("train", "validation") for file in range(2)]
+    suite = tmp_path / "mini.toml"
+    set_task = ", ".join(f"{key} = {json.dumps(value)}" for key, value in miniature.items())
+    suite.write_text(
+        'description = "A miniature."\n[[runs]]\ntasks = ["imagenet-dit"]\nmethods = ["original", "sfron", "oracle"]\n'
+        f"seeds = [0]\n[runs.settings]\nimagenet-dit = {{ {set_task} }}\nsfron = {{ steps = 2 }}\n"
+    )
+    records, refused = unlearnbench.suite(str(suite), results=tmp_path / "results", workers=1, device="cpu")
+    assert [(record.method.name, record.status) for record in records] == [("original", "ok"), ("sfron", "ok")]
+    assert [refusal.reason for refusal in refused] == [
+        "The method 'oracle' needs the oracle, which the task 'imagenet-dit' does not have."
+    ]
+    board = unlearnbench.board([tmp_path / "results"], out=tmp_path / "site", committed=False)
+    assert [(ranking.task, ranking.note) for ranking in board.rankings] == [("imagenet-dit", None)]
+    (path,) = (tmp_path / "results" / "imagenet-dit" / "sfron").glob("*.json")
+    assert len(path.read_bytes()) < 2**20
+    record = parse_record(path.read_bytes(), str(path))
+    assert record.cost.steps == 2
+    assert record.gallery.rows[:3] == ["7 (forgotten)", "6 (near)", "8 (near)"]
+    found = {(metric.name, metric.judge): metric for metric in record.metrics}
+    assert {judge for name, judge in found if name == "forget_accuracy"} == {"test-resnet", "test-efficientnet"}
+    assert "centre crop 160" in found["fid_retain", "test-resnet"].identity.protocol
+    assert "guidance 1.5, uint8, fp32" in found["fid_retain", "test-resnet"].identity.protocol
+    assert found["forget_accuracy", "test-resnet"].n == 20
+    page = (tmp_path / "site" / "rules.html").read_text()
+    assert "class-suppression" in page
+    assert "No oracle on this track" in page
+
+
+def test_the_sampler_draws_what_the_pipeline_draws(tmp_path):
+    """All four channels of the noise are guided, the variance behind them is dropped."""
+    from diffusers import DiTPipeline
+
+    folder = save_pipeline(tmp_path, classes=1000)
+    pipeline = DiTPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    pipeline.set_progress_bar_config(disable=True)
+    labels = torch.tensor([207, 1, 980])
+    sampler = make_task("imagenet-dit", {}).gallery_sampler()
+    drawn = list(sampler.batches(base.load_transformer(folder), labels, 1000, (4, 8, 8), seed=3))
+    expected = pipeline(labels.tolist(), generator=torch.Generator().manual_seed(3), output_type="pt").images
+    shapes = base.shapes(folder)
+    with torch.inference_mode():
+        ours = base.load_vae(folder).decode(drawn[0] / shapes.scale).sample
+    assert torch.allclose((ours / 2 + 0.5).clamp(0, 1), expected, atol=1e-4)
+
+
+def test_the_papers_protocol_takes_the_released_time_steps():
+    """Of DiT's code: 250 steps evenly from 0 to 999, both ends included; latents are never clipped."""
+    scheduler = make_task("imagenet-dit", {"protocol": "paper"}).sampler()._scheduler()
+    steps = scheduler.timesteps.flip(0)
+    assert (len(steps), int(steps[0]), int(steps[-1])) == (250, 0, 999)
+    assert not scheduler.config.clip_sample
+
+
+def test_the_variance_term_is_the_divergence_from_the_posterior():
+    """Against torch.distributions; the posterior is the product of the two normal densities that define it."""
+    torch.manual_seed(0)
+    schedule = diffusion.noise_schedule()
+    steps = torch.tensor([1, 40, 500, 999])
+    clean, noise, guess = torch.randn(3, 4, 4, 2, 2)
+    noisy = schedule.add_noise(clean, noise, steps)
+    fraction = torch.rand(4, 4, 2, 2) * 2 - 1
+    found = variance_bound(schedule, clean, noisy, steps, guess, fraction)
+    for row, step in enumerate(steps):
+        beta, kept = schedule.betas[step].double(), schedule.alphas_cumprod[step - 1].double()
+        x, y = clean[row].double(), noisy[row].double()
+        product = schedule.alphas_cumprod[step].double()
+        assumed = (y - (1 - product).sqrt() * guess[row]) / product.sqrt()
+        precision = (1 - beta) / beta + 1 / (1 - kept)
+        means = [(y * (1 - beta).sqrt() / beta + kept.sqrt() * z / (1 - kept)) / precision for z in (x, assumed)]
+        share = (fraction[row].double() + 1) / 2
+        deviation = torch.exp(0.5 * (share * beta.log() - (1 - share) * precision.log()))
+        posterior = torch.distributions.Normal(means[0], precision.rsqrt())
+        divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(means[1], deviation))
+        assert found[row].item() == pytest.approx(divergence.mean().item() / np.log(2), rel=2e-3)
+
+
+def test_the_variance_term_of_the_first_step_is_a_likelihood():
+    """The probabilities of all grey levels add up to one."""
+    schedule = diffusion.noise_schedule()
+    levels = torch.linspace(-1, 1, 256).view(-1, 1, 1, 1)
+    mean = torch.full_like(levels, 0.1)
+    first = torch.zeros(256, dtype=torch.long)
+    products = schedule.alphas_cumprod[0]
+    # A noisy image and a noise prediction that lead to the same mean whatever the data.
+    noise = (mean - products.sqrt() * mean) / (1 - products).sqrt()
+    bits = variance_bound(schedule, levels, mean, first, noise, torch.ones_like(levels))
+    assert torch.exp2(-bits).sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_loss_is_the_published_one(task):
+    """Squared error plus the bound; the bound moves nothing but what speaks of the variance."""
+    problem = task.problem(make_method("sfron", {}), 0, CPU)
+    bare = make_task("imagenet-dit", task.model_dump() | {"variance_loss": False}).problem(
+        make_method("sfron", {}), 0, CPU
+    )
+    (batch,) = problem.batches("forget", 1)
+    extra = problem.loss(batch) - bare.loss(batch, problem.model)
+    assert extra.shape == (4,)
+    head = problem.model.proj_out_2
+    (gradient,) = torch.autograd.grad(extra.sum(), [head.bias])
+    by_channel = gradient.view(2, 2, 8)
+    assert by_channel[..., :4].abs().max() < 1e-5 * by_channel[..., 4:].abs().max()
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_ways_to_save_memory_keep_the_loss(task, settings):
+    method = make_method("sfron", {})
+    plain, saving = (
+        make_task("imagenet-dit", task.model_dump() | more).problem(method, 0, CPU) for more in ({}, settings)
+    )
+    (batch,) = plain.batches("forget", 1)
+    losses = [one.loss(batch) for one in (plain, saving)]
+    assert torch.allclose(*losses, rtol=0.02)
+    gradients = [
+        torch.autograd.grad(loss.mean(), one.parameters(), allow_unused=True)
+        for loss, one in zip(losses, (plain, saving), strict=True)
+    ]
+    assert all(a.dtype == torch.float32 for a in gradients[1] if a is not None)
+    if "precision" not in settings:
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True) if a is not None)
+    assert in_precision(plain.model, "fp32") is plain.model
+
+
+def test_the_blocks_share_one_embedding_as_in_the_published_network(task, tmp_path):
+    problem = task.problem(make_method("original", {}), 0, CPU)
+    assert len(problem.label_tables()) == 1
+    assert sum(parameter.numel() for parameter in problem.parameters()) == task.shapes().weights
+    from diffusers import DiTTransformer2DModel
+
+    with torch.device("meta"):
+        full = DiTTransformer2DModel(out_channels=8)
+    # The published figure, with the positions' fixed embedding left out.
+    assert sum(parameter.numel() for parameter in base._shared(full)) / 1e6 == pytest.approx(675, abs=1)
+    apart = DiTTransformer2DModel(
+        sample_size=8, patch_size=2, num_layers=2, num_attention_heads=1, attention_head_dim=8, num_embeds_ada_norm=3
+    )
+    blocks = base.share_embeddings(apart).transformer_blocks
+    assert blocks[0].norm1.emb is not blocks[1].norm1.emb
+
+
+def test_labels_are_dropped_by_the_draw_alone(task):
+    """Every block of diffusers' DiT would drop labels of its own in training mode."""
+    problem = task.problem(make_method("esd", {}), 0, CPU)
+    assert problem.model.training
+    assert problem.null_label == CLASSES
+    (batch,) = problem.batches("forget", 1)
+    assert torch.equal(problem.predict(batch), problem.predict(batch))
+
+
+APPLICABLE = [
+    name
+    for name in registry.methods.names()
+    if make_task("imagenet-dit", {}).refusal(registry.methods.get(name)) is None
+]
+
+
+@pytest.mark.parametrize("name", APPLICABLE)
+def test_every_method_that_applies_runs_on_latents(task, name):
+    short = {key: 2 for key in ("steps", "replay") if key in registry.methods.get(name).model_fields}
+    method = make_method(name, short)
+    problem = task.problem(method, 0, CPU)
+    problem.warm_up()
+    problem.meter.reset()
+    method.unlearn(problem)
+    assert problem.meter.steps == short.get("steps", 0)
+    problem.check_finite()
+
+
+def test_replay_is_made_of_latents(task):
+    problem = task.problem(make_method("selective-amnesia", {}), 0, CPU)
+    drawn = problem.generate(torch.tensor([1, 2]), problem.original)
+    assert drawn.shape == (2, 4, 8, 8)
+    assert not torch.equal(drawn, (drawn * 127.5).round() / 127.5)  # and not of bytes
+
+
+def test_the_simulated_retraining_touches_the_forgotten_rows_alone(task):
+    method = make_method("simulated-retrain", {})
+    problem = task.problem(method, 0, CPU)
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    method.unlearn(problem)
+    changed = {name for name, value in problem.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"transformer_blocks.{i}.norm1.emb.class_embedder.embedding_table.weight" for i in range(2)}
+    for name in changed:
+        rows = (problem.model.state_dict()[name] != before[name]).any(1)
+        assert rows.nonzero().flatten().tolist() == [7]
+    digits = make_task("digits-ddpm", {})
+    assert "tables of label embeddings" in digits.refusal(registry.methods.get("simulated-retrain"))
+
+
+def test_the_first_images_of_each_class_are_cached_once(task, miniature):
+    kept = task._prepared()
+    forget, retain = cache.load_pools(task.assets, kept.train.files, 7, task._selection(), 0.18215)
+    assert len(forget) == 12
+    assert forget.labels.unique().tolist() == [7]
+    assert torch.bincount(retain.labels, minlength=CLASSES).tolist() == [3] * 7 + [0] + [3] * 2
+    assert kept.reference.images == 40
+    # By hand: the first training image of class 7, encoded.
+    source = data.ImageFiles(miniature["data"], "train")
+    pictures = [data.decode(*row, SIDE) for file in range(2) for row in source.rows(file) if row[2] == 7]
+    pixels = torch.from_numpy(pictures[0].pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    vae = base.load_vae(task._folder())
+    with torch.inference_mode():
+        latents = vae.encode(torch.cat([pixels, pixels.flip(-1)])).latent_dist
+    assert torch.allclose(forget.mean[0].float(), latents.mean, atol=2e-3)
+    assert torch.allclose(forget.std[0].float(), latents.std, atol=2e-3)
+
+
+def test_a_stopped_preparation_goes_on_with_the_file_it_stopped_at(task, miniature, prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+
+    class Stopped(Exception):
+        pass
+
+    def stop_late(what, done, total):
+        if (what, done) == ("train images", 1):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        task.prepare(stop_late)
+    assert "unlearnbench prepare imagenet-dit" in task.missing()[0]
+    told = []
+    task.prepare(lambda what, done, total: told.append((what, done)))
+    assert told[0] == ("train images", 1)
+    assert task.missing() == []
+    again = task.sha256()
+    lost = task.assets.writable / task._prepared().train.files[0]
+    lost.unlink()
+    assert "unlearnbench prepare imagenet-dit" in task.missing()[0]
+    told.clear()
+    task.prepare(lambda what, done, total: told.append((what, done)))
+    assert told == [("train images", 0)]
+    assert task.missing() == []
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
+    assert task.sha256() == again
+
+
+def test_the_same_files_in_another_place_are_the_same_task(task, miniature, prepared, tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    shutil.copytree(miniature["base"], tmp_path / "base")
+    shutil.copytree(miniature["data"], tmp_path / "imagenet-1k")
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
+    moved = make_task("imagenet-dit", miniature | {"base": str(tmp_path / "base"), "data": None})
+    moved.prepare(lambda what, done, total: None)
+    other = moved.sha256()
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
+    assert other == task.sha256()
+    assert other != make_task("imagenet-dit", miniature | {"retain_samples": 36}).sha256()
+
+
+def test_latents_are_drawn_around_their_means():
+    mean = torch.stack([torch.full((1, 2, 2), 3.0), torch.full((1, 2, 2), -3.0)])[None].half()
+    pool = cache.LatentPool(mean, torch.full_like(mean, 0.1), torch.tensor([5]), scale=0.5)
+    drawn, labels = pool.sample(400, torch.Generator().manual_seed(0))
+    assert labels.unique().tolist() == [5]
+    assert 0.4 < (drawn[:, 0, 0, 0] > 0).float().mean() < 0.6  # mirrored half of the time
+    assert drawn.abs().mean().item() == pytest.approx(1.5, abs=0.01)
+    assert drawn.abs().std().item() == pytest.approx(0.05, abs=0.005)
+    ((first, _),) = pool.ordered(8)
+    assert torch.equal(first, torch.full((1, 1, 2, 2), 1.5))
+
+
+@pytest.mark.parametrize("size", [(500, 375), (64, 64), (70, 200), (1200, 900)])
+def test_the_crop_is_the_centre_square(size):
+    width, height = size
+    side = min(size)
+    ramp = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - side) // 2, (width - side) // 2
+    ramp[top : top + side, left : left + side] = np.linspace(40, 220, side).astype(np.uint8)[None, :, None]
+    crop = data.adm_crop(Image.fromarray(ramp), 64)
+    assert crop.shape == (64, 64, 3)
+    expected = np.linspace(40, 220, 64)
+    assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
+
+
+def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
+    from unlearnbench.benchmark.run import split_settings
+    from unlearnbench.benchmark.suite import load_suite
+
+    requests = load_suite("imagenet-dit").requests()
+    for request in requests:
+        of_task, of_method = split_settings(request.task, request.method, request.settings)
+        assert make_task(request.task, of_task).refusal(type(make_method(request.method, of_method))) is None
+        assert of_task["batch_size"] == 1
+    assert {request.settings["forget_class"] for request in requests} == set(data.FORGET_CLASSES)
+
+
+def test_near_classes_stand_beside_the_forgotten_one():
+    assert data.near_classes(207) == [205, 206, 208, 209]
+    assert data.near_classes(0, 10) == [1, 2]
+
+
+def broken(miniature, tmp_path, what):
+    """Settings with one thing wrong."""
+    settings = dict(miniature)
+    if what == "no base":
+        settings["base"] = str(tmp_path / "nowhere")
+    elif what == "no pipeline":
+        settings["base"] = str(tmp_path)
+    elif what == "other pipeline":
+        (tmp_path / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
+        settings["base"] = str(tmp_path)
+    elif what == "other schedule":
+        settings["base"] = str(save_pipeline(tmp_path / "base", beta_end=0.012))
+    elif what == "cut weights":
+        folder = save_pipeline(tmp_path / "base")
+        file = folder / "vae" / "diffusion_pytorch_model.bin"
+        file.write_bytes(file.read_bytes()[:1000])
+        settings["base"] = str(folder)
+    elif what == "offline base":
+        settings["base"] = base.HUB_ID
+    elif what == "offline data":
+        settings["data"] = data.HUB_ID
+    elif what == "no split":
+        settings["data"] = str(save_parquet(tmp_path, "validation", 1))
+    elif what == "no image":
+        folder = save_parquet(tmp_path, "train", 2, damaged=True)
+        settings["data"] = str(save_parquet(folder, "validation", 2))
+    elif what == "class":
+        settings["forget_class"] = 10
+    elif what == "judge file":
+        settings["judges"] = ["test_resnet=/nowhere.safetensors"]
+    elif what == "judge weights":
+        settings["judges"] = [save_judge(tmp_path / "judge", "test_resnet", classes=5)]
+    elif what == "judge pin":
+        settings["judges"] = [miniature["judges"][0] + "@" + "0" * 64]
+    elif what == "offline judge":
+        settings["judges"] = ["test_resnet.r160_in1k"]
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("no base", "There is no folder .*nowhere with a base model; give a folder"),
+        ("no pipeline", "holds no diffusers pipeline .*; give a folder"),
+        ("other pipeline", "holds a DDPMPipeline and not a DiTPipeline; give"),
+        ("other schedule", "was trained with beta_end = 0.012 and not 0.02.*; give"),
+        ("cut weights", "The vae of the base model in .* cannot be loaded .*; download it again"),
+        ("offline base", "facebook/DiT-XL-2-256 cannot be fetched from the hub .*`--set base=FOLDER`"),
+        ("offline data", "The data set ILSVRC/imagenet-1k cannot be fetched from the hub .*; put a copy"),
+        ("no split", "The split 'train' of the data in .* cannot be read .*; put a copy"),
+        (
+            "no image",
+            r"The image \d+ in file \d of the split 'train' of .* is damaged .*; fetch that parquet file again",
+        ),
+        ("class", "knows the classes 0 to 9, so it cannot forget 10; choose"),
+        ("judge file", "There is no file /nowhere.safetensors with weights of the judge test_resnet; correct"),
+        ("judge weights", "does not hold the weights of timm's test_resnet for 10 classes .*; give"),
+        ("judge pin", "is not the pinned file of the judge test_resnet .*; restore"),
+        ("offline judge", "model.safetensors of timm/test_resnet.r160_in1k cannot be fetched .*; be online, or put"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(miniature, tmp_path, monkeypatch, what, sentence):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    wrong = make_task("imagenet-dit", broken(miniature, tmp_path, what))
+    with pytest.raises(BenchmarkError, match=sentence) as raised:
+        wrong.prepare(lambda what, done, total: None)
+    assert str(raised.value).endswith(".")
+    assert "\n" not in str(raised.value)
+    (lacking,) = wrong.missing()
+    assert lacking.endswith(".")
+
+
+def test_before_it_is_prepared_the_way_to_prepare_it_is_said(miniature, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
+    (lacking,) = make_task("imagenet-dit", {"forget_class": 89, "judges": miniature["judges"][:1]}).missing()
+    assert "run `unlearnbench prepare imagenet-dit --set forget_class=89 --set 'judges=[\"test_resnet=/" in lacking
+
+
+def test_settings_of_judges_are_checked_at_once():
+    with pytest.raises(BenchmarkError, match="There is no timm model named 'convnext_bas'; did you mean"):
+        make_task("imagenet-dit", {"judges": ["convnext_bas"]})
+    with pytest.raises(BenchmarkError, match="two judges have the same name"):
+        make_task("imagenet-dit", {"judges": ["test_vit", "test_vit"]})
+    with pytest.raises(BenchmarkError, match="'12' is no sha256"):
+        make_task("imagenet-dit", {"judges": ["test_vit@12"]})
+
+
+def test_too_little_memory_is_said_before_anything_is_loaded(task, monkeypatch):
+    monkeypatch.setattr(base, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(base, "load_transformer", lambda folder: pytest.fail("it was loaded"))
+    with pytest.raises(BenchmarkError, match="needs at least 0.0 GiB for the weights, gradients and Adam's moments"):
+        task.problem(make_method("original", {}), 0, CPU)
+    monkeypatch.undo()
+    assert base.free_bytes(CPU) > 2**20
+    full = base.Shapes(1000, (4, 32, 32), 256, 0.18215, 674_900_000)
+    monkeypatch.setattr(base, "free_bytes", lambda device: 8 * 2**30)
+    with pytest.raises(BenchmarkError, match="8.0 GiB of free memory, and unlearning needs at least 10.1 GiB .*675 M"):
+        base.check_memory(full, torch.device("cuda"))
+
+
+def test_a_base_that_changed_since_it_was_prepared_is_refused(task, monkeypatch):
+    monkeypatch.setattr(base, "hashes", lambda folder: {"transformer/config.json": "0" * 64})
+    with pytest.raises(BenchmarkError, match="is not the one that the task was prepared with"):
+        task.problem(make_method("original", {}), 0, CPU)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (
+            401,
+            "is gated on the hub or asks for a login: accept its terms on huggingface.co/datasets/ILSVRC/imagenet-1k and",
+        ),
+        (403, "log in with `hf auth login`, or name a copy"),
+        (404, "The data set ILSVRC/imagenet-1k is not on the hub .*; check the name, or name a copy"),
+        (503, "cannot be fetched from the hub .*; name a copy"),
+    ],
+)
+def test_answers_of_the_hub_have_ways_out_of_their_own(status, sentence):
+    from types import SimpleNamespace
+
+    from huggingface_hub.errors import HfHubHTTPError
+
+    answer = SimpleNamespace(status_code=status, headers={}, request=None)
+    error = HfHubHTTPError(f"{status} for url", response=answer)
+    wrapped = ConnectionError("the data set is not there")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        assert re.search(sentence, str(hub.refusal("The data set ILSVRC/imagenet-1k", one, "name a copy")))
+
+
+def test_a_judge_says_what_its_network_says(miniature):
+    import timm
+    from safetensors.torch import load_file
+
+    from unlearnbench.tasks.common.timm_judges import load_judge, parse_judge
+
+    spec = parse_judge(miniature["judges"][0])
+    judge = load_judge(spec, CLASSES, device=CPU).network
+    network = timm.create_model(spec.name, num_classes=CLASSES).eval()
+    network.load_state_dict(load_file(spec.file))
+    images = torch.rand(3, 3, 64, 64) * 2 - 1
+    prepared = judge.prepare(images)
+    assert prepared.shape == (3, 3, 160, 160)
+    with torch.inference_mode():
+        assert torch.allclose(judge.classify(judge.features(images)), network(prepared), atol=1e-5)
+
+
+RULED = {
+    "forget_accuracy": 0.9,
+    "retain_accuracy": 0.8,
+    "retain_accuracy_near": 0.8,
+    "fid_retain": 10.0,
+    "coverage": 0.9,
+}
+
+
+def suppressed(method, **changes):
+    """A made-up record of the family."""
+    record = make_record(method)
+    metric = record.metrics[0]
+    metrics = [
+        metric.model_copy(update={"name": name, "value": value, "ci_low": value, "ci_high": value, "direction": "max"})
+        for name, value in {**RULED, **changes}.items()
+    ]
+    family = record.task.model_copy(update={"family": "class-suppression", "name": "imagenet-dit"})
+    return record.model_copy(update={"task": family, "metrics": metrics})
+
+
+def test_without_an_oracle_zero_signal_is_the_goal_and_the_original_the_limit():
+    board = rank(
+        [
+            suppressed("original"),
+            suppressed("perfect", forget_accuracy=0.0),
+            suppressed("half", forget_accuracy=0.45),
+            suppressed("near", forget_accuracy=0.0, retain_accuracy_near=0.69),
+            suppressed("blurred", forget_accuracy=0.0, fid_retain=15.1),
+        ]
+    )
+    assert board.note is None
+    found = {row.name: row for row in board.rows}
+    assert (found["original"].score, found["perfect"].score) == (0, 1)
+    assert found["half"].score == pytest.approx(0.5**0.5)
+    assert found["near"].failed_gates == ["retain_accuracy_near at least the original - 0.1"]
+    assert found["blurred"].score == 0
+
+
+def test_without_the_original_the_note_asks_for_it_alone():
+    note = rank([suppressed("perfect")]).note
+    assert "run imagenet-dit original" in note
+    assert "oracle" not in note
+
+
+@pytest.mark.slow
+def test_real_pictures_are_cropped_and_cached(tmp_path, monkeypatch):
+    """One picture of each class, 256x256 already, so that the crop must leave them as they are."""
+    from conftest import DATA
+
+    if not (DATA / "imagenet-sample").is_dir():
+        pytest.skip("the data is not beside the clone")
+    source = data.ImageFiles(str(DATA / "imagenet-sample"), "validation")
+    name, bytes_, label = next(iter(source.rows(0)))
+    with Image.open(io.BytesIO(bytes_)) as image:
+        assert np.array_equal(data.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+    from unlearnbench.benchmark.assets import AssetFolder
+
+    assets = AssetFolder("imagenet-dit", tmp_path / "none")
+    encode = cache.latents_of(base.load_vae(save_pipeline(tmp_path / "base")))
+    selection = cache.Selection(1, {}, 1000)
+    kept = cache.fill(assets, "latents", source, selection, 64, encode, lambda what, done, total: None)
+    assert (len(kept.files), kept.images) == (2, 1000)
+    forget, retain = cache.load_pools(assets, kept.files, 207, selection, 0.18215)
+    assert (len(forget), len(retain)) == (1, 999)
+    assert retain.mean.shape == (999, 2, 4, 16, 16)
+    assert torch.isfinite(retain.mean).all()
