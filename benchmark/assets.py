@@ -83,6 +83,10 @@ class AssetFolder:
         """Returns a file's entry in its manifest."""
         return self._find(name)[1]
 
+    def place(self, name: str) -> Path:
+        """Returns where a file is."""
+        return self._find(name)[0] / name
+
     def load(self, name: str, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Reads a file of weights after checking its hash; half-precision weights come back in single precision.
 

@@ -14,7 +14,7 @@ from ..benchmark import metrics
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.provenance import resolve_device
 from ..benchmark.record import canonical_sha256
-from .cifar10 import data, judges, networks
+from .cifar10 import data, judges, networks, resnet
 from .cifar10.protocols import PROTOCOLS, EvaluationProtocol, reference
 from .class_forgetting import evaluation
 from .class_forgetting.diffusion import Sampler
@@ -37,6 +37,8 @@ class Cifar10DDPM(ClassForgettingTask):
     batch_size: ClassVar[int] = 128
     presets: ClassVar[Mapping[str, networks.Preset]] = networks.PRESETS
     protocols: ClassVar[Mapping[str, EvaluationProtocol]] = PROTOCOLS
+    judge_steps: ClassVar[int] = resnet.TRAIN_STEPS
+    """Of judges that are trained here."""
     expected_data: ClassVar[str | None] = data.SHA256
     """The hash that the data must have; None takes any images of the same layout."""
 
@@ -169,9 +171,11 @@ class Cifar10DDPM(ClassForgettingTask):
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """See ``RetrainedTask.train_judge``."""
         train, test, _ = self._split()
-        network = judges.train_judge(name, train, self.training_device, progress)
+        torch.manual_seed(0)
+        fresh = judges.new_network(name)
+        network = resnet.train(fresh, train, self.training_device, self.judge_steps, progress)
         right = score(Judge(network, ""), test.pixels).labels == test.labels
-        made = {"seed": 0, "architecture": f"He et al. (2016), {name}", "steps": judges.TRAIN_STEPS}
+        made = {"seed": 0, "architecture": f"He et al. (2016), {name}", "steps": self.judge_steps}
         return network, {**made, "test_accuracy": float(right.float().mean()), "test_images": len(test.labels)}
 
     def add_metrics(self, report: Report) -> None:

@@ -15,6 +15,8 @@ class TinyCifar10(Cifar10DDPM):
     """The same code with a network of a few thousand weights, a training of seconds and a handful of samples."""
 
     name: ClassVar[str] = "tiny-cifar10"
+    batch_size: ClassVar[int] = 8
+    judge_steps: ClassVar[int] = 2
     expected_data: ClassVar[str | None] = None
     presets: ClassVar[dict[str, Preset]] = {
         "small": Preset((8, 16), 1, TrainingRecipe(steps=12, batch_size=8, lr=1e-3), ema_decay=0.99, groups=4)

@@ -61,7 +61,7 @@ class Checkpoint:
             ) from None
         if belongs_to != self._run:
             raise BenchmarkError(
-                f"{self.path} is the checkpoint of another run (settings, recipe, data or releases differ); "
+                f"{self.path} is the checkpoint of another run (its recipe, seed, data or device differ); "
                 "delete it, or finish that run with what started it."
             )
         self.earlier_seconds = seconds

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.assets import AssetFolder
+from ...benchmark.errors import BenchmarkError
 from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.provenance import collect_provenance, describe_device
@@ -143,7 +144,21 @@ class RetrainedTask(Task):
         return self.assets.sha256(self.files())
 
     def prepare(self, progress: Progress) -> Path:
-        """See ``Task.prepare``: makes the files that are not at hand, one after the other."""
+        """See ``Task.prepare``: makes the files that are not at hand, one after the other.
+
+        Raises:
+            BenchmarkError: The data or a judge is not there, a file cannot be written, or the GPU's memory does not suffice.
+        """
+        try:
+            self._make_files(progress)
+        except torch.OutOfMemoryError:
+            raise BenchmarkError(
+                f"The GPU's memory does not suffice to prepare the task '{self.name}'; free it, take a larger one, "
+                "or hide it with CUDA_VISIBLE_DEVICES= to use the CPU: what is finished is kept."
+            ) from None
+        return self.assets.writable
+
+    def _make_files(self, progress: Progress) -> None:
         for name in self.own_judges():
             if not self.assets.has(judge_file(name)):
                 self._prepare_judge(name, progress)
@@ -159,7 +174,6 @@ class RetrainedTask(Task):
                 progress("samples of the oracles", seed, len(ORACLE_SEEDS))
                 samples |= {f"{seed}.{name}": images for name, images in self._draw_oracle(seed).items()}
             self._save(self.oracle_samples_file, samples, {"sampler": self.sampling()}, time.perf_counter() - start)
-        return self.assets.writable
 
     def _prepare_judge(self, name: str, progress: Progress) -> None:
         start = time.perf_counter()
@@ -210,9 +224,19 @@ class RetrainedTask(Task):
         self.assets.save(name, weights, made | context)
 
     def load_model(self, name: str) -> nn.Module:
-        """Returns the network with the weights of a file, in evaluation mode."""
+        """Returns the network with the weights of a file, in evaluation mode.
+
+        Raises:
+            BenchmarkError: The file is missing, is not the one in its manifest, or holds another network's weights.
+        """
         network = self.network()
-        network.load_state_dict(self.assets.load(name))
+        try:
+            network.load_state_dict(self.assets.load(name))
+        except RuntimeError:
+            raise BenchmarkError(
+                f"{self.assets.place(name)} holds weights of another network than the task '{self.name}' has; "
+                f"delete it and run `{self.prepare_command()}`."
+            ) from None
         return network.eval()
 
     def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
