@@ -39,8 +39,8 @@ class Cifar10DDPM(ClassForgettingTask):
     protocols: ClassVar[Mapping[str, EvaluationProtocol]] = PROTOCOLS
     judge_steps: ClassVar[int] = resnet.TRAIN_STEPS
     """Of judges that are trained here."""
-    expected_data: ClassVar[str | None] = data.SHA256
-    """The hash that the data must have; None takes any images of the same layout."""
+    expected_data: ClassVar[Mapping[str, str] | None] = data.SHA256
+    """The hash that each part of the data must have; None takes any images of the same layout."""
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The class to forget: 1, 3, 5, 7, 9 (automobile, cat, dog, horse, truck) to report, the others to tune on."""
@@ -107,7 +107,8 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def training_pool(self) -> BytePool:
         """See ``RetrainedTask.training_pool``."""
-        return BytePool(*self._split().train, mirrored=True)
+        images = self._part("train")
+        return BytePool(images.pixels, images.labels, mirrored=True)
 
     def reference(self) -> BytePool:
         """See ``ClassForgettingTask.reference``."""
@@ -115,10 +116,11 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def data_sha256(self) -> str:
         """See ``RetrainedTask.data_sha256``."""
-        return self.expected_data or self._split().sha256
+        parts = self.expected_data or {"train": self._part("train").sha256, "test": self._part("test").sha256}
+        return canonical_sha256(dict(parts))
 
-    def _split(self) -> data.Split:
-        return data.load_split(self.expected_data)
+    def _part(self, part: Literal["train", "test"]) -> data.Images:
+        return data.load_part(part, self.expected_data)
 
     # Files.
 
@@ -153,7 +155,7 @@ class Cifar10DDPM(ClassForgettingTask):
         lacking += [problem for problem in map(self._judge_problem, self.judges) if problem is not None]
         if data.source() == data.HUB_ID and HF_HUB_OFFLINE:
             try:
-                self._split()
+                self._part("test")
             except BenchmarkError as error:
                 lacking.append(f"The task '{self.name}' lacks its data. {error}")
         return lacking
@@ -170,7 +172,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """See ``RetrainedTask.train_judge``."""
-        train, test, _ = self._split()
+        train, test = self._part("train"), self._part("test")
         torch.manual_seed(0)
         fresh = judges.new_network(name)
         network = resnet.train(fresh, train, self.training_device, self.judge_steps, progress)
@@ -180,7 +182,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on real test images."""
-        test = self._split().test
+        test = self._part("test")
         for name, judge in report.judges.items():
             if isinstance(judge, Judge):
                 measured = metrics.proportion(score(judge, test.pixels).labels == test.labels)

@@ -89,21 +89,21 @@ def test_every_copy_of_the_data_gives_the_same_images_in_the_same_order(tmp_path
     found = []
     for name, order in (("one", None), ("other", -1)):
         monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path / name, order)))
-        found.append(data.load_split(None))
+        found.append(data.load_part("train", None))
     one, other = found
     assert one.sha256 == other.sha256
-    assert torch.equal(one.train.pixels, other.train.pixels)
-    assert torch.equal(one.train.labels, other.train.labels)
-    assert one.train.pixels.shape == (120, 3, 32, 32)
-    assert one.test.labels.bincount().tolist() == [3] * 10
-    means = [one.train.pixels[one.train.labels == label].float().mean() for label in range(10)]
+    assert torch.equal(one.pixels, other.pixels)
+    assert torch.equal(one.labels, other.labels)
+    assert one.pixels.shape == (120, 3, 32, 32)
+    assert data.load_part("test", None).labels.bincount().tolist() == [3] * 10
+    means = [one.pixels[one.labels == label].float().mean() for label in range(10)]
     assert means == sorted(means)
 
 
 def test_other_images_of_the_same_layout_are_not_cifar10(folder, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
-    with pytest.raises(BenchmarkError, match="is not CIFAR-10: its hash is .* get uoft-cs/cifar10 at revision"):
-        data.load_split()
+    with pytest.raises(BenchmarkError, match="is not CIFAR-10's: its hash is .* get uoft-cs/cifar10 at revision"):
+        data.load_part("train")
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch, damage, sentence):
 
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path, spoil=spoil)))
     with pytest.raises(BenchmarkError, match=sentence):
-        data.load_split(None)
+        data.load_part("train", None)
 
 
 def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
     monkeypatch.delenv("UNLEARNBENCH_DATA")
     sentence = "uoft-cs/cifar10 cannot be loaded .* put a copy of uoft-cs/cifar10 into a folder 'cifar10'"
     with pytest.raises(BenchmarkError, match=sentence):
-        data.load_split()
+        data.load_part("train")
     assert any("lacks its data" in problem for problem in make_task("cifar10-ddpm", {}).missing())
 
 
@@ -202,7 +202,7 @@ def test_what_compares_all_with_all_takes_some():
 # Training.
 
 
-def tiny_training(path, steps=40, stop=None, seen=None):
+def tiny_training(path, steps=14, stop=None, seen=None):
     """Trains a miniature to the end, or until `stop` steps are done."""
 
     def progress(step, total):
@@ -231,21 +231,21 @@ def equal(one, other):
 def test_training_that_was_interrupted_ends_like_an_undisturbed_one(undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        tiny_training(tmp_path / "x", stop=20)
+        tiny_training(tmp_path / "x", stop=7)
     seen = []
     assert equal(tiny_training(tmp_path / "x", seen=seen), undisturbed)
-    assert seen[0] == 20
+    assert seen[0] == 7
     # Global random numbers matter, too: dropout draws them.
-    assert not equal(tiny_training(tmp_path / "y", steps=39), undisturbed)
+    assert not equal(tiny_training(tmp_path / "y", steps=13), undisturbed)
 
 
 @pytest.mark.slow
 def test_training_that_was_killed_ends_like_an_undisturbed_one(undisturbed, tmp_path, monkeypatch):
     path = tmp_path / "x"
     script = (
-        "import test_cifar10 as t, torch; from pathlib import Path\n"
+        "import unlearnbench, torch, test_cifar10 as t; from pathlib import Path\n"
         "torch.set_num_threads(1); t.checkpoint.SECONDS_BETWEEN = 0.0\n"
-        f"t.tiny_training(Path({str(path)!r}), steps=40)\n"
+        f"t.tiny_training(Path({str(path)!r}))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parent)
     while not path.exists():
@@ -255,7 +255,7 @@ def test_training_that_was_killed_ends_like_an_undisturbed_one(undisturbed, tmp_
     process.wait()
     seen = []
     assert equal(tiny_training(path, seen=seen), undisturbed)
-    assert 1 < seen[0] < 40
+    assert 1 < seen[0] < 14
     Checkpoint(path, {}).remove()
     assert not path.exists()
 
@@ -362,7 +362,7 @@ def real_test_set():
     """The real test images and what resnet20 makes of them: labels and features."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNLEARNBENCH_DATA", str(REAL))
-        test = data.load_split().test
+        test = data.load_part("test")
         return test, score(judges.load_pinned("resnet20"), test.pixels)
 
 

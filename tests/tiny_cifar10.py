@@ -8,7 +8,7 @@ from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
 from unlearnbench.tasks.class_forgetting.diffusion import Sampler
 from unlearnbench.tasks.common.retrained import TrainingRecipe
 
-COUNTS = {"forget": 24, "retain": 72, "null": 24, "noise_pairs": 8}
+COUNTS = {"forget": 16, "retain": 72, "null": 16, "noise_pairs": 8}
 
 
 class TinyCifar10(Cifar10DDPM):
@@ -17,11 +17,11 @@ class TinyCifar10(Cifar10DDPM):
     name: ClassVar[str] = "tiny-cifar10"
     batch_size: ClassVar[int] = 8
     judge_steps: ClassVar[int] = 2
-    expected_data: ClassVar[str | None] = None
+    expected_data: ClassVar[dict[str, str] | None] = None
     presets: ClassVar[dict[str, Preset]] = {
-        "small": Preset((8, 16), 1, TrainingRecipe(steps=12, batch_size=8, lr=1e-3), ema_decay=0.99, groups=4)
+        "small": Preset((8, 16), 1, TrainingRecipe(steps=8, batch_size=4, lr=1e-3), ema_decay=0.99, groups=4)
     }
     protocols: ClassVar[dict[str, EvaluationProtocol]] = {
-        "own": EvaluationProtocol(Sampler("ddim", 3, 1.5), COUNTS),
-        "paper": EvaluationProtocol(StretchedSampler("ddpm", 4, 3.0), COUNTS, reference_per_class=6, faults=("all",)),
+        "own": EvaluationProtocol(Sampler("ddim", 2, 1.5), COUNTS),
+        "paper": EvaluationProtocol(StretchedSampler("ddpm", 2, 3.0), COUNTS, reference_per_class=6, faults=("all",)),
     }

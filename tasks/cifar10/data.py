@@ -8,7 +8,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,22 +24,20 @@ FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NUM_CLASSES = len(CLASSES)
 SIZE = 32
-SHA256 = "3305a27ff7aecbb0735f0f8685620b85d933f630940fd3c1769014bb55d9d085"
-"""The hash of all images with their labels, in whatever order a copy holds them."""
+SHA256 = {
+    "train": "6a3b2c04d0a79ce272dcdacaf0bc440275db5a8cbe3717521a28fada2ea0d2ed",
+    "test": "65a6ffe079453e514083f99356b35e02cbfd581b4951e3937fae188974b79f39",
+}
+"""The hash of the images of each part with their labels, in whatever order a copy holds them."""
 
 
 class Images(NamedTuple):
-    """Bytes ``(N, 3, 32, 32)`` and labels ``(N,)``."""
+    """One part of CIFAR-10's own split, in the order of its images' hashes, so that every copy gives the same draws."""
 
     pixels: Tensor
+    """Bytes ``(N, 3, 32, 32)``."""
     labels: Tensor
-
-
-class Split(NamedTuple):
-    """CIFAR-10's own split, each part in the order of its images' hashes, so that every copy gives the same draws."""
-
-    train: Images
-    test: Images
+    """``(N,)`` classes."""
     sha256: str
 
 
@@ -49,47 +47,45 @@ def source() -> str:
     return str(Path(folder) / "cifar10") if folder and (Path(folder) / "cifar10").is_dir() else HUB_ID
 
 
-def load_split(expected: str | None = SHA256) -> Split:
-    """Loads the data, once a process, and checks it.
+def load_part(part: Literal["train", "test"], expected: Mapping[str, str] | None = SHA256) -> Images:
+    """Loads the training or the test images, once a process, and checks them.
 
     Args:
-        expected: The hash that it must have; None takes any images of the same layout.
+        part: Which.
+        expected: The hash that each part must have; None takes any images of the same layout.
 
     Raises:
-        BenchmarkError: It cannot be loaded, an image is damaged, or it is not CIFAR-10.
+        BenchmarkError: They cannot be loaded, one is damaged, or they are not CIFAR-10's.
     """
     where = source()
-    split = _load(where)
-    if expected is not None and split.sha256 != expected:
+    found = _load(where, part)
+    if expected is not None and found.sha256 != expected[part]:
         raise BenchmarkError(
-            f"The data set {where} is not CIFAR-10: its hash is {split.sha256[:12]}, not {expected[:12]}; "
+            f"The {part} part of {where} is not CIFAR-10's: its hash is {found.sha256[:12]}, not {expected[part][:12]}; "
             f"get {HUB_ID} at revision {REVISION[:12]} again."
         )
-    return split
+    return found
 
 
 @functools.cache
-def _load(where: str) -> Split:
+def _load(where: str, part: str) -> Images:
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(where, revision=REVISION if where == HUB_ID else None)
+        loaded = datasets.load_dataset(where, split=part, revision=REVISION if where == HUB_ID else None)
         # Decoding is done here, where a damaged image can be named.
-        parts = {name: loaded[name].cast_column("img", datasets.Image(decode=False)) for name in ("train", "test")}
+        rows = loaded.cast_column("img", datasets.Image(decode=False)).select_columns(["img", "label"])
     # The hub, the network and the disk fail in many ways; for the user it is one: the data is not there.
     except Exception as error:  # noqa: BLE001
         raise BenchmarkError(
             f"The data set {where} cannot be loaded ({first_line(error)}); be online, or put a copy of {HUB_ID} into a "
             f"folder 'cifar10' and set {FOLDER_VARIABLE} to the folder above it."
         ) from None
-    read = {name: _read(part.iter(1000), f"the {name} part of {where}") for name, part in parts.items()}
-    digest = hashlib.sha256("".join(found for _, found in read.values()).encode()).hexdigest()
-    return Split(read["train"][0], read["test"][0], digest)
+    return _read(rows.iter(1000), f"the {part} part of {where}")
 
 
-def _read(batches: Iterable[Mapping[str, list[Any]]], where: str) -> tuple[Images, str]:
-    """Decodes a part, and returns it in the order of its images' hashes, with the hash of all of it."""
+def _read(batches: Iterable[Mapping[str, list[Any]]], where: str) -> Images:
     images: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
     labels: list[int] = []
     for batch in batches:
@@ -101,7 +97,7 @@ def _read(batches: Iterable[Mapping[str, list[Any]]], where: str) -> tuple[Image
     order = sorted(range(len(images)), key=digests.__getitem__)
     pixels = torch.from_numpy(np.stack([images[place] for place in order])).permute(0, 3, 1, 2).contiguous()
     found = hashlib.sha256(b"".join(digests[place] for place in order)).hexdigest()
-    return Images(pixels, torch.tensor([labels[place] for place in order])), found
+    return Images(pixels, torch.tensor([labels[place] for place in order]), found)
 
 
 def _decode(encoded: bytes | None, number: int, where: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
