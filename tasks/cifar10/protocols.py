@@ -60,7 +60,7 @@ PAPER = EvaluationProtocol(
         "Each picture, drawn or real, is stretched to its full range before it is judged, which hides low contrast.",
         "The Frechet distance has 500 real images a class for 5,000 drawn ones, which biases it upwards.",
         "The 1,000 steps at guidance 3 make the distance one of guidance: a model that was never edited scores badly.",
-        "500 samples with the forgotten label bound an accuracy of 0 by 0.8 % at most.",
+        "500 samples with the forgotten label: an accuracy of 0 among them still allows 0.8 %.",
         "The papers report one run a class, and a spread over classes in place of one over seeds.",
         "Their released scripts swap precision and recall; here both are named as defined.",
         "Their judge is a ResNet-34 of unknown accuracy and their features are Inception's; here the task's judges give both.",

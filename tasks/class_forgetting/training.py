@@ -34,7 +34,7 @@ class TrainingState:
         self.generator = torch.Generator().manual_seed(seed)
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
-        warm_up = min(WARM_UP_STEPS, recipe.steps // 2)
+        warm_up = min(WARM_UP_STEPS, recipe.steps - 1)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
         self.learning_rate = torch.optim.lr_scheduler.SequentialLR(
             self.optimizer,
