@@ -22,7 +22,7 @@ class EvaluationProtocol(NamedTuple):
     reference_per_class: int | None = None
     """Real images of a class that samples are compared with; None takes all."""
     faults: tuple[str, ...] = ()
-    """Known faults, which the record carries along."""
+    """Known faults, part of what the task's hash covers."""
 
 
 @dataclass(frozen=True)

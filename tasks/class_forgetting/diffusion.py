@@ -145,12 +145,12 @@ class Sampler:
 
     def scheduler_options(self) -> dict[str, Any]:
         """Returns what the solver's scheduler is told beside the noise schedule."""
-        return {"clip_sample": self.solver == "ddpm"}
+        return {"clip_sample": False} if self.solver == "ddim" else {}
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
         classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
-        config = {**noise_schedule().config, **self.scheduler_options()}
-        scheduler = classes[self.solver].from_config(config)
+        # Given beside the configuration: of what stands in it, diffusers drops every field that was left at its default.
+        scheduler = classes[self.solver].from_config(noise_schedule().config, **self.scheduler_options())
         scheduler.set_timesteps(self.steps)
         return scheduler
 
