@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -121,10 +130,10 @@ class PreparationProgress:
 @contextmanager
 def task_progress(console: Console) -> Iterator[PreparationProgress]:
     """Yields a callback that draws what is being made."""
-    with _bar(console) as bar:
+    with _bar(console, TimeRemainingColumn()) as bar:
         yield PreparationProgress(bar)
 
 
-def _bar(console: Console) -> Progress:
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=console)
+def _bar(console: Console, *further: ProgressColumn) -> Progress:
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), *further)
+    return Progress(*columns, TextColumn("{task.description}"), console=console)

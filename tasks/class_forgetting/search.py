@@ -15,7 +15,7 @@ import sys
 from torch import nn
 
 from ...benchmark import metrics
-from ..common.judging import features, score
+from ..common.judging import BATCH, features, score
 from ..common.search import Search, Trial
 from .evaluation import draw_samples
 from .task import ClassForgettingTask
@@ -37,7 +37,8 @@ class ClassForgettingSearch(Search[ClassForgettingTask]):
         drawn = draw_samples(task, model, 0, SAMPLES)
         judge = next(iter(task.load_judges().values()))
         pool = task.training_pool()
-        real = features(judge, pool.images[pool.labels != task.forget_class])
+        kept = pool.where(pool.labels != task.forget_class)
+        real = features(judge, (images for images, _ in kept.ordered(BATCH)))
         retain = score(judge, drawn.retain)
         return {
             "forget_accuracy": float((score(judge, drawn.forget).labels == task.forget_class).float().mean()),

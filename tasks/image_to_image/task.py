@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.task import Evaluation
+from ..common.checkpoint import Checkpoint
+from ..common.pools import LabelledPool
 from ..common.retrained import RetrainedTask
 from . import evaluation
 from .evaluation import Pools
@@ -38,6 +40,10 @@ class ImageToImageTask(RetrainedTask):
         """See ``RetrainedTask.network``."""
 
     @abstractmethod
+    def training_pool(self) -> TensorPool:
+        """See ``RetrainedTask.training_pool``."""
+
+    @abstractmethod
     def method_pools(self) -> tuple[TensorPool, TensorPool]:
         """Returns the forget and the retain images that a method is given; the latter may stand in for the real ones."""
 
@@ -59,7 +65,9 @@ class ImageToImageTask(RetrainedTask):
         """See ``RetrainedTask.sampling``."""
         return next(iter(self.test_holes.values())).describe(self.image_shape[-1])
 
-    def train(self, pool: TensorPool, seed: int, progress: Callable[[int, int], None]) -> dict[str, Tensor]:
+    def train(
+        self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> dict[str, Tensor]:
         """See ``RetrainedTask.train``."""
         return train(self.network(), self.training_holes, pool, self.recipe, seed, progress)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ...benchmark.problem import TensorPool
+from ...benchmark.problem import Pool
 from ..common.retrained import TrainingRecipe
 from .holes import Hole
 from .inpainter import Inpainter, blank
@@ -21,7 +21,7 @@ WARM_UP_SHARE = 0.1
 def train(
     model: Inpainter,
     holes: tuple[Hole, ...],
-    pool: TensorPool,
+    pool: Pool,
     recipe: TrainingRecipe,
     seed: int,
     progress: Callable[[int, int], None],

@@ -103,7 +103,7 @@ def _images(task: ImageNetDiT, sampler: Sampler, model: nn.Module, vae: nn.Modul
     shapes = task.shapes()
     network = in_precision(model, task.precision)
     for latents in sampler.batches(network, labels, shapes.num_classes, shapes.latent, seed):
-        yield torch.cat([to_bytes(decode(vae, part, shapes.scale)) for part in latents.split(task.decode_batch)])
+        yield torch.cat([to_bytes(decode(vae, part, shapes.scale)).cpu() for part in latents.split(task.decode_batch)])
 
 
 @torch.inference_mode()
