@@ -13,7 +13,7 @@ from scipy.linalg import blas
 from .statistics import Floats, Interval, jackknife_interval
 
 BLOCKS = 10
-"""Blocks that a streamed set is dealt into, for the jackknife. Each holds a matrix, so that there are half as many as elsewhere."""
+"""Blocks that a streamed set is dealt into, for the jackknife: half as many as elsewhere, since each holds a matrix."""
 
 ROWS_AT_ONCE = 128
 """Rows that a block is updated with."""
@@ -193,7 +193,8 @@ class FrechetReference:
         """
         gap = self.moments.mean - moments.mean
         inner = self._factor.T @ moments.covariance @ self._factor
-        roots = np.sqrt(_positive(np.linalg.eigvalsh(inner), moments.most_rank))
+        values = np.asarray(np.linalg.eigvalsh(inner), dtype=np.float64)
+        roots = np.sqrt(_positive(values, moments.most_rank))
         return float(gap @ gap) + self.moments.trace + moments.trace - 2 * float(roots.sum())
 
 
@@ -222,7 +223,7 @@ def _factor(moments: Moments) -> Floats:
     covariance = moments.covariance
     if moments.most_rank == len(covariance):
         try:
-            return np.linalg.cholesky(covariance)
+            return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         except np.linalg.LinAlgError:
             pass  # A feature that does not vary, or is a sum of others.
     values, vectors = np.linalg.eigh(covariance)

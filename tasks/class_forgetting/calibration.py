@@ -62,7 +62,7 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     kept = found.get(task.name, {})
     rows: list[Row] = kept["rows"] if kept.get("context") == context else []
     done = {(row["solver"], row["steps"]) for row in rows}
-    name, judge = next(iter(task.load_judges().items()))
+    judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
     real = features(judge, pool.images[pool.labels != task.forget_class])
     model = task.load_model(BASE).to(device)
@@ -81,7 +81,7 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
         write_atomically(out, (json.dumps(dict(sorted(found.items())), indent=1) + "\n").encode())
         sys.stdout.write(f"{task.name} {json.dumps(rows[-1])}\n")
         sys.stdout.flush()
-    return cast(Calibration, found[task.name])
+    return found[task.name]
 
 
 def _context(task: ClassForgettingTask, device: torch.device) -> dict[str, Any]:
@@ -246,7 +246,9 @@ def main(arguments: list[str]) -> None:
 def _task(name: str) -> ClassForgettingTask:
     task = make_task(name, {})
     if not isinstance(task, ClassForgettingTask):
-        raise BenchmarkError(f"The task '{name}' does not draw from a diffusion model; calibrate a class-forgetting task.")
+        raise BenchmarkError(
+            f"The task '{name}' does not draw from a diffusion model; calibrate a class-forgetting task."
+        )
     lacking = task.missing()
     if lacking:
         raise BenchmarkError(" ".join(lacking))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
@@ -173,7 +173,7 @@ class Sampler:
     def _network(self, model: nn.Module, device: torch.device) -> Iterator[Prediction]:
         """Yields the noise prediction with the options in force, and leaves the model as it was."""
         self._check(device)
-        network = torch.compile(model) if self.compiled else model
+        network = cast(nn.Module, torch.compile(model)) if self.compiled else model
 
         def predict(noisy: Tensor, times: Tensor, conditions: Tensor) -> Tensor:
             if self.channels_last:

@@ -135,7 +135,7 @@ def _judge_features(task: ClassForgettingTask, report: Report, name: str, judge:
     ) -> None:
         report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
 
-    add("fid_retain", metrics.fid(generated, real), "min", "cleanfid.fid.frechet_distance", "clean-fid")
+    add("fid_retain", metrics.fid(generated, real), "min", *metrics.frechet_implementation(real.shape[1]))
     add("kid_retain", metrics.kid(generated, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
     for metric, measured in metrics.prdc(generated, real)._asdict().items():
         add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
@@ -150,14 +150,16 @@ def _distance_to_oracles(
     hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, images in drawn.images().items():
         pooled = task.oracle_samples(pool, oracles)
-        measured = metrics.fid(score(judge, images).features, score(judge, pooled).features)
+        reference = score(judge, pooled).features
+        measured = metrics.fid(score(judge, images).features, reference)
+        implementation, package = metrics.frechet_implementation(reference.shape[1])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric,
             measured,
             "match",
-            "cleanfid.fid.frechet_distance",
-            package="clean-fid",
+            implementation,
+            package=package,
             judge=name,
             reference_sha256=hashed,
         )
