@@ -29,6 +29,9 @@ class Implementation(NamedTuple):
     package: str
 
 
+FRECHET_BY_EIGENVALUES = Implementation("unlearnbench.benchmark.frechet.FrechetReference", "unlearnbench")
+
+
 def frechet_implementation(dimensions: int) -> Implementation:
     """Returns what computes Frechet distances between features of a width.
 
@@ -36,7 +39,7 @@ def frechet_implementation(dimensions: int) -> Implementation:
     name committed records carry.
     """
     if dimensions >= HEAVY_FEATURES:
-        return Implementation("unlearnbench.benchmark.frechet.FrechetReference", "unlearnbench")
+        return FRECHET_BY_EIGENVALUES
     return Implementation("cleanfid.fid.frechet_distance", "clean-fid")
 
 
@@ -57,7 +60,7 @@ def proportion(hits: Tensor | NDArray[Any]) -> Measured:
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
     """Returns the Frechet distance between two sets of features, ``(N, D)`` and ``(M, D)``. See ``frechet_implementation``."""
-    if frechet_implementation(generated.shape[1]).package != "clean-fid":
+    if frechet_implementation(generated.shape[1]) is FRECHET_BY_EIGENVALUES:
         return frechet_from_moments(Moments.of(generated), Moments.of(reference))
     from cleanfid.fid import frechet_distance as cleanfid_frechet
 
@@ -102,7 +105,7 @@ def fid(generated: Floats, reference: Floats) -> Measured:
             return frechet_distance(generated[rows], reference)
         return factored.distance(Moments.of(generated[rows]))
 
-    heavy = frechet_implementation(generated.shape[1]).package != "clean-fid"
+    heavy = frechet_implementation(generated.shape[1]) is FRECHET_BY_EIGENVALUES
     factored = FrechetReference(Moments.of(reference)) if heavy else None
     interval = jackknife(distance, len(generated))
     return Measured(distance(slice(None)), interval, len(generated), "jackknife")

@@ -77,7 +77,10 @@ class FeatureSummary:
 
 
 def fid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
-    """Returns the Frechet distance of all features with a jackknife interval over the generated set's blocks."""
+    """Returns the Frechet distance of all features with a jackknife interval over the generated set's blocks.
+
+    Whatever their width, it is computed by ``metrics.FRECHET_BY_EIGENVALUES``, which its identity has to say.
+    """
     value, interval = frechet_interval(generated.moments, FrechetReference(reference.moments.total()))
     return Measured(value, interval, generated.n, "jackknife")
 

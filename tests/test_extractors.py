@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.tasks.common import extractors
 from unlearnbench.tasks.common.extractors import KINDS, Weights, fetch, load_extractor, missing
@@ -254,3 +255,12 @@ def test_a_file_of_ones_own_is_used_as_it_is_and_named_by_its_hash(folder, incep
 def test_an_unknown_kind_is_named_with_the_known_ones():
     with pytest.raises(BenchmarkError, match="no kind of features named 'inceptoin'; did you mean inception"):
         load_extractor("inceptoin")
+
+
+def test_the_page_names_every_kind_with_its_width_and_file():
+    page = (ROOT / "docs" / "features.md").read_text()
+    for name, kind in KINDS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"| {kind.dimensions:,} |" in row
+        assert f"`{kind.weights.file}`" in row
+        assert ("hash pinned" in row) == (kind.weights.sha256 is not None)
