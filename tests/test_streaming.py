@@ -40,9 +40,17 @@ def test_a_streamed_set_has_the_metrics_of_a_stored_one():
     assert streaming.fid(*streamed).value == pytest.approx(metrics.fid(*stored).value, rel=1e-6)
     for found, expected in zip(streaming.prdc(*streamed), metrics.prdc(*stored), strict=True):
         assert found.value == expected.value
-    measured = streaming.kid(*streamed)
-    assert measured.interval.low < measured.value < measured.interval.high
     assert streaming.fid(*streamed).n == 600
+
+
+@pytest.mark.parametrize(("n", "m"), [(600, 500), (83, 83), (90, 200)])
+def test_the_kernel_distance_is_clean_fids_with_its_jackknife(n, m):
+    summaries = [summarize([pictures(count, seed)], Projection()) for seed, count in enumerate((n, m))]
+    found = streaming.kid(*summaries)
+    expected = metrics.kid(*(summary.sample.features.astype(float) for summary in summaries))
+    assert found.n == expected.n == min(n, m)
+    assert found.value == pytest.approx(expected.value, rel=1e-9)
+    assert found.interval == pytest.approx(expected.interval, rel=1e-6)
 
 
 def test_the_reservoir_does_not_depend_on_how_the_stream_is_cut():
