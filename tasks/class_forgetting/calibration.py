@@ -67,25 +67,26 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     found = read(out)
     kept = found.get(task.name, {})
     rows: list[Row] = kept["rows"] if kept.get("context") == context else []
-    done = {(row["solver"], row["steps"]) for row in rows}
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
     real = features(judge, pool.images[pool.labels != task.forget_class])
     model = task.load_model(BASE).to(device)
     # On a CPU other processes share the cores; the samples come back from a GPU, so that its work is done by then.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    for solver, steps in (*CANDIDATES, REFERENCE):
-        if (solver, steps) in done:
+    samplers = (*CANDIDATES, REFERENCE)
+    for solver, steps in samplers:
+        if find(rows, solver, steps) is not None:
             continue
         sampler = dataclasses.replace(task.sampler, solver=cast(Any, solver), steps=steps)
         start = clock()
         drawn = _draw(task, sampler, model)
         seconds = clock() - start
         numbers = _numbers(task, judge, drawn, real)
-        rows.append({"solver": solver, "steps": steps, "seconds": round(seconds, 1), **numbers})
+        row = {"solver": solver, "steps": steps, "seconds": round(seconds, 1), **numbers}
+        rows = sorted([*rows, row], key=lambda row: samplers.index((row["solver"], row["steps"])))
         found[task.name] = {"context": context, "rows": rows}
         write_atomically(out, (json.dumps(dict(sorted(found.items())), indent=1) + "\n").encode())
-        sys.stdout.write(f"{task.name} {json.dumps(rows[-1])}\n")
+        sys.stdout.write(f"{task.name} {json.dumps(row)}\n")
         sys.stdout.flush()
     return found[task.name]
 
