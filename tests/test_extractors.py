@@ -1,6 +1,8 @@
 """Extractors of the literature, on random miniatures of the same file formats: no network, no real weights."""
 
 import hashlib
+import subprocess
+import sys
 import urllib.request
 import warnings
 
@@ -250,6 +252,20 @@ def test_a_file_of_ones_own_is_used_as_it_is_and_named_by_its_hash(folder, incep
     assert found.sha256 == hashlib.sha256(inception_file.read_bytes()).hexdigest() != KINDS["inception"].weights.sha256
     with pytest.raises(BenchmarkError, match="There is no file .*elsewhere.pt"):
         load_extractor("inception", path=inception_file.with_name("elsewhere.pt"))
+
+
+@pytest.mark.slow
+def test_importing_asks_no_network_and_loads_no_framework_of_models():
+    program = (
+        "import socket, sys\n"
+        "def refuse(*_, **__): raise AssertionError('network')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from unlearnbench.tasks.common import extractors\n"
+        "extractors.missing('dinov2-small')\n"
+        "assert not {'timm', 'cleanfid', 'huggingface_hub'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones():
