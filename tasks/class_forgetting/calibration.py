@@ -39,7 +39,7 @@ BASE = "base.safetensors"
 RETAIN_SAMPLES, FORGET_SAMPLES = 504, 250
 REFERENCE = ("ddpm", TRAIN_TIMESTEPS)
 CANDIDATES = (
-    *(("dpm", steps) for steps in (5, 10, 20, 50)),
+    *(("dpm", steps) for steps in (5, 10, 20, 30, 50)),
     *(("ddim", steps) for steps in (10, 20, 50)),
     ("ddpm", 100),
 )
