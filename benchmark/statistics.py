@@ -58,9 +58,15 @@ def jackknife(
     """
     groups = min(groups, n)
     rows = np.arange(n)
-    left_out = np.array([statistic(rows[rows % groups != group]) for group in range(groups)])
-    error = np.sqrt((groups - 1) / groups * np.sum((left_out - left_out.mean()) ** 2))
-    centre, half = statistic(rows), float(error) * _t_quantile(level, groups - 1)
+    left_out = [statistic(rows[rows % groups != group]) for group in range(groups)]
+    return jackknife_interval(statistic(rows), left_out, level)
+
+
+def jackknife_interval(centre: float, left_out: Sequence[float], level: float = LEVEL) -> Interval:
+    """Returns the interval of ``jackknife`` from the statistic of all rows and its values with each group left out."""
+    groups, values = len(left_out), np.asarray(left_out)
+    error = np.sqrt((groups - 1) / groups * np.sum((values - values.mean()) ** 2))
+    half = float(error) * _t_quantile(level, groups - 1)
     return Interval(centre - half, centre + half)
 
 

@@ -1,6 +1,7 @@
-"""What the harness costs beside a bare PyTorch loop that takes the same steps on the same model.
+"""What the harness costs beside a bare PyTorch loop that takes the same steps on the same model, and the sampler beside the
+network passes that it needs.
 
-`make bench` prints the pair. The test below interleaves both many times, since absolute times are noise here.
+`make bench` prints the pairs. The tests interleave both many times, since absolute times are noise here.
 """
 
 import gc
@@ -19,6 +20,8 @@ from unlearnbench.tasks.class_forgetting import diffusion
 CPU = torch.device("cpu")
 STEPS = 8
 LIMIT = 0.03
+SAMPLING_LIMIT = 0.05
+SAMPLES = 64
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +106,48 @@ def test_the_harness_costs_at_most_three_percent(task):
             spent[which] = time.process_time() - start
         ratios.append(spent[1] / spent[0])
     assert statistics.median(ratios) <= 1 + LIMIT, ratios
+
+
+def bare_passes(task):
+    """The network passes of one batch of guided samples, and nothing else."""
+    model = task.load_model("base.safetensors")
+    images = torch.randn(2 * SAMPLES, *task.image_shape)
+    labels = torch.cat([torch.arange(SAMPLES) % 10, torch.full((SAMPLES,), 10)])
+    times = torch.linspace(999, 1, task.sampler.steps).round().long()[:, None].expand(-1, len(labels))
+
+    @torch.inference_mode()
+    def passes():
+        for t in times:
+            model(images, t, class_labels=labels, return_dict=False)
+
+    return passes
+
+
+def sampling(task):
+    """The same passes inside the sampler."""
+    model = task.load_model("base.safetensors")
+    labels = torch.arange(SAMPLES) % 10
+    return lambda: task.sampler.sample(model, labels, 10, task.image_shape, 0)
+
+
+@pytest.mark.benchmark(group="sampling")
+def test_bare_passes(benchmark, task):
+    benchmark.pedantic(bare_passes(task), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="sampling")
+def test_sampling(benchmark, task):
+    benchmark.pedantic(sampling(task), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.slow
+def test_sampling_costs_at_most_five_percent_above_its_network_passes(task):
+    """CPU time, the least of many interleaved rounds: what disturbs a round only adds to it."""
+    pair = bare_passes(task), sampling(task)
+    spent = ([], [])
+    for index in range(9):
+        for which in (0, 1) if index % 2 else (1, 0):
+            start = time.process_time()
+            pair[which]()
+            spent[which].append(time.process_time() - start)
+    assert min(spent[1]) <= (1 + SAMPLING_LIMIT) * min(spent[0]), spent

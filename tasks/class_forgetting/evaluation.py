@@ -178,7 +178,7 @@ def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) ->
             metric, measured, direction, implementation, package=package, judge=view.name, reference_sha256=reference
         )
 
-    add("fid_retain", metrics.fid(generated, real), "min", "cleanfid.fid.frechet_distance", "clean-fid")
+    add("fid_retain", metrics.fid(generated, real), "min", *metrics.frechet_implementation(real.shape[1]))
     kid = metrics.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES))
     add("kid_retain", kid, "min", "cleanfid.fid.kernel_distance", "clean-fid")
     found = metrics.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))
@@ -199,14 +199,16 @@ def _distance_to_oracles(task: ClassForgettingTask, report: Report, view: View, 
     """How far the samples are from those of the oracles, set by set."""
     hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, found in view.features.items():
-        measured = metrics.fid(found, features(view.source, task.oracle_samples(pool, oracles)))
+        reference = features(view.source, task.oracle_samples(pool, oracles))
+        measured = metrics.fid(found, reference)
+        implementation, package = metrics.frechet_implementation(reference.shape[1])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric,
             measured,
             "match",
-            "cleanfid.fid.frechet_distance",
-            package="clean-fid",
+            implementation,
+            package=package,
             judge=view.name,
             reference_sha256=hashed,
         )

@@ -35,8 +35,6 @@ FEWEST = 100
 """Samples that a Frechet distance needs at least."""
 GALLERY_ROWS = 6
 
-_FRECHET = "cleanfid.fid.frechet_distance"
-
 
 def sample_counts() -> dict[str, int | float]:
     """Returns how many samples each measurement uses."""
@@ -91,13 +89,13 @@ def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: 
     def add(metric: str, measured: Measured, direction: str, implementation: str, package: str) -> None:
         report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
 
-    add("fid", metrics.fid(found.features, real), "min", _FRECHET, "clean-fid")
+    add("fid", metrics.fid(found.features, real), "min", *metrics.frechet_implementation(real.shape[1]))
     kept = found.features[(found.labels != task.forget_class).numpy()]
     if len(kept) < FEWEST:
         for metric, direction in (("fid_retain", "min"), ("kid_retain", "min"), ("coverage", "max")):
             report.add(metric, None, direction, "too few samples", n=len(kept), judge=name)
         return
-    add("fid_retain", metrics.fid(kept, real), "min", _FRECHET, "clean-fid")
+    add("fid_retain", metrics.fid(kept, real), "min", *metrics.frechet_implementation(real.shape[1]))
     add("kid_retain", metrics.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
     for metric, measured in metrics.prdc(kept, real)._asdict().items():
         add(metric, measured, "max", _own("prdc"), "unlearnbench")
@@ -107,12 +105,13 @@ def _distance_to_oracles(
     task: OneShotTask, report: Report, name: str, judge: Judge, found: Scored, oracles: list[int]
 ) -> None:
     theirs = score(judge, task.oracle_samples("prior", oracles)).features
+    implementation, package = metrics.frechet_implementation(theirs.shape[1])
     report.add(
         "oracle_distance",
         metrics.fid(found.features, theirs),
         "match",
-        _FRECHET,
-        package="clean-fid",
+        implementation,
+        package=package,
         judge=name,
         reference_sha256=task.assets.sha256([task.oracle_file(other) for other in oracles]),
     )
@@ -187,12 +186,13 @@ def _at_threshold(
     protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
     report.add("steps_to_threshold", steps, "info", own, judge=name, protocol=protocol)
     measured = metrics.fid(score(judge, reached.images).features, real)
+    implementation, package = metrics.frechet_implementation(real.shape[1])
     report.add(
         "fid_at_threshold",
         measured,
         "info",
-        _FRECHET,
-        package="clean-fid",
+        implementation,
+        package=package,
         judge=name,
         protocol=protocol,
         reference_sha256=task.data_sha256(),
