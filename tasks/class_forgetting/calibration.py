@@ -30,7 +30,7 @@ from ...benchmark.provenance import collect_provenance, describe_device
 from ...benchmark.run import make_task
 from ...benchmark.seeds import derive_seed
 from ...benchmark.store import write_atomically
-from ..common.judging import Judge, features, score
+from ..common.judging import BATCH, Judge, features, score
 from .diffusion import TRAIN_TIMESTEPS, Sampler
 from .task import ClassForgettingTask
 
@@ -69,7 +69,8 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     rows: list[Row] = kept["rows"] if kept.get("context") == context else []
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
-    real = features(judge, pool.images[pool.labels != task.forget_class])
+    kept = pool.where(pool.labels != task.forget_class)
+    real = features(judge, (images for images, _ in kept.ordered(BATCH)))
     model = task.load_model(BASE).to(device)
     # On a CPU other processes share the cores; the samples come back from a GPU, so that its work is done by then.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
