@@ -69,8 +69,8 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     rows: list[Row] = kept["rows"] if kept.get("context") == context else []
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
-    kept = pool.where(pool.labels != task.forget_class)
-    real = features(judge, (images for images, _ in kept.ordered(BATCH)))
+    retained = pool.where(pool.labels != task.forget_class)
+    real = features(judge, (images for images, _ in retained.ordered(BATCH)))
     model = task.load_model(BASE).to(device)
     # On a CPU other processes share the cores; the samples come back from a GPU, so that its work is done by then.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
