@@ -12,6 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests see no hub and no cache of the user's, and leave the cores to the workers that they start.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(VENV)/hf-home OMP_NUM_THREADS=1
 
+PARALLEL := --numprocesses 2 --dist loadfile
+
 .PHONY: help install leaderboard test check lint format types smoke bench schema docs full results clean
 
 help:  ## Show this list.
@@ -29,11 +31,12 @@ leaderboard: install  ## Run the quick suite on real data and build site/index.h
 	@$(BIN)/unlearnbench suite quick --results $(RESULTS) || test $$? -eq 1
 	@$(BIN)/unlearnbench board --results $(RESULTS) --out $(SITE)
 
-test: install  ## Run all tests.
-	$(TEST_ENV) $(BIN)/python -m pytest
+test: install  ## Run all tests; those that measure time or memory at the end, with nothing beside them.
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone"
+	$(TEST_ENV) $(BIN)/python -m pytest -m alone
 
 check: lint types  ## Lint, types and the fast tests.
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not gpu"
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not gpu and not alone"
 
 lint: install  ## Lint and check the format.
 	$(BIN)/ruff check .

@@ -18,7 +18,6 @@ from unlearnbench.benchmark.record import (
 )
 
 TOY = Path(__file__).parent / "toy.py"
-INPAINTING = Path(__file__).parent / "toy_inpainting.py"
 ROOT = Path(unlearnbench.__file__).parent
 
 IDENTITY = Identity(implementation="test", version="test 1", protocol="test")

@@ -17,6 +17,8 @@ from unlearnbench.benchmark.run import make_method, make_task
 from unlearnbench.benchmark.timing import Stopwatch, clock_for
 from unlearnbench.tasks.class_forgetting import diffusion
 
+pytestmark = pytest.mark.alone
+
 CPU = torch.device("cpu")
 STEPS = 8
 LIMIT = 0.03

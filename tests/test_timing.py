@@ -12,6 +12,8 @@ from unlearnbench.benchmark.timing import CudaClock, HostClock, Stopwatch, clock
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.alone
+
 
 class AsynchronousDevice:
     """Does work in the background, as a GPU does: launching returns at once, events are stamped when they are reached."""
