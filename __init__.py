@@ -189,6 +189,7 @@ def prepare(
     *,
     settings: dict[str, Any] | None = None,
     out: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Path:
     """Makes what a task lacks of its base model, oracles and judges, and returns the folder for what is made.
@@ -197,14 +198,17 @@ def prepare(
         task: A registered task.
         settings: Of the task, as with ``--set``.
         out: A folder to make everything in from scratch, shipped or not; without it only what is lacking is made.
+        plugins: Files that define tasks.
         progress: Told what is being made, how much of it is done and how much there is.
 
     Raises:
         BenchmarkError: A name or a setting is unknown, or a file cannot be written.
     """
-    from .benchmark.registry import tasks
+    from .benchmark import registry
 
-    tasks.check(task)
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    registry.tasks.check(task)
     from .benchmark.assets import searched_only_in
     from .benchmark.run import make_task
 

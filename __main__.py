@@ -61,10 +61,13 @@ def prepare(
     task: Annotated[str, typer.Argument(help="The task.")],
     set_: Settings = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder to make everything in from scratch.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
     with task_progress(err) as progress:
-        folder = unlearnbench.prepare(task, settings=parse_settings(set_), out=out_dir, progress=progress)
+        folder = unlearnbench.prepare(
+            task, settings=parse_settings(set_), out=out_dir, plugins=plugin or [], progress=progress
+        )
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}")
     else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors.torch import load, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from .errors import BenchmarkError
@@ -82,8 +83,12 @@ class AssetFolder:
         """Returns a file's entry in its manifest."""
         return self._find(name)[1]
 
-    def load(self, name: str) -> dict[str, Tensor]:
+    def load(self, name: str, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Reads a file of weights after checking its hash; half-precision weights come back in single precision.
+
+        Args:
+            name: The file.
+            keys: What to read of it; everything unless given.
 
         Raises:
             BenchmarkError: It is missing, or is not the file that the manifest names.
@@ -95,9 +100,9 @@ class AssetFolder:
                 f"{path} is not the file that its manifest names (another sha256); "
                 f"restore it, or delete it and run `unlearnbench prepare {self.task}`."
             )
-        return {
-            key: value.float() if value.is_floating_point() else value for key, value in load(path.read_bytes()).items()
-        }
+        with safe_open(path, framework="pt") as file:
+            values = {key: file.get_tensor(key) for key in (file.keys() if keys is None else keys)}
+        return {key: value.float() if value.is_floating_point() else value for key, value in values.items()}
 
     def save(self, name: str, weights: dict[str, Tensor], made: dict[str, Any]) -> None:
         """Writes weights in half precision, and their entry in the manifest."""

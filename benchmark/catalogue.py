@@ -9,6 +9,7 @@ from typing import Any
 from . import registry
 from .errors import BenchmarkError, unknown_name
 from .method import Method
+from .run import settings_of
 from .task import Task
 
 KINDS = ("tasks", "methods", "suites")
@@ -46,7 +47,7 @@ def summary(plugin: type[Method | Task]) -> str:
 def _describe(plugin: type[Method | Task]) -> dict[str, Any]:
     settings = {
         name: {"default": field.get_default(call_default_factory=True), "description": field.description or ""}
-        for name, field in plugin.model_fields.items()
+        for name, field in settings_of(plugin).items()
     }
     row: dict[str, Any] = {
         "name": plugin.name,

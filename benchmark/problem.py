@@ -83,15 +83,26 @@ class TensorPool:
 
     def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See ``Pool.sample``."""
-        if size <= len(self):
-            index = torch.randperm(len(self), generator=generator)[:size]
-        else:
-            index = torch.randint(len(self), (size,), generator=generator)
-        return self.images[index], self.labels[index]
+        return self.take(draw_index(len(self), size, generator))
 
     def ordered(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """See ``Pool.ordered``."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+    def where(self, mask: Tensor) -> TensorPool:
+        """Returns the images that a mask ``(N,)`` marks, in order, as a pool."""
+        return TensorPool(self.images[mask], self.labels[mask])
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the images at some positions and their labels."""
+        return self.images[index], self.labels[index]
+
+
+def draw_index(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Returns ``size`` random positions out of ``count``, without repetition where there are enough."""
+    if size <= count:
+        return torch.randperm(count, generator=generator)[:size]
+    return torch.randint(count, (size,), generator=generator)
 
 
 class Problem(ABC):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from . import registry
 from .errors import BenchmarkError, NotApplicable, unknown_name
@@ -54,14 +55,19 @@ def make_method(name: str, config: dict[str, Any]) -> Method:
     return method
 
 
+def settings_of(plugin: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Returns the settings of a task or a method under the names that ``--set`` knows."""
+    return {field.alias or name: field for name, field in plugin.model_fields.items()}
+
+
 def split_settings(task: str, method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sorts ``--set`` pairs into the task's and the method's.
 
     Raises:
         BenchmarkError: Neither has the setting, or both have.
     """
-    task_fields = registry.tasks.get(task).model_fields
-    method_fields = registry.methods.get(method).model_fields
+    task_fields = settings_of(registry.tasks.get(task))
+    method_fields = settings_of(registry.methods.get(method))
     for key in settings:
         if key in task_fields and key in method_fields:
             raise BenchmarkError(f"Both the task '{task}' and the method '{method}' have a setting '{key}'.")
@@ -96,7 +102,7 @@ def task_info(task: Task, passed: dict[str, Any]) -> TaskInfo:
         family=task.family,
         version=task.version,
         sha256=task.sha256(),
-        config=task.model_dump(mode="json"),
+        config=task.model_dump(mode="json", by_alias=True),
         config_passed=passed,
     )
 
@@ -133,7 +139,7 @@ def _configured(cls: type[Any], config: dict[str, Any], what: str) -> Any:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            raise unknown_name(f"setting of the {what}", key, cls.model_fields) from None
+            raise unknown_name(f"setting of the {what}", key, settings_of(cls)) from None
         if not key:
             what_is_wrong = problem["msg"].removeprefix("Value error, ")
             raise BenchmarkError(f"The settings of the {what} are not valid: {what_is_wrong}.") from None

@@ -20,7 +20,7 @@ class LoadedRecords(NamedTuple):
     """One sentence for every file that could not be read as a record."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Writes a file so that at every moment it is absent, whole and old, or whole and new.
 
     Raises:

@@ -100,7 +100,7 @@ class Task(BaseModel, ABC):
             {
                 "name": self.name,
                 "version": self.version,
-                "config": self.model_dump(mode="json"),
+                "config": self.model_dump(mode="json", by_alias=True),
                 "protocol": self.protocol(),
                 "assets": self.assets_sha256(),
             }

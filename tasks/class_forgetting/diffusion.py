@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
@@ -137,11 +137,19 @@ class Sampler:
             images = scheduler.step(prediction, timestep, images, return_dict=False, **self._randomness(generator))[0]
         if not torch.isfinite(images).all():
             raise Diverged("the model draws images that are not finite")
-        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+        return self.to_bytes(images).cpu()
+
+    def to_bytes(self, images: Tensor) -> Tensor:
+        """Returns images ``(N, C, H, W)`` in [-1, 1] as bytes, rounded as a PNG file would be."""
+        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+    def scheduler_options(self) -> dict[str, Any]:
+        """Returns what the solver's scheduler is told beside the noise schedule."""
+        return {"clip_sample": self.solver == "ddpm"}
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
         classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
-        config = dict(noise_schedule().config, clip_sample=self.solver == "ddpm")
+        config = {**noise_schedule().config, **self.scheduler_options()}
         scheduler = classes[self.solver].from_config(config)
         scheduler.set_timesteps(self.steps)
         return scheduler

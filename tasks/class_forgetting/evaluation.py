@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,9 +18,9 @@ from ...benchmark import metrics
 from ...benchmark.metrics import Measured
 from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import student
+from ...benchmark.statistics import Floats, student
 from ...benchmark.task import Evaluation
-from ..common.judging import Judge, Report, features, gallery, score
+from ..common.judging import BATCH, Extractor, Judge, Report, Scored, features, gallery, score
 from . import diffusion
 
 if TYPE_CHECKING:
@@ -30,11 +31,22 @@ RETAIN_SAMPLES = 1008
 NULL_SAMPLES = 1000
 NOISE_PAIRS = 256
 """Image and noise-level pairs that noise predictions are compared on."""
+STRETCH = 5000
+"""Samples that are drawn under one seed; more take a further seed each, so that their noise never fills the memory."""
+MANIFOLD_IMAGES = 10_000
+"""Images whose neighbourhoods are compared, at most: their distances, all with all, must fit into memory."""
+KERNEL_IMAGES = 5000
+"""Images that a kernel distance compares, at most, for the same reason."""
 
 
 def sample_counts() -> dict[str, int]:
     """Returns how many samples each set holds."""
     return {"forget": FORGET_SAMPLES, "retain": RETAIN_SAMPLES, "null": NULL_SAMPLES, "noise_pairs": NOISE_PAIRS}
+
+
+def limits() -> dict[str, int]:
+    """Returns how many images enter the measurements that compare all with all, at most."""
+    return {"manifold_images": MANIFOLD_IMAGES, "kernel_images": KERNEL_IMAGES}
 
 
 class Drawn(NamedTuple):
@@ -61,7 +73,7 @@ def draw_samples(
         seed: Of the noise.
         counts: Samples in each set; those of the protocol unless given.
     """
-    counts = counts or sample_counts()
+    counts = counts or task.sample_counts()
     null = task.num_classes
     classes = torch.tensor(task.retain_classes())
     labels = {
@@ -70,10 +82,19 @@ def draw_samples(
         "null": torch.full((counts["null"],), null),
     }
     images = {
-        name: task.sampler.sample(model, wanted, null, task.image_shape, derive_seed(task.name, "sample", name, seed))
+        name: torch.cat(
+            [
+                task.sampler.sample(model, part, null, task.image_shape, _stretch_seed(task, name, seed, number))
+                for number, part in enumerate(wanted.split(STRETCH))
+            ]
+        )
         for name, wanted in labels.items()
     }
     return Drawn(images["forget"], images["retain"], labels["retain"], images["null"])
+
+
+def _stretch_seed(task: ClassForgettingTask, name: str, seed: int | str, number: int) -> int:
+    return derive_seed(task.name, "sample", name, seed, *([number] if number else []))
 
 
 def evaluate(
@@ -89,24 +110,44 @@ def evaluate(
         device: Where the model is.
     """
     drawn = draw_samples(task, model, seed)
-    judges = task.load_judges()
-    report = Report(task.sampling(), judges)
-    for name, judge in judges.items():
-        _judge_labels(task, report, name, judge, drawn)
-    main = next(iter(judges))
-    _judge_features(task, report, main, judges[main], drawn)
-    _distance_to_oracles(task, report, main, judges[main], drawn, oracles)
+    judges = task.load_judges(device)
+    extractor = task.extractor()
+    report = Report(task.sampling(), judges if extractor is None else {**judges, extractor[0]: extractor[1]})
+    scored = {
+        name: {images: score(judge, found) for images, found in drawn.images().items()}
+        for name, judge in judges.items()
+    }
+    for name, found in scored.items():
+        _judge_labels(task, report, name, found, drawn.retain_labels)
+    if extractor is None:
+        main = next(iter(judges))
+        view = View(main, judges[main], {name: found.features for name, found in scored[main].items()})
+    else:
+        moved = extractor[1].to(device)
+        view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
+    _closeness_to_data(task, report, view)
+    _distance_to_oracles(task, report, view, oracles)
     _noise_distance(task, report, model, oracles, seed, device)
+    task.add_metrics(report)
     return Evaluation(report.metrics, _gallery(task, drawn))
 
 
-def _judge_labels(task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn) -> None:
+class View(NamedTuple):
+    """The samples as what gives the distances' features sees them, set by set."""
+
+    name: str
+    source: Judge | Extractor
+    features: dict[str, Floats]
+
+
+def _judge_labels(
+    task: ClassForgettingTask, report: Report, name: str, found: Mapping[str, Scored], retain_labels: Tensor
+) -> None:
     """What the samples show, by one judge's labels."""
     implementation = "unlearnbench.benchmark.metrics.proportion"
-    forget = score(judge, drawn.forget).labels
-    right = score(judge, drawn.retain).labels == drawn.retain_labels
-    null = score(judge, drawn.null).labels
-    by_class = {label: metrics.proportion(right[drawn.retain_labels == label]) for label in task.retain_classes()}
+    forget, null = found["forget"].labels, found["null"].labels
+    right = found["retain"].labels == retain_labels
+    by_class = {label: metrics.proportion(right[retain_labels == label]) for label in task.retain_classes()}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
     def add(metric: str, measured: Measured, direction: str, label: int | None = None) -> None:
@@ -122,35 +163,43 @@ def _judge_labels(task: ClassForgettingTask, report: Report, name: str, judge: J
         add("forget_destination", metrics.proportion(forget == label), "info", label)
 
 
-def _judge_features(task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn) -> None:
-    """How close the samples are to real images, in one judge's features."""
-    pool = task.training_pool()
-    everything = features(judge, pool.images)
+def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) -> None:
+    """How close the samples are to real images."""
+    pool = task.reference()
+    everything = features(view.source, (images for images, _ in pool.ordered(BATCH)))
     real = everything[(pool.labels != task.forget_class).numpy()]
-    generated = score(judge, drawn.retain).features
+    generated = view.features["retain"]
     reference = task.data_sha256()
 
     def add(
         metric: str, measured: Measured, direction: str, implementation: str, package: str = "unlearnbench"
     ) -> None:
-        report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
+        report.add(
+            metric, measured, direction, implementation, package=package, judge=view.name, reference_sha256=reference
+        )
 
     add("fid_retain", metrics.fid(generated, real), "min", "cleanfid.fid.frechet_distance", "clean-fid")
-    add("kid_retain", metrics.kid(generated, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    for metric, measured in metrics.prdc(generated, real)._asdict().items():
+    kid = metrics.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES))
+    add("kid_retain", kid, "min", "cleanfid.fid.kernel_distance", "clean-fid")
+    found = metrics.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))
+    for metric, measured in found._asdict().items():
         add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
-    inside = metrics.Manifold(everything).covers(score(judge, drawn.forget).features).any(1)
+    inside = metrics.Manifold(_some(everything, MANIFOLD_IMAGES)).covers(view.features["forget"]).any(1)
     add("off_manifold", metrics.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
 
 
-def _distance_to_oracles(
-    task: ClassForgettingTask, report: Report, name: str, judge: Judge, drawn: Drawn, oracles: list[int]
-) -> None:
-    """How far the samples are from those of the oracles, set by set, in one judge's features."""
+def _some(values: Floats, most: int) -> Floats:
+    """Returns all rows in order, or as many at random where there are more; the same ones in every run."""
+    if len(values) <= most:
+        return values
+    return values[np.sort(np.random.default_rng(0).permutation(len(values))[:most])]
+
+
+def _distance_to_oracles(task: ClassForgettingTask, report: Report, view: View, oracles: list[int]) -> None:
+    """How far the samples are from those of the oracles, set by set."""
     hashed = task.assets.sha256([task.oracle_samples_file])
-    for pool, images in drawn.images().items():
-        pooled = task.oracle_samples(pool, oracles)
-        measured = metrics.fid(score(judge, images).features, score(judge, pooled).features)
+    for pool, found in view.features.items():
+        measured = metrics.fid(found, features(view.source, task.oracle_samples(pool, oracles)))
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric,
@@ -158,7 +207,7 @@ def _distance_to_oracles(
             "match",
             "cleanfid.fid.frechet_distance",
             package="clean-fid",
-            judge=name,
+            judge=view.name,
             reference_sha256=hashed,
         )
 
@@ -168,13 +217,13 @@ def _noise_distance(
 ) -> None:
     """How far the noise predictions on real images are from the oracles', with the label and without."""
     pool = task.training_pool()
-    forgotten = pool.labels == task.forget_class
+    pairs = task.sample_counts()["noise_pairs"]
     networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
     hashed = task.assets.sha256([task.oracle_file(other) for other in oracles])
-    for name, mask in (("forget", forgotten), ("retain", ~forgotten)):
+    for name, part in zip(("forget", "retain"), task.split(pool), strict=True):
         generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", name, seed))
-        index = torch.randint(int(mask.sum()), (NOISE_PAIRS,), generator=generator)
-        images, labels = pool.images[mask][index].to(device), pool.labels[mask][index].to(device)
+        index = torch.randint(len(part), (pairs,), generator=generator)
+        images, labels = (values.to(device) for values in part.take(index))
         draw = diffusion.draw_corruption(images, generator)
         noisy = diffusion.noise_schedule().add_noise(images, draw["noise"], draw["timesteps"])
         for condition, given in (("", labels), ("_unconditional", torch.full_like(labels, task.num_classes))):
@@ -191,7 +240,7 @@ def _noise_distance(
                 "match",
                 "unlearnbench.tasks.class_forgetting.evaluation",
                 reference_sha256=hashed,
-                protocol=f"{NOISE_PAIRS} training images, antithetic time steps, mean of {len(oracles)} oracles",
+                protocol=f"{pairs} training images, antithetic time steps, mean of {len(oracles)} oracles",
             )
 
 

@@ -21,7 +21,7 @@ import torch
 from ...benchmark import metrics
 from ...benchmark.run import make_method, make_task
 from ...benchmark.store import write_atomically
-from ..common.judging import features, score
+from ..common.judging import BATCH, features, score
 from .evaluation import draw_samples
 from .task import ClassForgettingTask
 
@@ -53,7 +53,7 @@ def _numbers(task: ClassForgettingTask, model: torch.nn.Module) -> dict[str, flo
     drawn = draw_samples(task, model, 0, SAMPLES)
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
-    real = features(judge, pool.images[pool.labels != task.forget_class])
+    real = features(judge, (images for images, _ in pool.where(pool.labels != task.forget_class).ordered(BATCH)))
     retain = score(judge, drawn.retain)
     return {
         "forget_accuracy": float((score(judge, drawn.forget).labels == task.forget_class).float().mean()),

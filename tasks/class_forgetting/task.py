@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.method import Method, Need
-from ...benchmark.problem import TensorPool
 from ...benchmark.task import Evaluation
+from ..common.checkpoint import Checkpoint
+from ..common.judging import Extractor, Report
+from ..common.pools import LabelledPool
 from ..common.retrained import OneClassTask
-from . import evaluation
+from . import evaluation, training
 from .diffusion import Sampler
 from .problem import ClassForgettingProblem
 from .training import train
@@ -24,18 +26,46 @@ class ClassForgettingTask(OneClassTask):
     family: ClassVar[str] = "class-forgetting"
     offers: ClassVar[frozenset[Need]] = ClassForgettingProblem.offers
     sampler: ClassVar[Sampler]
+    ema_decay: ClassVar[float] = training.EMA_DECAY
 
     def protocol(self) -> dict[str, Any]:
         """See ``Task.protocol``."""
-        return {"sampler": self.sampler.describe(), "batch_size": self.batch_size, **evaluation.sample_counts()}
+        return {"sampler": self.sampler.describe(), "batch_size": self.batch_size, **self.sample_counts()}
+
+    def sample_counts(self) -> dict[str, int]:
+        """Returns how many samples each set holds, and how many images noise predictions are compared on."""
+        return evaluation.sample_counts()
+
+    def reference(self) -> LabelledPool:
+        """Returns the real images that samples are compared with."""
+        return self.training_pool()
+
+    def extractor(self) -> tuple[str, Extractor] | None:
+        """Returns what gives the features of the distances, with its name; None takes the first judge's."""
+        return None
+
+    def add_metrics(self, report: Report) -> None:
+        """Adds what only this task measures."""
 
     def sampling(self) -> str:
         """See ``RetrainedTask.sampling``."""
         return self.sampler.describe()
 
-    def train(self, pool: TensorPool, seed: int, progress: Callable[[int, int], None]) -> dict[str, Tensor]:
+    def train(
+        self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> dict[str, Tensor]:
         """See ``RetrainedTask.train``."""
-        return train(self.network(), pool, self.num_classes, self.recipe, seed, progress)
+        return train(
+            self.network(),
+            pool,
+            self.num_classes,
+            self.recipe,
+            seed,
+            progress,
+            checkpoint,
+            device=self.training_device,
+            ema_decay=self.ema_decay,
+        )
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -15,25 +16,58 @@ from torch import Tensor, nn
 from ...benchmark.metrics import Measured
 from ...benchmark.record import Gallery, Identity, Metric
 from ...benchmark.statistics import Floats
+from .pools import from_bytes
 
+CPU = torch.device("cpu")
+BATCH = 500
+"""Images that a judge sees at a time."""
 GALLERY_COLUMNS = 8
 GALLERY_GAP, GALLERY_GREY = 1, 110
 """The line between samples, in pixels, and its shade."""
 
 
-class Classifier(Protocol):
+class FeatureNetwork(Protocol):
+    """What can embed images: a module with one more method."""
+
+    def to(self, device: torch.device, /) -> Self:
+        """Moves its weights to a device."""
+        ...
+
+    def features(self, images: Tensor) -> Tensor:
+        """Maps images ``(N, C, H, W)`` in [-1, 1] to features ``(N, D)``."""
+        ...
+
+
+class Classifier(FeatureNetwork, Protocol):
     """What a judge can do."""
 
-    def features(self, images: Tensor) -> Tensor: ...
+    def classify(self, features: Tensor) -> Tensor:
+        """Maps features ``(N, D)`` to logits ``(N, num_classes)``."""
+        ...
 
-    def classify(self, features: Tensor) -> Tensor: ...
+
+class Extractor(NamedTuple):
+    """A network that gives features, the hash of its weights, and where it is."""
+
+    network: FeatureNetwork
+    sha256: str
+    device: torch.device = CPU
+
+    def to(self, device: torch.device) -> Extractor:
+        """Moves the network to a device."""
+        return self if device == self.device else self._replace(network=self.network.to(device), device=device)
 
 
 class Judge(NamedTuple):
-    """A classifier with the hash of its weights."""
+    """A classifier, the hash of its weights, and where it is."""
 
     network: Classifier
     sha256: str
+    device: torch.device = CPU
+
+    def to(self, device: torch.device) -> Judge:
+        """Moves the classifier to a device."""
+        return self if device == self.device else self._replace(network=self.network.to(device), device=device)
 
 
 class Scored(NamedTuple):
@@ -45,16 +79,26 @@ class Scored(NamedTuple):
 
 def score(judge: Judge, images: Tensor) -> Scored:
     """Returns what a judge says of bytes, ``(N, C, H, W)``."""
-    found = features(judge, images.float() / 127.5 - 1)
+    found = features(judge, images)
     with torch.inference_mode():
-        return Scored(found, judge.network.classify(torch.from_numpy(found).float()).argmax(1))
+        return Scored(found, judge.network.classify(torch.from_numpy(found).float().to(judge.device)).argmax(1).cpu())
 
 
-def features(judge: Judge, images: Tensor) -> Floats:
-    """Returns a judge's features ``(N, D)`` of images in [-1, 1]."""
+def features(judge: Judge | Extractor, images: Tensor | Iterable[Tensor]) -> Floats:
+    """Returns features ``(N, D)``, batch by batch.
+
+    Args:
+        judge: What embeds.
+        images: ``(N, C, H, W)``, or batches of them; in [-1, 1], or bytes.
+    """
+    batches = images.split(BATCH) if isinstance(images, Tensor) else images
     with torch.inference_mode():
-        parts = [judge.network.features(part) for part in images.split(500)]
+        parts = [judge.network.features(_in_range(part.to(judge.device))).cpu() for part in batches]
     return np.asarray(torch.cat(parts).double().numpy())
+
+
+def _in_range(images: Tensor) -> Tensor:
+    return from_bytes(images) if images.dtype == torch.uint8 else images
 
 
 class Report:
@@ -62,10 +106,10 @@ class Report:
 
     Args:
         protocol: How the samples are drawn, unless a metric says otherwise.
-        judges: The judges, by name.
+        judges: The judges, and what else gives features, by name.
     """
 
-    def __init__(self, protocol: str, judges: dict[str, Judge]) -> None:
+    def __init__(self, protocol: str, judges: Mapping[str, Judge | Extractor]) -> None:
         self.protocol = protocol
         self.judges = judges
         self.metrics: list[Metric] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +21,13 @@ from ...benchmark.record import canonical_sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Progress, RetrainingCost, Task
 from . import classifiers
+from .checkpoint import Checkpoint
 from .judging import Judge
+from .pools import LabelledPool
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
+CPU = torch.device("cpu")
 
 
 class TrainingRecipe(NamedTuple):
@@ -67,20 +72,22 @@ class RetrainedTask(Task):
         """Returns a freshly initialized network."""
 
     @abstractmethod
-    def training_pool(self) -> TensorPool:
+    def training_pool(self) -> LabelledPool:
         """Returns all training images in the model's own range, and their labels."""
 
-    @abstractmethod
     def judge_data(self) -> JudgeData:
-        """Returns what the judges are trained and tested on."""
+        """Returns what the judges of ``train_judge`` are trained and tested on."""
+        raise NotImplementedError
 
     @abstractmethod
     def data_sha256(self) -> str:
         """Returns the hash of the data."""
 
     @abstractmethod
-    def train(self, pool: TensorPool, seed: int, progress: Callable[[int, int], None]) -> dict[str, Tensor]:
-        """Trains a network from scratch by the task's recipe and returns its weights."""
+    def train(
+        self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> dict[str, Tensor]:
+        """Trains a network from scratch by the task's recipe, or from its checkpoint, and returns its weights."""
 
     @abstractmethod
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
@@ -103,6 +110,16 @@ class RetrainedTask(Task):
         owner = self.judges_from or self.name
         return AssetFolder(owner, SHIPPED / owner)
 
+    @property
+    def training_device(self) -> torch.device:
+        """Where models are trained."""
+        return CPU
+
+    @property
+    def base_file(self) -> str:
+        """The name of the base model's weights."""
+        return "base.safetensors"
+
     def oracle_file(self, seed: int) -> str:
         """Returns the name of an oracle's weights."""
         return f"oracle-{self.request()}-{seed}.safetensors"
@@ -112,15 +129,19 @@ class RetrainedTask(Task):
         """The name of the file with the oracles' samples."""
         return f"oracle-{self.request()}-samples.safetensors"
 
+    def own_judges(self) -> list[str]:
+        """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
+        return list(self.judge_names)
+
     def files(self) -> list[str]:
         """Returns the names of all files that the task needs beside the judges'."""
         oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
         samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
-        return ["base.safetensors", *oracles, *samples]
+        return [self.base_file, *oracles, *samples]
 
     def judge_files(self) -> list[str]:
         """Returns the names of the judges' files."""
-        return [_judge_file(name) for name in self.judge_names]
+        return [judge_file(name) for name in self.own_judges()]
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
@@ -128,8 +149,13 @@ class RetrainedTask(Task):
         lacking += [name for name in self.files() if not self.assets.has(name)]
         if not lacking:
             return []
-        sets = "".join(f" --set {name}={value}" for name, value in self.model_dump(exclude_defaults=True).items())
-        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `unlearnbench prepare {self.name}{sets}`."]
+        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
+
+    def prepare_command(self) -> str:
+        """Returns the command that makes what this configuration lacks."""
+        changed = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        sets = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()]
+        return shlex.join(["unlearnbench", "prepare", self.name, *(word for each in sets for word in ("--set", each))])
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""
@@ -138,12 +164,11 @@ class RetrainedTask(Task):
 
     def prepare(self, progress: Progress) -> Path:
         """See ``Task.prepare``: makes the files that are not at hand, one after the other."""
-        for name in self.judge_names:
-            if not self.judge_assets.has(_judge_file(name)):
-                progress(f"judge {name}", 0, 1)
-                self._prepare_judge(name)
+        for name in self.own_judges():
+            if not self.judge_assets.has(judge_file(name)):
+                self._prepare_judge(name, progress)
         pool = self.training_pool()
-        self._prepare_model("base.safetensors", pool, 0, progress)
+        self._prepare_model(self.base_file, pool, 0, progress)
         kept = self.split(pool)[1]
         for seed in ORACLE_SEEDS:
             self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
@@ -153,36 +178,53 @@ class RetrainedTask(Task):
             for seed in ORACLE_SEEDS:
                 progress("samples of the oracles", seed, len(ORACLE_SEEDS))
                 samples |= {f"{seed}.{name}": images for name, images in self._draw_oracle(seed).items()}
-            self._save(self.assets, self.oracle_samples_file, samples, {"sampler": self.sampling()}, start)
+            seconds = time.perf_counter() - start
+            self._save(self.assets, self.oracle_samples_file, samples, {"sampler": self.sampling()}, seconds)
         return self.assets.writable
 
-    def _prepare_judge(self, name: str) -> None:
+    def _prepare_judge(self, name: str, progress: Progress) -> None:
         start = time.perf_counter()
+        judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
+        self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
+
+    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
+        """Trains a judge and returns it with what its manifest says, its test accuracy among it."""
+        progress(0, classifiers.TRAIN_STEPS)
         train, test = self.judge_data()
         judge = classifiers.train_judge(name, 0, train.images, train.labels, self.num_classes)
-        facts = {
+        return judge, {
             "seed": 0,
             "architecture": f"timm {classifiers.ARCHITECTURES[name]}",
             "steps": classifiers.TRAIN_STEPS,
             "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
             "test_images": len(test),
         }
-        self._save(self.judge_assets, _judge_file(name), judge.state_dict(), facts, start)
 
-    def _prepare_model(self, name: str, pool: TensorPool, seed: int, progress: Progress) -> None:
+    def _prepare_model(self, name: str, pool: LabelledPool, seed: int, progress: Progress) -> None:
         if self.assets.has(name):
             return
-        start = time.perf_counter()
+        facts = {"seed": seed, "images": len(pool), **self.recipe._asdict()}
+        run = {"file": name, "data": self.data_sha256(), "device": self.training_device.type, **facts}
+        checkpoint = Checkpoint(self.assets.writable / f"{name}.checkpoint", run)
         torch.manual_seed(seed)
-        weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps))
-        self._save(self.assets, name, weights, {"seed": seed, "images": len(pool), **self.recipe._asdict()}, start)
+        weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps), checkpoint)
+        precision: Literal["fp32", "bf16"] = "bf16" if self.training_device.type == "cuda" else "fp32"
+        self._save(self.assets, name, weights, facts, checkpoint.seconds, precision)
+        checkpoint.remove()
 
     def _save(
-        self, folder: AssetFolder, name: str, weights: dict[str, Tensor], made: dict[str, Any], start: float
+        self,
+        folder: AssetFolder,
+        name: str,
+        weights: dict[str, Tensor],
+        made: dict[str, Any],
+        seconds: float,
+        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
-        device = describe_device(torch.device("cpu"), torch.get_num_threads())
+        device = describe_device(self.training_device, torch.get_num_threads())
+        device = device.model_copy(update={"precision": precision})
         context = {
-            "seconds": round(time.perf_counter() - start, 1),
+            "seconds": round(seconds, 1),
             "device": device.group,
             "data_sha256": self.data_sha256(),
             "packages": collect_provenance().packages,
@@ -195,14 +237,14 @@ class RetrainedTask(Task):
         network.load_state_dict(self.assets.load(name))
         return network.eval()
 
-    def load_judges(self) -> dict[str, Judge]:
+    def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
         """Returns the judges by name."""
-        return {name: self._load_judge(name) for name in self.judge_names}
+        return {name: self._load_judge(name).to(device) for name in self.judge_names}
 
     def _load_judge(self, name: str) -> Judge:
         judge = classifiers.SmallJudge(name, self.num_classes)
-        judge.load_state_dict(self.judge_assets.load(_judge_file(name)))
-        return Judge(judge.eval(), self.judge_assets.entry(_judge_file(name)).sha256)
+        judge.load_state_dict(self.judge_assets.load(judge_file(name)))
+        return Judge(judge.eval(), self.judge_assets.entry(judge_file(name)).sha256)
 
     # What every family's problem and evaluation need.
 
@@ -210,7 +252,7 @@ class RetrainedTask(Task):
         """Returns the arguments of the family's problem."""
         forget, retain = self.split(self.training_pool())
         return {
-            "model": self.load_model("base.safetensors").to(device),
+            "model": self.load_model(self.base_file).to(device),
             "forget": forget,
             "retain": retain,
             "batch_size": self.batch_size,
@@ -231,11 +273,12 @@ class RetrainedTask(Task):
         """Returns the oracles' samples of a set, pooled, as bytes."""
         if not self.keeps_oracle_samples:
             return torch.cat([self._draw_oracle(seed)[name] for seed in oracles])
-        samples = self.assets.load(self.oracle_samples_file)
-        return torch.cat([samples[f"{seed}.{name}"] for seed in oracles])
+        wanted = [f"{seed}.{name}" for seed in oracles]
+        samples = self.assets.load(self.oracle_samples_file, wanted)
+        return torch.cat([samples[key] for key in wanted])
 
     def _draw_oracle(self, seed: int) -> dict[str, Tensor]:
-        return self.draw(self.load_model(self.oracle_file(seed)), f"oracle-{seed}")
+        return self.draw(self.load_model(self.oracle_file(seed)).to(self.training_device), f"oracle-{seed}")
 
     def retraining_cost(self, seed: int) -> RetrainingCost:
         """See ``Task.retraining_cost``."""
@@ -246,13 +289,10 @@ class RetrainedTask(Task):
         """Returns the classes to keep, in order."""
         return [label for label in range(self.num_classes) if label not in self.forgotten()]
 
-    def split(self, pool: TensorPool) -> tuple[TensorPool, TensorPool]:
+    def split(self, pool: LabelledPool) -> tuple[LabelledPool, LabelledPool]:
         """Returns the forget and the retain part of a pool."""
         forgotten = torch.isin(pool.labels, torch.tensor(self.forgotten()))
-        return (
-            TensorPool(pool.images[forgotten], pool.labels[forgotten]),
-            TensorPool(pool.images[~forgotten], pool.labels[~forgotten]),
-        )
+        return pool.where(forgotten), pool.where(~forgotten)
 
 
 class OneClassTask(RetrainedTask):
@@ -269,5 +309,6 @@ class OneClassTask(RetrainedTask):
         return str(self.forget_class)
 
 
-def _judge_file(name: str) -> str:
+def judge_file(name: str) -> str:
+    """Returns the name of a judge's weights among the assets."""
     return f"judge-{name}.safetensors"

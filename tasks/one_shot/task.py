@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -12,6 +13,8 @@ from ...benchmark.method import Method, Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
+from ..common.checkpoint import Checkpoint
+from ..common.pools import LabelledPool
 from ..common.retrained import OneClassTask
 from . import evaluation, vae
 from .problem import OneShotProblem
@@ -28,6 +31,10 @@ class OneShotTask(OneClassTask):
     threshold: ClassVar[float] = 0.02
     """The share of the forgotten class below which a method counts as having reached its goal."""
 
+    @abstractmethod
+    def training_pool(self) -> TensorPool:
+        """See ``RetrainedTask.training_pool``."""
+
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
         return vae.VAE(self.image_shape, self.hidden, self.latent)
@@ -40,8 +47,10 @@ class OneShotTask(OneClassTask):
         """See ``RetrainedTask.sampling``."""
         return "pixel means of latents from the prior, uint8"
 
-    def train(self, pool: TensorPool, seed: int, progress: Callable[[int, int], None]) -> dict[str, Tensor]:
-        """See ``RetrainedTask.train``."""
+    def train(
+        self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> dict[str, Tensor]:
+        """See ``RetrainedTask.train``; it takes too short a time for checkpoints."""
         return vae.train(self.network(), pool, self.latent, self.recipe, seed, progress)
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:

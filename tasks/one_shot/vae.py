@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
-from ...benchmark.problem import TensorPool
+from ...benchmark.problem import Pool
 from ..common.retrained import TrainingRecipe
 
 
@@ -79,7 +79,7 @@ def sample(model: nn.Module, count: int, latent: int, seed: int) -> Tensor:
 
 def train(
     model: nn.Module,
-    pool: TensorPool,
+    pool: Pool,
     latent: int,
     recipe: TrainingRecipe,
     seed: int,

@@ -1,0 +1,25 @@
+"""A plugin: ``cifar10-ddpm`` in miniature, on any images of the same layout, whose numbers mean nothing."""
+
+from typing import ClassVar
+
+from unlearnbench.tasks.cifar10.networks import Preset
+from unlearnbench.tasks.cifar10.protocols import EvaluationProtocol, StretchedSampler
+from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
+from unlearnbench.tasks.class_forgetting.diffusion import Sampler
+from unlearnbench.tasks.common.retrained import TrainingRecipe
+
+COUNTS = {"forget": 24, "retain": 72, "null": 24, "noise_pairs": 8}
+
+
+class TinyCifar10(Cifar10DDPM):
+    """The same code with a network of a few thousand weights, a training of seconds and a handful of samples."""
+
+    name: ClassVar[str] = "tiny-cifar10"
+    expected_data: ClassVar[str | None] = None
+    presets: ClassVar[dict[str, Preset]] = {
+        "small": Preset((8, 16), 1, TrainingRecipe(steps=12, batch_size=8, lr=1e-3), ema_decay=0.99, groups=4)
+    }
+    protocols: ClassVar[dict[str, EvaluationProtocol]] = {
+        "own": EvaluationProtocol(Sampler("ddim", 3, 1.5), COUNTS),
+        "paper": EvaluationProtocol(StretchedSampler("ddpm", 4, 3.0), COUNTS, reference_per_class=6, faults=("all",)),
+    }
