@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from ...benchmark.assets import AssetFolder
 from ...benchmark.method import Method, Need
-from ...benchmark.problem import TensorPool
 from ...benchmark.provenance import collect_provenance, describe_device
 from ...benchmark.record import canonical_sha256
 from ...benchmark.seeds import derive_seed
@@ -23,7 +22,7 @@ from ...benchmark.task import Progress, RetrainingCost, Task
 from . import classifiers
 from .checkpoint import Checkpoint
 from .judging import Judge
-from .pools import LabelledPool
+from .pools import ImagePool, LabelledPool
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
@@ -39,10 +38,10 @@ class TrainingRecipe(NamedTuple):
 
 
 class JudgeData(NamedTuple):
-    """What judges are trained and tested on: images in [-1, 1] and labels."""
+    """What judges are trained and tested on: images in [-1, 1] or bytes, and labels."""
 
-    train: TensorPool
-    test: TensorPool
+    train: ImagePool
+    test: ImagePool
 
 
 class RetrainedTask(Task):
@@ -129,6 +128,10 @@ class RetrainedTask(Task):
         """The name of the file with the oracles' samples."""
         return f"oracle-{self.request()}-samples.safetensors"
 
+    def facts(self) -> dict[str, Any]:
+        """Returns what else the manifest should say of everything that is trained."""
+        return {}
+
     def own_judges(self) -> list[str]:
         """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
         return list(self.judge_names)
@@ -187,15 +190,19 @@ class RetrainedTask(Task):
         judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
         self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
 
+    def judge_recipe(self, name: str) -> classifiers.JudgeRecipe:
+        """Returns what a judge of ``own_judges`` is and how it is trained."""
+        return classifiers.small(name)
+
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """Trains a judge and returns it with what its manifest says, its test accuracy among it."""
-        progress(0, classifiers.TRAIN_STEPS)
+        recipe = self.judge_recipe(name)
         train, test = self.judge_data()
-        judge = classifiers.train_judge(name, 0, train.images, train.labels, self.num_classes)
+        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, self.training_device)
         return judge, {
             "seed": 0,
-            "architecture": f"timm {classifiers.ARCHITECTURES[name]}",
-            "steps": classifiers.TRAIN_STEPS,
+            "architecture": f"timm {recipe.architecture}",
+            "steps": recipe.steps,
             "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
             "test_images": len(test),
         }
@@ -223,7 +230,7 @@ class RetrainedTask(Task):
     ) -> None:
         device = describe_device(self.training_device, torch.get_num_threads())
         device = device.model_copy(update={"precision": precision})
-        context = {
+        context = self.facts() | {
             "seconds": round(seconds, 1),
             "device": device.group,
             "data_sha256": self.data_sha256(),
@@ -242,7 +249,7 @@ class RetrainedTask(Task):
         return {name: self._load_judge(name).to(device) for name in self.judge_names}
 
     def _load_judge(self, name: str) -> Judge:
-        judge = classifiers.SmallJudge(name, self.num_classes)
+        judge = classifiers.TrainedJudge(self.judge_recipe(name), self.num_classes)
         judge.load_state_dict(self.judge_assets.load(judge_file(name)))
         return Judge(judge.eval(), self.judge_assets.entry(judge_file(name)).sha256)
 
