@@ -297,8 +297,9 @@ def _distance_to_oracles(
 
 def _gallery(found: dict[str, Filled]) -> Gallery:
     rows: dict[str, Tensor] = {}
+    columns = min(GALLERY_COLUMNS, *(len(part.labels) for part in found.values()))
     for pool, title in (("forget", "forgotten"), ("retain", "retained"), ("near", "near"), ("unseen", "unseen")):
-        first = found[pool]._replace(**{name: value[:GALLERY_COLUMNS] for name, value in found[pool]._asdict().items()})
+        first = found[pool]._replace(**{name: value[:columns] for name, value in found[pool]._asdict().items()})
         rows[f"{title}: true"] = _tiles(first.truth)
         rows[f"{title}: hole"] = _tiles(blank(in_range(first.truth), first.hole))
         rows[f"{title}: filled"] = _tiles(first.filled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -131,9 +132,10 @@ def load_mae(folder: Path, size: int, patch: int, way_out: str) -> MAE:
             f"{size} and {patch}; {way_out}."
         )
     try:
-        network, report = ViTMAEForPreTraining.from_pretrained(
+        loaded: Any = ViTMAEForPreTraining.from_pretrained(
             folder, output_loading_info=True, use_safetensors=True, local_files_only=True
         )
+        network, report = loaded
     # transformers and safetensors raise kinds of their own for files that are damaged or do not fit.
     except Exception as error:  # noqa: BLE001
         raise BenchmarkError(

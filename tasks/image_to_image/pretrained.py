@@ -84,7 +84,7 @@ class PretrainedTask(PictureTask):
         Raises:
             BenchmarkError: It is not there, or not on this machine.
         """
-        if Path(self.base).is_dir():
+        if self.base and Path(self.base).is_dir():
             return Path(self.base)
         if not self.base or self.base.startswith((".", "/", "~")) or self.base.count("/") != 1:
             named = f"there is no folder {self.base}" if self.base else "none is named"

@@ -25,8 +25,6 @@ from .pictures import PictureSet, photographs
 from .splits import ClassSplit, SplitName, World, choose, class_key
 from .task import InpaintingTask
 
-UNSEEN_IMAGES = 200
-
 
 class Sizes(NamedTuple):
     """How many pictures are taken of a class."""
@@ -46,6 +44,7 @@ class PictureTask(InpaintingTask):
     """Whose class names and superclasses the data has."""
     forget_count: ClassVar[int]
     """How many classes a random split forgets, if there are enough."""
+    unseen_images: ClassVar[int] = 200
     unseen_from: ClassVar[PictureSet | None] = None
     """Pictures of another kind, where they are at hand; else squares of two photographs that scikit-learn ships."""
 
@@ -181,10 +180,10 @@ class PictureTask(InpaintingTask):
         other = self.unseen_from
         folder = other.folder() if other is not None else None
         if other is None or folder is None:
-            return BytePool(*photographs(self.pictures.size, UNSEEN_IMAGES))
+            return BytePool(*photographs(self.pictures.size, self.unseen_images))
         count = len(other.class_names(folder))
         images, labels = _shuffled(
-            other.load(folder, other.test, dict.fromkeys(range(count), -(-UNSEEN_IMAGES // count)))
+            other.load(folder, other.test, dict.fromkeys(range(count), -(-self.unseen_images // count)))
         )
         return BytePool(images, torch.full_like(labels, -1))
 

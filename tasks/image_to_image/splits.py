@@ -81,7 +81,7 @@ def choose(keys: Sequence[str], world: World, split: SplitName, count: int) -> C
     Raises:
         BenchmarkError: No class could be forgotten, or none kept.
     """
-    if split == RELEASED:
+    if isinstance(split, str):
         lists = _table(world)["released"]
         forget = {label for label, key in enumerate(keys) if key in lists["forget"]}
         retain = {label for label, key in enumerate(keys) if key in lists["retain"]}

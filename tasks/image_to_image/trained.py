@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -17,7 +18,7 @@ from ..common.retrained import JudgeData, TrainingRecipe
 from .holes import Hole
 from .inpainter import Inpainter
 from .mae import MAE, small_mae
-from .pictures import PictureSet
+from .pictures import Pictures, PictureSet
 from .real import PictureTask, Sizes
 from .task import ImageToImageTask
 
@@ -41,6 +42,8 @@ class Preset(NamedTuple):
     recipe: TrainingRecipe
     judges: tuple[JudgeRecipe, ...]
     sizes: Sizes
+    each: int | None = None
+    """Pictures of each class that base, oracles and judges are trained on; all there are unless given."""
 
 
 def _judge(architecture: str, steps: int, lr: float) -> JudgeRecipe:
@@ -69,7 +72,7 @@ PRESETS = {
 }
 
 
-class TrainedMAETask(PictureTask, ImageToImageTask):
+class TrainedMAETask(PictureTask, ImageToImageTask):  # type: ignore[override]
     """In-painting 64x64 photographs with a small masked autoencoder. A concrete task says which data."""
 
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
@@ -159,6 +162,10 @@ class TrainedMAETask(PictureTask, ImageToImageTask):
         """See ``RetrainedTask.facts``."""
         return {"classes": self._made()["classes"]}
 
-    def _load(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        where = self.pictures.where()
-        return self.pictures.load(where, split, dict.fromkeys(range(self.num_classes)))
+    def _load(self, split: str) -> Pictures:
+        return _all_pictures(self.pictures, self.pictures.where(), split, self.num_classes, self._preset.each)
+
+
+@functools.lru_cache(maxsize=2)
+def _all_pictures(source: PictureSet, where: str, split: str, classes: int, each: int | None) -> Pictures:
+    return source.load(where, split, dict.fromkeys(range(classes), each))
