@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import unlearnbench as ub
 from unlearnbench.benchmark import registry, runner
@@ -20,6 +21,7 @@ from unlearnbench.benchmark.store import write_atomically
 from unlearnbench.benchmark.suite import Request
 from unlearnbench.benchmark.worker import Run
 from unlearnbench.leaderboard.ranking import rank_all
+from unlearnbench.tasks.common import lpips
 from unlearnbench.tasks.common.checkpoint import Checkpoint
 from unlearnbench.tasks.common.pools import BytePool
 from unlearnbench.tasks.common.retrained import TrainingRecipe
@@ -271,6 +273,39 @@ def test_training_that_was_stopped_goes_on_as_if_nothing_had_happened(tmp_path, 
     resumed = trained("stopped", lambda step, _: again.append(step))
     assert again == [6, 7, 8]
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_lpips_is_the_published_formula_and_wants_its_own_files(tmp_path, monkeypatch):
+    from torchvision.models import alexnet
+
+    torch.manual_seed(0)
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
+    assert lpips.load() is None
+    network = alexnet(weights=None)
+    heads = [torch.rand(channels) for channels in (64, 192, 384, 256, 256)]
+    (tmp_path / "features").mkdir()
+    torch.save(network.state_dict(), tmp_path / "features" / lpips.BACKBONE)
+    torch.save(
+        {f"lin{i}.model.1.weight": w.view(1, -1, 1, 1) for i, w in enumerate(heads)},
+        tmp_path / "features" / lpips.HEADS,
+    )
+    a, b = (torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2))
+    expected = torch.zeros(2)
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    with torch.inference_mode():
+        x, y = ((part - shift.view(1, 3, 1, 1)) / scale.view(1, 3, 1, 1) for part in (a, b))
+        weights = iter(heads)
+        for place, layer in enumerate(network.features[:12]):
+            x, y = layer(x), layer(y)
+            if place in (1, 4, 7, 9, 11):
+                u, v = (nn.functional.normalize(part, dim=1) for part in (x, y))
+                expected += ((u - v).square() * next(weights).view(1, -1, 1, 1)).sum(1).mean((1, 2))
+    found = lpips.load().network
+    assert torch.allclose(found.distance(a, b), expected, rtol=1e-4)
+    assert found.distance(a, a).abs().max() == 0
+    (tmp_path / "features" / lpips.HEADS).write_bytes(b"torn")
+    with pytest.raises(BenchmarkError, match="to do without LPIPS"):
+        lpips.load()
 
 
 # Public checkpoints.

@@ -21,7 +21,8 @@ from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.statistics import cluster_bootstrap, jackknife, student
 from ...benchmark.task import Evaluation
-from ..common.judging import GALLERY_COLUMNS, Judge, Report, features, gallery, score
+from ..common import lpips
+from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
 from ..common.pools import ImagePool, from_bytes, in_range
 from .inpainter import Inpainter, blank
 from .problem import hole_error
@@ -145,13 +146,16 @@ def evaluate(
 ) -> Evaluation:
     """Measures an edited model. See ``Task.evaluate``."""
     judges = task.load_judges(device)
-    report = Report(task.sampling(), judges)
+    likeness = lpips.load() if task.image_shape[-1] >= SMALLEST_CROP else None
+    report = Report(task.sampling(), judges if likeness is None else {**judges, lpips.NAME: likeness})
     original = task.load_base().to(device)
     found = {name: fill_pool(task, model, name, seed) for name in task.pools().named()}
     _hole_errors(task, report, model, found, seed)
     _suppression(task, report, model, original, found, seed)
     for name, judge in judges.items():
         _whole_pictures(report, name, judge, task, found)
+    if likeness is not None:
+        _likeness(report, likeness, task, found)
     for name, judge in list(judges.items())[:1]:
         _distributions(task, report, name, judge, found)
     if oracles is not None and oracles.networks:
@@ -246,6 +250,25 @@ def _whole_pictures(report: Report, name: str, judge: Judge, task: InpaintingTas
             measured = _mean(task, crop.labels, nn.functional.cosine_similarity(put, there))
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"hole_cosine_{pool}", measured, "info", _OWN, judge=name, protocol=protocol)
+
+
+def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: dict[str, Filled]) -> None:
+    """LPIPS of the holes alone."""
+    assert isinstance(likeness.network, lpips.LPIPS)
+    for pool in ("forget", "retain"):
+        crop = found[pool].crop()
+        if crop is not None:
+            distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
+            measured = _mean(task, crop.labels, distance)
+            protocol = f"{report.protocol}, the hole alone"
+            report.add(
+                f"lpips_{pool}",
+                measured,
+                "info",
+                "unlearnbench.tasks.common.lpips",
+                judge=lpips.NAME,
+                protocol=protocol,
+            )
 
 
 def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
