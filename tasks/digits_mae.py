@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from ..benchmark.problem import TensorPool
+from ..benchmark.problem import Pool, TensorPool
 from .common.retrained import JudgeData, OneClassTask, TrainingRecipe
 from .digits import data
 from .image_to_image.evaluation import Pools
@@ -65,7 +66,12 @@ class DigitsMAE(ImageToImageTask, OneClassTask):
         """See ``RetrainedTask.data_sha256``."""
         return data.load_split().train.sha256()
 
-    def method_pools(self) -> tuple[TensorPool, TensorPool]:
+    def pixel_moments(self) -> tuple[Tensor, Tensor]:
+        """See ``InpaintingTask.pixel_moments``."""
+        images = self.training_pool().images
+        return images.mean(), images.std()
+
+    def method_pools(self) -> tuple[Pool, Pool]:
         """See ``ImageToImageTask.method_pools``."""
         train, kept = data.load_split().train, self._kept()
         forget = TensorPool(*train.of(self.forgotten()))

@@ -178,7 +178,7 @@ def test_the_papers_protocol_says_what_is_wrong_with_it():
     assert (found["forget"], found["retain"], found["reference_per_class"]) == (500, 45_000, 500)
     assert len(found["known_faults"]) >= 5
     assert make_task("cifar10-ddpm", {}).evaluation_protocol()["sampler"] == "ddim 50 steps, guidance 1.5, uint8"
-    assert task.model_dump(by_alias=True)["protocol"] == "paper"
+    assert task.model_dump()["protocol"] == "paper"
     with pytest.raises(BenchmarkError, match="The setting 'protocol' of the task 'cifar10-ddpm' cannot be 'mine'"):
         make_task("cifar10-ddpm", {"protocol": "mine"})
 

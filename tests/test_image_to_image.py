@@ -137,7 +137,7 @@ def test_every_file_is_the_one_in_the_manifest(task):
 
 def test_the_base_fills_the_hole_clearly_better_than_a_ridge_regression_from_what_is_visible(task, base):
     filled = fill_pool(task, base, "retain", 0)
-    train = task.split(task.training_pool())[1].images
+    train = task.parted(task.training_pool())[1].images
     hole = filled.hole[0, 0]
     ridge = RidgeCV(np.logspace(-2, 3, 20)).fit(train[:, 0, ~hole].numpy(), train[:, 0, hole].numpy())
     linear = float(((ridge.predict(filled.truth[:, 0, ~hole].numpy()) - filled.truth[:, 0, hole].numpy()) ** 2).mean())

@@ -222,7 +222,7 @@ def _noise_distance(
     pairs = task.sample_counts()["noise_pairs"]
     networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
     hashed = task.assets.sha256([task.oracle_file(other) for other in oracles])
-    for name, part in zip(("forget", "retain"), task.split(pool), strict=True):
+    for name, part in zip(("forget", "retain"), task.parted(pool), strict=True):
         generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", name, seed))
         index = torch.randint(len(part), (pairs,), generator=generator)
         images, labels = (values.to(device) for values in part.take(index))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...benchmark.metrics import Measured
 from ...benchmark.record import Gallery, Identity, Metric
 from ...benchmark.statistics import Floats
-from .pools import from_bytes
+from .pools import in_range
 
 CPU = torch.device("cpu")
 BATCH = 500
@@ -93,12 +93,8 @@ def features(judge: Judge | Extractor, images: Tensor | Iterable[Tensor]) -> Flo
     """
     batches = images.split(BATCH) if isinstance(images, Tensor) else images
     with torch.inference_mode():
-        parts = [judge.network.features(_in_range(part.to(judge.device))).cpu() for part in batches]
+        parts = [judge.network.features(in_range(part.to(judge.device))).cpu() for part in batches]
     return np.asarray(torch.cat(parts).double().numpy())
-
-
-def _in_range(images: Tensor) -> Tensor:
-    return from_bytes(images) if images.dtype == torch.uint8 else images
 
 
 class Report:

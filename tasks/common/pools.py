@@ -29,6 +29,15 @@ class LabelledPool(Pool, Protocol):
         ...
 
 
+class ImagePool(LabelledPool, Protocol):
+    """A pool that holds all of its images."""
+
+    @property
+    def images(self) -> Tensor:
+        """``(N, C, H, W)`` in the model's own range, or bytes."""
+        ...
+
+
 @dataclass(frozen=True)
 class BytePool:
     """A pool of bytes, a quarter of what they take as numbers, that are converted batch by batch.
@@ -72,3 +81,8 @@ class BytePool:
 def from_bytes(images: Tensor) -> Tensor:
     """Returns bytes as numbers in [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def in_range(images: Tensor) -> Tensor:
+    """Returns images in [-1, 1], whether they are bytes or in that range already."""
+    return from_bytes(images) if images.dtype == torch.uint8 else images

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ...benchmark.assets import AssetFolder
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.method import Method, Need
-from ...benchmark.problem import TensorPool
 from ...benchmark.provenance import collect_provenance, describe_device
 from ...benchmark.record import canonical_sha256
 from ...benchmark.seeds import derive_seed
@@ -24,7 +23,7 @@ from ...benchmark.task import Progress, RetrainingCost, Task
 from . import classifiers
 from .checkpoint import Checkpoint
 from .judging import Judge
-from .pools import LabelledPool
+from .pools import ImagePool, LabelledPool
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
@@ -40,10 +39,10 @@ class TrainingRecipe(NamedTuple):
 
 
 class JudgeData(NamedTuple):
-    """What judges are trained and tested on: images in [-1, 1] and labels."""
+    """What judges are trained and tested on: images in [-1, 1] or bytes, and labels."""
 
-    train: TensorPool
-    test: TensorPool
+    train: ImagePool
+    test: ImagePool
 
 
 class RetrainedTask(Task):
@@ -130,6 +129,10 @@ class RetrainedTask(Task):
         """The name of the file with the oracles' samples."""
         return f"oracle-{self.request()}-samples.safetensors"
 
+    def facts(self) -> dict[str, Any]:
+        """Returns what else the manifest should say of everything that is trained."""
+        return {}
+
     def own_judges(self) -> list[str]:
         """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
         return list(self.judge_names)
@@ -184,7 +187,7 @@ class RetrainedTask(Task):
                 self._prepare_judge(name, progress)
         pool = self.training_pool()
         self._prepare_model(self.base_file, pool, 0, progress)
-        kept = self.split(pool)[1]
+        kept = self.parted(pool)[1]
         for seed in ORACLE_SEEDS:
             self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
         if self.keeps_oracle_samples and not self.assets.has(self.oracle_samples_file):
@@ -206,15 +209,19 @@ class RetrainedTask(Task):
         judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
         self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
 
+    def judge_recipe(self, name: str) -> classifiers.JudgeRecipe:
+        """Returns what a judge of ``own_judges`` is and how it is trained."""
+        return classifiers.small(name)
+
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """Trains a judge and returns it with what its manifest says, its test accuracy among it."""
-        progress(0, classifiers.TRAIN_STEPS)
+        recipe = self.judge_recipe(name)
         train, test = self.judge_data()
-        judge = classifiers.train_judge(name, 0, train.images, train.labels, self.num_classes)
+        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, self.training_device)
         return judge, {
             "seed": 0,
-            "architecture": f"timm {classifiers.ARCHITECTURES[name]}",
-            "steps": classifiers.TRAIN_STEPS,
+            "architecture": f"timm {recipe.architecture}",
+            "steps": recipe.steps,
             "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
             "test_images": len(test),
         }
@@ -242,7 +249,7 @@ class RetrainedTask(Task):
     ) -> None:
         device = describe_device(self.training_device, torch.get_num_threads())
         device = device.model_copy(update={"precision": precision})
-        context = {
+        context = self.facts() | {
             "seconds": round(seconds, 1),
             "device": device.group,
             "data_sha256": self.data_sha256(),
@@ -271,7 +278,7 @@ class RetrainedTask(Task):
         return {name: self._load_judge(name).to(device) for name in self.judge_names}
 
     def _load_judge(self, name: str) -> Judge:
-        judge = classifiers.SmallJudge(name, self.num_classes)
+        judge = classifiers.TrainedJudge(self.judge_recipe(name), self.num_classes)
         judge.load_state_dict(self.judge_assets.load(judge_file(name)))
         return Judge(judge.eval(), self.judge_assets.entry(judge_file(name)).sha256)
 
@@ -279,7 +286,7 @@ class RetrainedTask(Task):
 
     def given(self, method: Method, seed: int, device: torch.device) -> dict[str, Any]:
         """Returns the arguments of the family's problem."""
-        forget, retain = self.split(self.training_pool())
+        forget, retain = self.parted(self.training_pool())
         return {
             "model": self.load_model(self.base_file).to(device),
             "forget": forget,
@@ -318,7 +325,7 @@ class RetrainedTask(Task):
         """Returns the classes to keep, in order."""
         return [label for label in range(self.num_classes) if label not in self.forgotten()]
 
-    def split(self, pool: LabelledPool) -> tuple[LabelledPool, LabelledPool]:
+    def parted(self, pool: LabelledPool) -> tuple[LabelledPool, LabelledPool]:
         """Returns the forget and the retain part of a pool."""
         forgotten = torch.isin(pool.labels, torch.tensor(self.forgotten()))
         return pool.where(forgotten), pool.where(~forgotten)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
@@ -67,6 +68,6 @@ def photograph() -> Tensor:
     """
     picture = Image.fromarray(load_sample_images().images[0]).convert("L")
     small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
-    pixels = torch.tensor(list(small.getdata()), dtype=torch.float32).view(1, 1, small.height, small.width)
+    pixels = torch.from_numpy(np.asarray(small, dtype=np.float32))[None, None]
     squares = torch.nn.functional.unfold(pixels, SIZE, stride=SIZE)[0].T
     return squares.reshape(-1, 1, SIZE, SIZE) / 127.5 - 1

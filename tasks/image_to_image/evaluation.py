@@ -17,39 +17,46 @@ from torch import Tensor, nn
 from ...benchmark import metrics
 from ...benchmark.errors import Diverged
 from ...benchmark.metrics import Measured
-from ...benchmark.problem import TensorPool
 from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import jackknife, student
+from ...benchmark.statistics import cluster_bootstrap, jackknife, student
 from ...benchmark.task import Evaluation
-from ..common.judging import GALLERY_COLUMNS, Judge, Report, features, gallery, score
+from ..common import lpips
+from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
+from ..common.pools import ImagePool, from_bytes, in_range
 from .inpainter import Inpainter, blank
 from .problem import hole_error
 
 if TYPE_CHECKING:
     from .holes import Hole
-    from .task import ImageToImageTask
+    from .task import InpaintingTask, Oracles
 
 BATCH_SIZE = 250
 FEWEST = 100
 """Pictures that a Frechet distance needs at least."""
+SMALLEST_CROP = 32
+"""Pixels that a hole's side must have for a judge to be asked about the hole alone."""
+LARGEST_TILE = 48
+"""Pixels of a picture's side on the sheet of samples."""
+FEWEST_CLASSES = 5
+"""Classes that a pool must have for its classes to be resampled."""
 
 _OWN = "unlearnbench.tasks.image_to_image.evaluation"
 
 
 class Pools(NamedTuple):
-    """What is judged, in [-1, 1]. Images of the test pools were never trained on."""
+    """What is judged, in [-1, 1] or as bytes. Images of the test pools were never trained on."""
 
-    forget: TensorPool
-    forget_train: TensorPool
-    retain: TensorPool
-    retain_train: TensorPool
-    near: TensorPool
+    forget: ImagePool
+    forget_train: ImagePool
+    retain: ImagePool
+    retain_train: ImagePool
+    near: ImagePool
     """Retained test images of the classes that look most like the forgotten ones."""
-    unseen: TensorPool
+    unseen: ImagePool
     """Pictures of another kind, which the base model was never trained on."""
 
-    def named(self) -> dict[str, TensorPool]:
+    def named(self) -> dict[str, ImagePool]:
         """Returns the pools by name."""
         return self._asdict()
 
@@ -59,89 +66,140 @@ class Pools(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """Pictures, their holes, and what a model put there; ``(N, C, H, W)`` in [-1, 1]."""
+    """Pictures, their holes, and what a model put there; ``(N, C, H, W)`` in [-1, 1], or bytes where the pictures are."""
 
     truth: Tensor
     hole: Tensor
     filled: Tensor
+    labels: Tensor
 
     def errors(self) -> Tensor:
         """Returns the mean squared error inside each hole, ``(N,)``."""
-        return hole_error(self.filled, self.truth, self.hole).double()
+        return self.difference(self.truth).double()
+
+    def difference(self, other: Tensor) -> Tensor:
+        """Returns the mean squared difference from other pictures inside each hole, ``(N,)``."""
+        if self.filled.dtype != torch.uint8:
+            return hole_error(self.filled, other, self.hole)
+        parts = zip(*(part.split(BATCH_SIZE) for part in (self.filled, other, self.hole)), strict=True)
+        return torch.cat([hole_error(from_bytes(a), from_bytes(b), hole) for a, b, hole in parts])
 
     def bytes(self) -> Tensor:
         """Returns the filled pictures as a PNG file would hold them."""
         return to_bytes(self.filled)
 
+    def crop(self) -> Filled | None:
+        """Returns the holes alone, if they are all the same square and large enough for a judge to see something."""
+        hole = self.hole[0, 0]
+        if bool((self.hole[:, 0] != hole).any()):
+            return None
+        rows, columns = (hole.any(axis).nonzero().flatten() for axis in (1, 0))
+        box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+        if not bool(hole[box].all()) or min(hole[box].shape) < SMALLEST_CROP:
+            return None
+        truth, where, filled = (part[:, :, *box] for part in (self.truth, self.hole, self.filled))
+        return Filled(truth, where, filled, self.labels)
+
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Returns images in [-1, 1] as bytes."""
+    """Returns images in [-1, 1] as bytes; bytes stay as they are."""
+    if images.dtype == torch.uint8:
+        return images
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def fill_pool(task: ImageToImageTask, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:
+def fill_pool(task: InpaintingTask, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:
     """Takes holes out of a pool's pictures and has a model fill them. Holes depend on the seed and the pool alone.
 
     Raises:
         Diverged: A filled picture is not finite.
     """
-    images = task.pools().named()[name].images
+    pool = task.pools().named()[name]
+    images, as_bytes = pool.images, pool.images.dtype == torch.uint8
     wanted = hole or next(iter(task.test_holes.values()))
     chosen = derive_seed(task.name, "hole", name, seed)
     masks = wanted.masks(len(images), images.shape[-1], torch.Generator().manual_seed(chosen))
     device = next(model.parameters()).device
     parts: list[Tensor] = []
     with torch.inference_mode():
-        for picture, mask in zip(images.split(BATCH_SIZE), masks.split(BATCH_SIZE), strict=True):
-            given, where = picture.to(device), mask.to(device)
-            parts.append(task.backbone.fill(model, blank(given, where), where, chosen + len(parts)).cpu())
-    filled = torch.cat(parts)
-    if not torch.isfinite(filled).all():
-        raise Diverged("the model fills holes with values that are not finite")
-    return Filled(images, masks, filled)
+        for picture, mask in zip(images.split(task.fill_batch), masks.split(task.fill_batch), strict=True):
+            given, where = in_range(picture).to(device), mask.to(device)
+            filled = task.backbone.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
+            if not torch.isfinite(filled).all():
+                raise Diverged("the model fills holes with values that are not finite")
+            parts.append(to_bytes(filled) if as_bytes else filled)
+    return Filled(images, masks, torch.cat(parts), pool.labels)
 
 
-def fill_with_noise(task: ImageToImageTask, like: Filled, seed: int | str) -> Filled:
+def fill_with_noise(task: InpaintingTask, like: Filled, seed: int | str) -> Filled:
     """Returns the same pictures with Gaussian noise of the training data's mean and deviation in the same holes."""
-    real = task.training_pool().images
+    mean, deviation = task.pixel_moments()
     generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", seed))
-    noise = torch.randn(like.truth.shape, generator=generator) * real.std() + real.mean()
-    return like._replace(filled=torch.where(like.hole, noise.clamp(-1, 1), like.truth))
+    noise = (torch.randn(like.truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
+    if like.truth.dtype == torch.uint8:
+        noise = to_bytes(noise)
+    return like._replace(filled=torch.where(like.hole, noise, like.truth))
 
 
 def evaluate(
-    task: ImageToImageTask, model: nn.Module, seed: int, oracles: list[int], device: torch.device
+    task: InpaintingTask, model: nn.Module, seed: int, oracles: Oracles | None, device: torch.device
 ) -> Evaluation:
     """Measures an edited model. See ``Task.evaluate``."""
-    judges = task.load_judges()
-    report = Report(task.sampling(), judges)
-    original = task.load_model("base.safetensors").to(device)
+    judges = task.load_judges(device)
+    likeness = lpips.load() if task.image_shape[-1] >= SMALLEST_CROP else None
+    report = Report(task.sampling(), judges if likeness is None else {**judges, lpips.NAME: likeness})
+    original = task.load_base().to(device)
     found = {name: fill_pool(task, model, name, seed) for name in task.pools().named()}
     _hole_errors(task, report, model, found, seed)
     _suppression(task, report, model, original, found, seed)
     for name, judge in judges.items():
         _whole_pictures(report, name, judge, task, found)
-    main = next(iter(judges))
-    _distributions(task, report, main, judges[main], found)
-    _distance_to_oracles(task, report, found, oracles, seed, device)
+    if likeness is not None:
+        _likeness(report, likeness, task, found)
+    for name, judge in list(judges.items())[:1]:
+        _distributions(task, report, name, judge, found)
+    if oracles is not None and oracles.networks:
+        _distance_to_oracles(task, report, found, oracles, seed, device)
     return Evaluation(report.metrics, _gallery(found))
 
 
-def _mean(values: Tensor) -> Measured:
+def _statistic(
+    task: InpaintingTask, labels: Tensor, statistic: Callable[..., float], columns: list[Tensor]
+) -> Measured:
+    """A function of means over the same pictures, with an interval that resamples classes where the task asks for it."""
+    values = torch.stack(columns, 1).numpy()
+
+    def of(rows: NDArray[np.intp]) -> float:
+        return float(statistic(*values[rows].mean(0)))
+
+    everything = np.arange(len(values))
+    if task.clustered and len(labels.unique()) >= FEWEST_CLASSES:
+        return Measured(of(everything), cluster_bootstrap(of, labels.numpy()), len(values), "bootstrap")
+    return Measured(of(everything), jackknife(of, len(values)), len(values), "jackknife")
+
+
+def _mean(task: InpaintingTask, labels: Tensor, values: Tensor) -> Measured:
+    if task.clustered:
+        return _statistic(task, labels, lambda mean: mean, [values])
     interval = student(values.tolist())
     assert interval is not None
     return Measured(float(values.mean()), interval, len(values), "student")
 
 
-def _hole_errors(task: ImageToImageTask, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
+def _share(task: InpaintingTask, labels: Tensor, hits: Tensor) -> Measured:
+    return _mean(task, labels, hits.double()) if task.clustered else metrics.proportion(hits)
+
+
+def _hole_errors(task: InpaintingTask, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
     """The error inside the hole, pool by pool, then for the kinds of holes that the score does not look at."""
     for name, filled in found.items():
-        report.add(f"hole_error_{name}", _mean(filled.errors()), _direction(name), _OWN)
+        report.add(f"hole_error_{name}", _mean(task, filled.labels, filled.errors()), _direction(name), _OWN)
     for kind, hole in list(task.test_holes.items())[1:]:
         for name in ("forget", "retain"):
-            errors = fill_pool(task, model, name, seed, hole).errors()
+            filled = fill_pool(task, model, name, seed, hole)
+            measured = _mean(task, filled.labels, filled.errors())
             protocol = hole.describe(task.image_shape[-1])
-            report.add(f"hole_error_{name}_{kind}", _mean(errors), _direction(name), _OWN, protocol=protocol)
+            report.add(f"hole_error_{name}_{kind}", measured, _direction(name), _OWN, protocol=protocol)
 
 
 def _direction(pool: str) -> str:
@@ -149,7 +207,7 @@ def _direction(pool: str) -> str:
 
 
 def _suppression(
-    task: ImageToImageTask,
+    task: InpaintingTask,
     report: Report,
     model: nn.Module,
     original: nn.Module,
@@ -165,38 +223,55 @@ def _suppression(
     noise = fill_with_noise(task, found["forget"], seed).errors()
     bare = next((module for module in model.modules() if isinstance(module, Inpainter)), original)
     inner = found["forget"] if bare is model else fill_pool(task, bare, "forget", seed)
+    forget, retain = found["forget"], found["retain"]
 
     def share(errors: Tensor) -> Measured:
-        return _paired(lambda now, was, goal: (now - was) / (goal - was), errors, before["forget"], noise)
+        columns = [errors, before["forget"], noise]
+        return _statistic(task, forget.labels, lambda now, was, goal: (now - was) / (goal - was), columns)
 
-    report.add("suppression", share(found["forget"].errors()), "max", _OWN)
+    report.add("suppression", share(forget.errors()), "max", _OWN)
     report.add("suppression_bare", share(inner.errors()), "max", _OWN)
-    change = _paired(lambda now, was: now / was - 1, found["retain"].errors(), before["retain"])
+    change = _statistic(task, retain.labels, lambda now, was: now / was - 1, [retain.errors(), before["retain"]])
     report.add("retain_change", change, "min", _OWN)
 
 
-def _paired(statistic: Callable[..., float], *columns: Tensor) -> Measured:
-    """A function of means over the same pictures, with its jackknife interval."""
-    values = torch.stack(columns, 1).numpy()
-
-    def of(rows: NDArray[np.intp]) -> float:
-        return float(statistic(*values[rows].mean(0)))
-
-    return Measured(of(np.arange(len(values))), jackknife(of, len(values)), len(values), "jackknife")
-
-
-def _whole_pictures(report: Report, name: str, judge: Judge, task: ImageToImageTask, found: dict[str, Filled]) -> None:
-    """What a judge takes the filled pictures for, and how like the true ones they are to it."""
+def _whole_pictures(report: Report, name: str, judge: Judge, task: InpaintingTask, found: dict[str, Filled]) -> None:
+    """What a judge takes the filled pictures for, and how like the true ones they are to it; then for the holes alone."""
     for pool in ("forget", "retain"):
-        labels = task.pools().named()[pool].labels
-        seen, true = score(judge, found[pool].bytes()), features(judge, found[pool].truth)
-        accuracy = metrics.proportion(seen.labels == labels)
+        whole = found[pool]
+        seen, true = score(judge, whole.bytes()), features(judge, whole.truth)
+        accuracy = _share(task, whole.labels, seen.labels == whole.labels)
         report.add(f"judge_accuracy_{pool}", accuracy, "info", "unlearnbench.benchmark.metrics.proportion", judge=name)
         cosine = nn.functional.cosine_similarity(torch.from_numpy(seen.features), torch.from_numpy(true))
-        report.add(f"feature_cosine_{pool}", _mean(cosine), "info", _OWN, judge=name)
+        report.add(f"feature_cosine_{pool}", _mean(task, whole.labels, cosine), "info", _OWN, judge=name)
+        crop = whole.crop()
+        if crop is not None:
+            put, there = (torch.from_numpy(features(judge, part)) for part in (crop.filled, crop.truth))
+            measured = _mean(task, crop.labels, nn.functional.cosine_similarity(put, there))
+            protocol = f"{report.protocol}, the hole alone"
+            report.add(f"hole_cosine_{pool}", measured, "info", _OWN, judge=name, protocol=protocol)
 
 
-def _distributions(task: ImageToImageTask, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
+def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: dict[str, Filled]) -> None:
+    """LPIPS of the holes alone."""
+    assert isinstance(likeness.network, lpips.LPIPS)
+    for pool in ("forget", "retain"):
+        crop = found[pool].crop()
+        if crop is not None:
+            distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
+            measured = _mean(task, crop.labels, distance)
+            protocol = f"{report.protocol}, the hole alone"
+            report.add(
+                f"lpips_{pool}",
+                measured,
+                "info",
+                "unlearnbench.tasks.common.lpips",
+                judge=lpips.NAME,
+                protocol=protocol,
+            )
+
+
+def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
     """Distances of filled test pictures to real training pictures, beside those of the real test pictures: the floor."""
     for pool in ("forget", "retain"):
         real, true = features(judge, found[f"{pool}_train"].truth), features(judge, found[pool].truth)
@@ -220,37 +295,44 @@ def _distributions(task: ImageToImageTask, report: Report, name: str, judge: Jud
 
 
 def _distance_to_oracles(
-    task: ImageToImageTask,
+    task: InpaintingTask,
     report: Report,
     found: dict[str, Filled],
-    oracles: list[int],
+    oracles: Oracles,
     seed: int,
     device: torch.device,
 ) -> None:
     """The squared difference between what the model and what the oracles put into the same holes."""
-    networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
-    if not networks:
-        return
-    hashed = task.assets.sha256([task.oracle_file(other) for other in oracles])
+    networks = [network.to(device) for network in oracles.networks]
     for pool in ("forget", "forget_train", "retain"):
         own = found[pool]
         theirs = [fill_pool(task, network, pool, seed).filled for network in networks]
-        errors = torch.stack([hole_error(own.filled, other, own.hole) for other in theirs]).mean(0).double()
+        errors = torch.stack([own.difference(other) for other in theirs]).mean(0).double()
         report.add(
             f"oracle_distance_{pool}",
-            _mean(errors),
+            _mean(task, own.labels, errors),
             "match",
             _OWN,
-            reference_sha256=hashed,
+            reference_sha256=oracles.sha256,
             protocol=f"{task.sampling()}, mean over {len(networks)} oracles",
         )
 
 
 def _gallery(found: dict[str, Filled]) -> Gallery:
     rows: dict[str, Tensor] = {}
+    columns = min(GALLERY_COLUMNS, *(len(part.labels) for part in found.values()))
     for pool, title in (("forget", "forgotten"), ("retain", "retained"), ("near", "near"), ("unseen", "unseen")):
-        first = found[pool]._replace(**{name: value[:GALLERY_COLUMNS] for name, value in found[pool]._asdict().items()})
-        rows[f"{title}: true"] = to_bytes(first.truth)
-        rows[f"{title}: hole"] = to_bytes(blank(first.truth, first.hole))
-        rows[f"{title}: filled"] = first.bytes()
+        first = found[pool]._replace(**{name: value[:columns] for name, value in found[pool]._asdict().items()})
+        rows[f"{title}: true"] = _tiles(first.truth)
+        rows[f"{title}: hole"] = _tiles(blank(in_range(first.truth), first.hole))
+        rows[f"{title}: filled"] = _tiles(first.filled)
     return gallery(rows)
+
+
+def _tiles(images: Tensor) -> Tensor:
+    """Returns images as bytes, shrunk until a sheet of photographs fits into a record."""
+    pixels = to_bytes(images)
+    if pixels.shape[-1] <= LARGEST_TILE:
+        return pixels
+    shrunk = nn.functional.interpolate(pixels.float(), LARGEST_TILE, mode="bilinear", antialias=True)
+    return shrunk.round().clamp(0, 255).to(torch.uint8)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
+from ...benchmark.errors import BenchmarkError, first_line
 from .inpainter import Inpainter
+from .pretrained_files import read_config
 
 HEAD_WIDTH = 16
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class MAE(Inpainter):
@@ -104,6 +109,48 @@ def small_mae(size: int, patch: int, channels: int, width: int, layers: int, dec
             )
         )
     )
+
+
+def load_mae(folder: Path, size: int, patch: int, way_out: str) -> MAE:
+    """Returns a public masked autoencoder, trained on ImageNet's mean and deviation, in evaluation mode.
+
+    Args:
+        folder: In transformers' ``from_pretrained`` layout.
+        size: Height and width of its pictures, in pixels.
+        patch: Side of a patch, in pixels.
+        way_out: What to do instead, as the end of a sentence.
+
+    Raises:
+        BenchmarkError: The folder holds another model, one of other sizes or without a decoder, or one that predicts
+            normalized patches.
+    """
+    config = read_config(folder, "", "ViTMAEForPreTraining", way_out)
+    found = tuple(config.get(key, default) for key, default in (("image_size", 224), ("patch_size", 16)))
+    if found != (size, patch):
+        raise BenchmarkError(
+            f"The model in {folder} takes pictures of {found[0]} pixels in patches of {found[1]}, and the task's have "
+            f"{size} and {patch}; {way_out}."
+        )
+    try:
+        loaded: Any = ViTMAEForPreTraining.from_pretrained(
+            folder, output_loading_info=True, use_safetensors=True, local_files_only=True
+        )
+        network, report = loaded
+    # transformers and safetensors raise kinds of their own for files that are damaged or do not fit.
+    except Exception as error:  # noqa: BLE001
+        raise BenchmarkError(
+            f"The weights in {folder} cannot be loaded ({first_line(error)[:160]}); {way_out}."
+        ) from None
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        raise BenchmarkError(
+            f"The checkpoint in {folder} lacks {len(lacking)} weights, {lacking[0]} among them, as one without its decoder "
+            f"does; {way_out}."
+        )
+    try:
+        return MAE(network, IMAGENET_MEAN, IMAGENET_DEVIATION).eval()
+    except ValueError as error:
+        raise BenchmarkError(f"The model in {folder} cannot fill holes: {error}.") from None
 
 
 def build(config: ViTMAEConfig) -> ViTMAEForPreTraining:

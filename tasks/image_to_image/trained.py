@@ -1,0 +1,171 @@
+"""Masked autoencoders for 64x64 photographs, with base, oracles and judges that ``prepare`` trains."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.provenance import resolve_device
+from ...benchmark.task import Progress
+from ..common.classifiers import JudgeRecipe
+from ..common.pools import BytePool
+from ..common.retrained import JudgeData, TrainingRecipe
+from .holes import Hole
+from .inpainter import Inpainter
+from .mae import MAE, small_mae
+from .pictures import Pictures, PictureSet
+from .real import PictureTask, Sizes
+from .task import ImageToImageTask
+
+SIZE = 64
+GRID = 8
+"""The holes' edges lie on multiples of this many pixels; patches may be smaller."""
+HOLES = {
+    "centre": Hole("centre", 0.25, GRID),
+    "random": Hole("random", 0.25, GRID),
+    "outpainting": Hole("out-painting", 0.75, GRID),
+}
+
+
+class Preset(NamedTuple):
+    """A size of everything."""
+
+    patch: int
+    width: int
+    layers: int
+    decoder_layers: int
+    recipe: TrainingRecipe
+    judges: tuple[JudgeRecipe, ...]
+    sizes: Sizes
+    each: int | None = None
+    """Pictures of each class that base, oracles and judges are trained on; all there are unless given."""
+
+
+def _judge(architecture: str, steps: int, lr: float) -> JudgeRecipe:
+    return JudgeRecipe(architecture, steps, channels=3, input_size=SIZE, mirrored=True, lr=lr)
+
+
+PRESETS = {
+    "small": Preset(
+        patch=8,
+        width=96,
+        layers=4,
+        decoder_layers=2,
+        recipe=TrainingRecipe(steps=1500, batch_size=64, lr=1e-3),
+        judges=(_judge("test_resnet", 500, 4e-3), _judge("test_efficientnet", 500, 4e-3)),
+        sizes=Sizes(method=200, judged=25),
+    ),
+    "full": Preset(
+        patch=4,
+        width=256,
+        layers=8,
+        decoder_layers=4,
+        recipe=TrainingRecipe(steps=15_000, batch_size=256, lr=1e-3),
+        judges=(_judge("resnet18", 6000, 1e-3), _judge("efficientnet_b0", 6000, 2e-3)),
+        sizes=Sizes(method=500, judged=50),
+    ),
+}
+
+
+class TrainedMAETask(PictureTask, ImageToImageTask):  # type: ignore[override]
+    """In-painting 64x64 photographs with a small masked autoencoder. A concrete task says which data."""
+
+    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
+    image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
+    batch_size: ClassVar[int] = 64
+    backbone: ClassVar[type[Inpainter]] = MAE
+    test_holes: ClassVar[dict[str, Hole]] = HOLES
+    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
+    presets: ClassVar[Mapping[str, Preset]] = PRESETS
+    pictures: ClassVar[PictureSet]
+
+    preset: Literal["small", "full"] = "small"
+    """``small`` trains on two CPU cores in minutes, ``full`` on a GPU within the hour."""
+
+    @property
+    def _preset(self) -> Preset:
+        return self.presets[self.preset]
+
+    @property
+    def recipe(self) -> TrainingRecipe:  # type: ignore[override]
+        """See ``RetrainedTask.recipe``."""
+        return self._preset.recipe
+
+    @property
+    def judge_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See ``RetrainedTask.judge_names``."""
+        return tuple(f"{recipe.architecture.replace('_', '-')}-{self.preset}" for recipe in self._preset.judges)
+
+    @property
+    def training_device(self) -> torch.device:
+        """See ``RetrainedTask.training_device``: a GPU where there is one."""
+        return resolve_device("auto")
+
+    def judge_recipe(self, name: str) -> JudgeRecipe:
+        """See ``RetrainedTask.judge_recipe``."""
+        return self._preset.judges[self.judge_names.index(name)]
+
+    def sizes(self) -> Sizes:
+        """See ``PictureTask.sizes``."""
+        return self._preset.sizes
+
+    def network(self) -> Inpainter:
+        """See ``RetrainedTask.network``."""
+        chosen = self._preset
+        return small_mae(SIZE, chosen.patch, 3, chosen.width, chosen.layers, chosen.decoder_layers)
+
+    def training_pool(self) -> BytePool:
+        """See ``RetrainedTask.training_pool``: all classes that the data has."""
+        return BytePool(*self._load(self.pictures.train), mirrored=True)
+
+    def judge_data(self) -> JudgeData:
+        """See ``RetrainedTask.judge_data``."""
+        return JudgeData(self.training_pool(), BytePool(*self._load(self.pictures.test)))
+
+    # Files.
+
+    def request(self) -> str:
+        """See ``RetrainedTask.request``."""
+        return f"{self.preset}-{self.split}"
+
+    @property
+    def base_file(self) -> str:
+        """See ``RetrainedTask.base_file``."""
+        return f"base-{self.preset}.safetensors"
+
+    def files(self) -> list[str]:
+        """See ``RetrainedTask.files``."""
+        return [self.pools_file, *super().files()]
+
+    def prepare(self, progress: Progress) -> Path:
+        """See ``Task.prepare``: the pictures first, which say what is forgotten.
+
+        Raises:
+            BenchmarkError: The base model was trained on other data.
+        """
+        self.prepare_pools(progress)
+        if self.assets.has(self.base_file):
+            trained_on = self.assets.entry(self.base_file).made["classes"]
+            if trained_on != self._made()["classes"]:
+                raise BenchmarkError(
+                    f"{self.assets.writable / self.base_file} was trained on other classes than the data has now; prepare "
+                    "into another folder with `--out FOLDER`."
+                )
+        return super().prepare(progress)
+
+    def facts(self) -> dict[str, Any]:
+        """See ``RetrainedTask.facts``."""
+        return {"classes": self._made()["classes"]}
+
+    def _load(self, split: str) -> Pictures:
+        return _all_pictures(self.pictures, self.pictures.where(), split, self.num_classes, self._preset.each)
+
+
+@functools.lru_cache(maxsize=2)
+def _all_pictures(source: PictureSet, where: str, split: str, classes: int, each: int | None) -> Pictures:
+    return source.load(where, split, dict.fromkeys(range(classes), each))

@@ -1,0 +1,20 @@
+"""``miniplaces-mae``: a small masked autoencoder stops filling holes in photographs of some kinds of places."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .image_to_image.datasets import MINIPLACES, TINY_IMAGENET
+from .image_to_image.pictures import PictureSet
+from .image_to_image.splits import World
+from .image_to_image.trained import TrainedMAETask
+
+
+class MiniPlacesMAE(TrainedMAETask):
+    """In-painting 64x64 photographs of indoor and outdoor scenes. Needs a folder with MiniPlaces or some classes of it."""
+
+    name: ClassVar[str] = "miniplaces-mae"
+    pictures: ClassVar[PictureSet] = MINIPLACES
+    world: ClassVar[World] = "places"
+    forget_count: ClassVar[int] = 10
+    unseen_from: ClassVar[PictureSet | None] = TINY_IMAGENET

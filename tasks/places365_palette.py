@@ -1,0 +1,71 @@
+"""``places365-palette``: a public diffusion in-painter stops filling holes in photographs of fifty kinds of places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ..benchmark.method import Need
+from .image_to_image.datasets import PLACES365
+from .image_to_image.holes import Hole
+from .image_to_image.inpainter import Inpainter
+from .image_to_image.palette import AncestralPalette, Palette, load_palette
+from .image_to_image.pictures import PictureSet
+from .image_to_image.pretrained import PretrainedTask
+from .image_to_image.splits import World
+
+SIZE, GRID = 256, 16
+HOLES = {
+    "centre": Hole("centre", 0.25, GRID),
+    "centre4": Hole("centre", 1 / 16, GRID),
+    "random": Hole("random", 0.25, GRID),
+    "outpainting": Hole("out-painting", 0.75, GRID),
+}
+
+
+class Places365Palette(PretrainedTask):
+    """In-painting Places365 at 256 pixels with Palette's public checkpoint (62.6 M parameters), converted. Needs a GPU."""
+
+    name: ClassVar[str] = "places365-palette"
+    offers: ClassVar[frozenset[Need]] = PretrainedTask.offers - {Need.IMAGES}
+    image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
+    batch_size: ClassVar[int] = 16
+    fill_batch: ClassVar[int] = 50
+    test_holes: ClassVar[dict[str, Hole]] = HOLES
+    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
+    pictures: ClassVar[PictureSet] = PLACES365
+    world: ClassVar[World] = "places"
+    forget_count: ClassVar[int] = 50
+    way_out: ClassVar[str] = (
+        "convert the public checkpoint with `python -m unlearnbench.tasks.image_to_image.convert_palette FILE FOLDER` and name "
+        "the folder with `--set base=FOLDER`"
+    )
+
+    base: str = ""
+    """A folder that ``convert_palette`` wrote, or a name on the hub of the same layout."""
+    protocol: Literal["own", "paper"] = "own"
+    """How holes are filled: ``own``, 50 steps without noise, or ``paper``, the released code's 2,000 with noise."""
+
+    @property
+    def backbone(self) -> type[Inpainter]:  # type: ignore[override]
+        """See ``InpaintingTask.backbone``."""
+        return self._kind
+
+    @property
+    def _kind(self) -> type[Palette]:
+        return Palette if self.protocol == "own" else AncestralPalette
+
+    def load(self, folder: Path) -> Palette:
+        """See ``PretrainedTask.load``."""
+        return load_palette(folder, self.image_shape[-1], self._kind, self.way_out)
+
+    def sampling(self) -> str:
+        """See ``InpaintingTask.sampling``."""
+        drawn = (
+            f"{self._kind.sampling} in {self._kind.sampling_steps} steps, noise by seed and batch of {self.fill_batch}"
+        )
+        return f"{super().sampling()}, {drawn}"
+
+    def evaluation_protocol(self) -> dict[str, Any]:
+        """See ``Task.evaluation_protocol``."""
+        return {**super().evaluation_protocol(), "sampling": self.sampling()}

@@ -1,0 +1,480 @@
+"""The tasks on photographs: splits, pictures, public checkpoints; and miniatures of all of them from prepare to the board."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import unlearnbench as ub
+from unlearnbench.benchmark import registry, runner
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.method import Need
+from unlearnbench.benchmark.record import Status
+from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.statistics import cluster_bootstrap
+from unlearnbench.benchmark.store import write_atomically
+from unlearnbench.benchmark.suite import Request
+from unlearnbench.benchmark.worker import Run
+from unlearnbench.leaderboard.ranking import rank_all
+from unlearnbench.tasks.common import lpips
+from unlearnbench.tasks.common.checkpoint import Checkpoint
+from unlearnbench.tasks.common.pools import BytePool
+from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.image_to_image import pictures, splits, training
+from unlearnbench.tasks.image_to_image.evaluation import Filled
+from unlearnbench.tasks.image_to_image.holes import Hole
+from unlearnbench.tasks.image_to_image.mae import load_mae, small_mae
+from unlearnbench.tasks.image_to_image.pictures import PictureSet
+
+from tiny_photographs import write_data, write_judge, write_mae, write_palette  # isort: skip
+
+PLUGIN = Path(__file__).parent / "tiny_photographs.py"
+CPU = torch.device("cpu")
+OBJECTS = ["n02123045 tabby", "n02410509 bison", "n01443537 goldfish", "n01784675 centipede", "n02909870 bucket"]
+OBJECTS += ["n04398044 teapot", "n07615774 ice lolly", "n07871810 meat loaf", "n03770439 miniskirt"]
+PLACES = ["/a/archive", "/a/attic", "/b/badlands", "/b/beach", "/k/kitchen", "/l/lagoon", "/z/zen_garden"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugin():
+    registry.add_plugin(PLUGIN)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Miniatures of ImageNet and Places365 in the hub's layout."""
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder / "imagenet-1k", ("train", "validation"), OBJECTS, each=12)
+    write_data(folder / "places365", ("train", "validation"), PLACES, each=8)
+    return folder
+
+
+@pytest.fixture
+def there(data, tmp_path, monkeypatch):
+    """The data at hand, and a folder for what is prepared."""
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(data))
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    return tmp_path
+
+
+def silent(*_):
+    pass
+
+
+def made_record(task, method, tmp_path, settings):
+    """A record made in this process, written as the runner would."""
+    where = runner.Where(tmp_path / "results", "cpu", 1, (PLUGIN,))
+    plans, refused = runner.plan([Request(task, method, [0], settings)], where)
+    assert not refused
+    record = Run(plans[0].spec, io.StringIO()).record()
+    write_atomically(tmp_path / "results" / record.filename, record.model_dump_json().encode())
+    return record
+
+
+def numbers(record):
+    return {metric.name: metric.value for metric in record.metrics}
+
+
+# Splits.
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_random_split_of_imagenet_has_as_many_classes_of_each_superclass_on_either_side(seed):
+    keys = splits._imagenet_keys()
+    split = splits.choose(keys, "imagenet", seed, 100)
+    kinds = {
+        part: sorted(splits.superclass(keys[label], "imagenet") for label in getattr(split, part))
+        for part in ("forget", "retain")
+    }
+    assert kinds["forget"] == kinds["retain"]
+    assert len(split.forget) == len(split.retain) == 100
+    assert {kind: kinds["forget"].count(kind) for kind in kinds["forget"]} == dict.fromkeys(set(kinds["forget"]), 25)
+    assert not set(split.forget) & (set(split.retain) | set(split.others) | set(split.near))
+    assert split == splits.choose(keys, "imagenet", seed, 100)
+    assert split != splits.choose(keys, "imagenet", (seed + 1) % 3, 100)
+
+
+def test_a_random_split_knows_classes_by_name_and_not_by_place():
+    keys = splits._imagenet_keys()
+    names = {keys[label] for label in splits.choose(keys, "imagenet", 0, 100).forget}
+    turned = keys[::-1]
+    assert {turned[label] for label in splits.choose(turned, "imagenet", 0, 100).forget} == names
+
+
+def test_the_released_split_is_the_published_one():
+    keys = splits._imagenet_keys()
+    split = splits.choose(keys, "imagenet", "li2024-released", 100)
+    assert (len(split.forget), len(split.retain), len(split.others)) == (100, 100, 800)
+    assert (keys[split.forget[0]], keys[split.forget[-1]]) == ("n01443537", "n02423022")
+    assert (keys[split.retain[0]], keys[split.retain[-1]]) == ("n02437616", "n12267677")
+    kinds = [splits.superclass(keys[label], "imagenet") for label in split.retain]
+    assert sum(kind in ("mammals", "other animals") for kind in kinds) == 12
+    assert {splits.superclass(keys[label], "imagenet") for label in split.near} == {"mammals", "other animals"}
+    table = splits._table("places")
+    assert (len(table["released"]["forget"]), len(table["released"]["retain"])) == (50, 50)
+    assert {splits.superclass(key, "places") for key in table["released"]["forget"] + table["released"]["retain"]} == {
+        "indoor",
+        "outdoor",
+    }
+
+
+def test_the_near_class_is_the_neighbour_of_the_same_superclass():
+    keys = splits._imagenet_keys()
+    split = splits.choose(keys, "imagenet", 1, 100)
+    for label in split.forget:
+        order = [
+            other
+            for other in range(1000)
+            if other not in split.forget
+            and splits.superclass(keys[other], "imagenet") == splits.superclass(keys[label], "imagenet")
+        ]
+        assert min(order, key=lambda other: abs(other - label)) in split.near
+
+
+def test_class_names_of_every_source_lead_to_the_same_key():
+    assert splits.class_key("n02123045 tabby", 3, 20, "imagenet") == "n02123045"
+    assert splits.class_key("tench, Tinca tinca", 0, 1000, "imagenet") == "n01440764"
+    assert {splits.class_key(name, 0, 9, "places") for name in ("/b/bakery/shop", "bakery_shop", "bakery/shop")} == {
+        "bakery_shop"
+    }
+    with pytest.raises(BenchmarkError, match="WordNet offset"):
+        splits.class_key("cat", 0, 20, "imagenet")
+    with pytest.raises(BenchmarkError, match="no class to forget"):
+        splits.choose(["n02909870", "n02666196"], "imagenet", "li2024-released", 10)
+
+
+# Pictures.
+
+
+def test_pictures_are_cut_as_the_data_set_says():
+    image = Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3))
+    assert pictures.fitted(image, 32, 36).size == (32, 32)
+    assert pictures.fitted(image, 32, None).size == (32, 32)
+    middle = image.crop((10, 0, 50, 40))
+    assert np.array_equal(np.asarray(pictures.fitted(image, 40, 40)), np.asarray(middle))
+    squares = pictures.photographs(64, 50)
+    assert squares.images.shape == (50, 3, 64, 64)
+    assert len(torch.unique(squares.images, dim=0)) == 50
+
+
+def test_the_first_pictures_of_each_class_are_taken_whatever_is_not_wanted(data, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(data))
+    source = PictureSet(None, None, ("absent", "imagenet-1k"), "train", "validation", 32, 36)
+    where = source.where()
+    assert source.class_names(where) == OBJECTS
+    found = source.load(where, "train", {1: 3, 4: None})
+    assert found.labels.tolist() == [1] * 3 + [4] * 12
+    assert found.images.shape == (15, 3, 32, 32)
+    assert found.images.dtype == torch.uint8
+
+
+def test_damaged_absent_and_foreign_data_is_one_sentence_each(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
+    offline = PictureSet("zh-plus/tiny-imagenet", None, ("here",), "train", "valid", 64)
+    with pytest.raises(BenchmarkError, match=r"The data set zh-plus/tiny-imagenet .*put a copy"):
+        offline.class_names(offline.where())
+    with pytest.raises(BenchmarkError, match="not on the hub; put a copy as parquet files"):
+        PictureSet(None, None, ("here",), "train", "val", 64).where()
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
+    for name, rows, expected in (
+        ("torn", {"image": [{"bytes": b"\xff\xd8torn", "path": None}], "label": [0]}, "picture 0 .* is damaged"),
+        ("foreign", {"pixels": [1], "label": [0]}, "columns label, pixels and not 'image'"),
+    ):
+        table = datasets.Dataset.from_dict(rows)
+        if name == "torn":
+            table = table.cast_column("image", datasets.Image(decode=False))
+        (tmp_path / name / "data").mkdir(parents=True)
+        table.to_parquet(tmp_path / name / "data" / "train-00000-of-00001.parquet")
+        source = PictureSet(None, None, (name,), "train", "val", 32)
+        with pytest.raises(BenchmarkError, match=expected):
+            source.load(source.where(), "train", {0: 1})
+    (tmp_path / "torn" / "data" / "train-00000-of-00001.parquet").write_bytes(b"no parquet")
+    source = PictureSet(None, None, ("torn",), "train", "val", 32)
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        source.load(source.where(), "train", {0: 1})
+
+
+def test_gated_data_says_how_to_get_in(monkeypatch):
+    import datasets
+
+    def gated(*_, **__):
+        raise datasets.exceptions.DatasetNotFoundError("Dataset 'ILSVRC/imagenet-1k' is a gated dataset on the Hub.")
+
+    monkeypatch.setattr(datasets, "load_dataset", gated)
+    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
+    source = PictureSet("ILSVRC/imagenet-1k", None, ("imagenet-1k",), "train", "validation", 224, 256)
+    with pytest.raises(BenchmarkError, match="gated .*accept its terms"):
+        source.load(source.where(), "train", {0: 1})
+
+
+# Evaluation.
+
+
+def test_the_interval_over_classes_is_that_of_their_means():
+    generator = np.random.default_rng(0)
+    classes, each = 60, 20
+    labels = np.repeat(np.arange(classes), each)
+    values = generator.normal(size=classes)[labels] + 0.1 * generator.normal(size=classes * each)
+    low, high = cluster_bootstrap(lambda rows: float(values[rows].mean()), labels)
+    means = values.reshape(classes, each).mean(1)
+    half = 1.96 * means.std(ddof=1) / classes**0.5
+    assert low == pytest.approx(means.mean() - half, abs=0.25 * half)
+    assert high == pytest.approx(means.mean() + half, abs=0.25 * half)
+    assert (low, high) == cluster_bootstrap(lambda rows: float(values[rows].mean()), labels)
+
+
+def test_bytes_are_measured_as_the_same_numbers_are():
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    filled = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    hole = Hole("centre", 0.25).masks(5, 8)
+    numbers = [part.float() / 127.5 - 1 for part in (images, filled)]
+    labels = torch.arange(5)
+    assert torch.allclose(
+        Filled(images, hole, filled, labels).errors(), Filled(numbers[0], hole, numbers[1], labels).errors()
+    )
+
+
+def test_a_large_hole_is_judged_alone_and_a_small_or_scattered_one_is_not():
+    images = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.arange(3)
+    crop = Filled(images, Hole("centre", 0.25).masks(3, 64), images, labels).crop()
+    assert torch.equal(crop.truth, images[:, :, 16:48, 16:48])
+    for hole in (Hole("centre", 1 / 16), Hole("out-painting", 0.75), Hole("random", 0.25, 8)):
+        masks = hole.masks(3, 64, torch.Generator().manual_seed(0))
+        assert Filled(images, masks, images, labels).crop() is None
+
+
+def test_training_that_was_stopped_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    pool = BytePool(torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8), torch.zeros(40, dtype=torch.long), True)
+    holes, recipe = (Hole("random", 0.25, 4),), TrainingRecipe(steps=8, batch_size=8, lr=1e-3)
+
+    def trained(name, progress=silent):
+        torch.manual_seed(0)
+        model = small_mae(16, 4, 3, 16, 1, 1)
+        return training.train(model, holes, pool, recipe, 0, progress, Checkpoint(tmp_path / name, {}))
+
+    whole = trained("whole")
+    monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)
+
+    def killed(step, _):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained("stopped", killed)
+    again = []
+    resumed = trained("stopped", lambda step, _: again.append(step))
+    assert again == [6, 7, 8]
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_lpips_is_the_published_formula_and_wants_its_own_files(tmp_path, monkeypatch):
+    from torchvision.models import alexnet
+
+    torch.manual_seed(0)
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
+    assert lpips.load() is None
+    network = alexnet(weights=None)
+    heads = [torch.rand(channels) for channels in (64, 192, 384, 256, 256)]
+    (tmp_path / "features").mkdir()
+    torch.save(network.state_dict(), tmp_path / "features" / lpips.BACKBONE)
+    torch.save(
+        {f"lin{i}.model.1.weight": w.view(1, -1, 1, 1) for i, w in enumerate(heads)},
+        tmp_path / "features" / lpips.HEADS,
+    )
+    a, b = (torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2))
+    expected = torch.zeros(2)
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    with torch.inference_mode():
+        x, y = ((part - shift.view(1, 3, 1, 1)) / scale.view(1, 3, 1, 1) for part in (a, b))
+        weights = iter(heads)
+        for place, layer in enumerate(network.features[:12]):
+            x, y = layer(x), layer(y)
+            if place in (1, 4, 7, 9, 11):
+                u, v = (nn.functional.normalize(part, dim=1) for part in (x, y))
+                expected += ((u - v).square() * next(weights).view(1, -1, 1, 1)).sum(1).mean((1, 2))
+    found = lpips.load().network
+    assert torch.allclose(found.distance(a, b), expected, rtol=1e-4)
+    assert found.distance(a, a).abs().max() == 0
+    (tmp_path / "features" / lpips.HEADS).write_bytes(b"torn")
+    with pytest.raises(BenchmarkError, match="to do without LPIPS"):
+        lpips.load()
+
+
+# Public checkpoints.
+
+
+def test_a_masked_autoencoder_that_transformers_saved_keeps_its_position_embeddings(tmp_path):
+    write_mae(tmp_path)
+    model = load_mae(tmp_path, 32, 4, "take another")
+    torch.manual_seed(0)
+    fresh = small_mae(32, 4, 3, 32, 2, 1).network
+    for ours, theirs in (
+        (model.network.vit.embeddings.position_embeddings, fresh.vit.embeddings.position_embeddings),
+        (model.network.decoder.decoder_pos_embed, fresh.decoder.decoder_pos_embed),
+    ):
+        assert ours.abs().sum() > 0
+        assert torch.equal(ours, theirs)
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    hole = Hole("centre", 0.25, 4).masks(2, 32)
+    with torch.inference_mode():
+        grey = model(torch.zeros_like(images), hole)
+    assert torch.allclose(model.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+    assert grey.isfinite().all()
+
+
+def test_a_wrong_checkpoint_is_one_sentence(tmp_path):
+    write_mae(tmp_path / "good")
+    with pytest.raises(BenchmarkError, match="pictures of 32 pixels in patches of 4"):
+        load_mae(tmp_path / "good", 224, 16, "take another")
+    with pytest.raises(BenchmarkError, match="is no checkpoint"):
+        load_mae(tmp_path, 32, 4, "take another")
+    write_palette(tmp_path / "palette")
+    with pytest.raises(BenchmarkError, match="holds a UNet2DModel"):
+        load_mae(tmp_path / "palette", 32, 4, "take another")
+    write_mae(tmp_path / "normalized", norm_pix_loss=True)
+    with pytest.raises(BenchmarkError, match="normalized patches"):
+        load_mae(tmp_path / "normalized", 32, 4, "take another")
+    from safetensors.torch import load_file, save_file
+
+    weights = tmp_path / "good" / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if "decoder" not in k}, weights, {"format": "pt"})
+    with pytest.raises(BenchmarkError, match="without its decoder"):
+        load_mae(tmp_path / "good", 32, 4, "take another")
+    weights.write_bytes(b"torn")
+    with pytest.raises(BenchmarkError, match="cannot be loaded"):
+        load_mae(tmp_path / "good", 32, 4, "take another")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("imagenet-mae", {}, r"vit-mae-base cannot be fetched .*name its folder"),
+        ("imagenet-mae", {"base": "/nowhere"}, r"there is no folder /nowhere; download"),
+        ("places365-palette", {}, r"none is named; convert the public checkpoint"),
+    ],
+)
+def test_without_its_base_model_a_task_says_what_to_do(name, settings, expected, there):
+    (sentence,) = make_task(name, settings).missing()
+    assert re.search(expected, sentence), sentence
+    with pytest.raises(BenchmarkError):
+        make_task(name, settings).prepare(silent)
+
+
+@pytest.mark.parametrize("name", ["imagenet-mae", "places365-palette"])
+def test_a_task_without_retraining_refuses_the_oracle(name):
+    task = make_task(name, {})
+    assert Need.ORACLE not in task.offers
+    assert task.refusal(registry.methods.get("oracle"))
+    with pytest.raises(BenchmarkError, match="no oracle"):
+        task.retraining_cost(0)
+
+
+def test_the_protocol_setting_of_palette_is_the_released_sampler(there):
+    own, paper = make_task("places365-palette", {}), make_task("places365-palette", {"protocol": "paper"})
+    assert own.sampling().endswith("DDIM without noise in 50 steps, noise by seed and batch of 50")
+    assert "ancestral sampling in 2000 steps" in paper.sampling()
+    assert Need.IMAGES not in own.offers
+
+
+# From prepare to the board.
+
+
+@pytest.mark.slow
+def test_imagenet_mae_from_prepare_to_the_board(there):
+    write_mae(there / "mae")
+    write_judge(there / "judge.safetensors", len(OBJECTS))
+    settings = {
+        "base": str(there / "mae"),
+        "judges": [f"test_resnet={there / 'judge.safetensors'}"],
+        "train_images": 8,
+        "test_images": 6,
+    }
+    task = make_task("tiny-imagenet-mae", settings)
+    assert "lacks its pictures" in task.missing()[0]
+    task.prepare(silent)
+    assert task.missing() == []
+    original = made_record("tiny-imagenet-mae", "original", there, settings)
+    forgot = made_record("tiny-imagenet-mae", "li2024", there, settings | {"steps": 6, "lr": 1e-2})
+    assert original.status is forgot.status is Status.OK
+    before, after = numbers(original), numbers(forgot)
+    assert before["suppression"] == 0
+    assert before["hole_error_forget"] != after["hole_error_forget"]
+    assert not any(name.startswith("oracle_distance") for name in before)
+    assert {"judge_accuracy_forget", "fid_forget", "fid_forget_floor", "hole_error_near", "hole_error_unseen"} <= set(
+        before
+    )
+    ranked = rank_all([original, forgot])
+    assert [board.rules.track for board in ranked] == ["suppression"]
+    page = ub.board([there / "results"], out=there / "site", committed=False).page
+    assert "tiny-imagenet-mae" in Path(page).read_text()
+
+
+def test_proxies_are_other_classes_than_both_sides(there):
+    write_mae(there / "mae")
+    task = make_task(
+        "tiny-imagenet-mae", {"base": str(there / "mae"), "retain_data": "proxy", "train_images": 4, "test_images": 2}
+    )
+    task.prepare(silent)
+    forget, retain = task.method_pools()
+    split = task.class_split()
+    assert set(forget.labels.tolist()) == set(split.forget)
+    assert set(retain.labels.tolist()) <= set(split.others)
+    pools = task.pools()
+    assert set(pools.near.labels.tolist()) <= set(split.near)
+    assert pools.counts() == task.image_counts()
+    assert task.evaluation_protocol()["unseen"] == "squares of scikit-learn's sample photographs"
+
+
+@pytest.mark.slow
+def test_places365_palette_learns_and_is_judged(there, monkeypatch):
+    from unlearnbench.tasks.image_to_image.palette import Palette
+
+    monkeypatch.setattr(Palette, "sampling_steps", 2)
+    write_palette(there / "palette")
+    settings = {"base": str(there / "palette"), "train_images": 4, "test_images": 2}
+    make_task("tiny-palette", settings).prepare(silent)
+    original = made_record("tiny-palette", "original", there, settings)
+    forgot = made_record("tiny-palette", "li2024", there, settings | {"steps": 2, "lr": 1e-3})
+    assert original.status is forgot.status is Status.OK
+    assert numbers(original)["hole_error_forget"] != numbers(forgot)["hole_error_forget"]
+    assert not any(metric.judge for metric in original.metrics)
+    assert [board.rules.track for board in rank_all([original, forgot])] == ["suppression"]
+
+
+def test_li2024_moves_palettes_encoder_and_nothing_else(there):
+    write_palette(there / "palette")
+    task = make_task("tiny-palette", {"base": str(there / "palette"), "train_images": 4, "test_images": 2})
+    task.prepare(silent)
+    method = make_method("li2024", {"steps": 1, "lr": 1e-3})
+    problem = task.problem(method, 0, CPU)
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    encoder = {id(value) for value in problem.encoder().parameters()}
+    method.unlearn(problem)
+    for name, value in problem.model.named_parameters():
+        assert torch.equal(value, before[name]) == (id(value) not in encoder), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny-tinyimagenet", "tiny-miniplaces"])
+def test_on_real_photographs_from_prepare_to_the_board(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    task = make_task(name, {})
+    if task.pictures.folder() is None:
+        pytest.skip(f"none of the folders {', '.join(task.pictures.folders)} is below $UNLEARNBENCH_DATA")
+    task.prepare(silent)
+    records = [
+        made_record(name, method, tmp_path, settings)
+        for method, settings in (("original", {}), ("oracle", {}), ("li2024", {"steps": 3}))
+    ]
+    assert all(record.status is Status.OK for record in records)
+    assert numbers(records[0])["oracle_distance_forget"] > 0
+    assert {metric.ci_method for metric in records[0].metrics if metric.name == "hole_error_forget"} == {"bootstrap"}
+    assert [board.rules.track for board in rank_all(records)] == ["suppression", "indistinguishability"]

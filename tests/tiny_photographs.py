@@ -1,0 +1,133 @@
+"""Miniatures of the tasks on photographs as a plugin file: small networks, few pictures, the same code and formats.
+
+Also what tests make for them: data sets in the hub's layout and checkpoints in ``from_pretrained`` layout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from unlearnbench.tasks.common.classifiers import JudgeRecipe
+from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.image_to_image.datasets import IMAGENET, PLACES365
+from unlearnbench.tasks.image_to_image.holes import Hole
+from unlearnbench.tasks.image_to_image.real import Sizes
+from unlearnbench.tasks.image_to_image.trained import Preset
+from unlearnbench.tasks.imagenet_mae import ImageNetMAE
+from unlearnbench.tasks.miniplaces_mae import MiniPlacesMAE
+from unlearnbench.tasks.places365_palette import Places365Palette
+from unlearnbench.tasks.tinyimagenet_mae import TinyImageNetMAE
+
+TINY = Preset(
+    patch=8,
+    width=32,
+    layers=2,
+    decoder_layers=1,
+    recipe=TrainingRecipe(steps=12, batch_size=32, lr=1e-3),
+    judges=(JudgeRecipe("test_resnet", 8, channels=3, input_size=64, mirrored=True),),
+    sizes=Sizes(method=16, judged=6),
+    each=40,
+)
+SIZE, PATCH = 32, 4
+HOLES = {
+    "centre": Hole("centre", 0.25, PATCH),
+    "random": Hole("random", 0.25, PATCH),
+    "outpainting": Hole("out-painting", 0.75, PATCH),
+}
+
+
+class TinyTinyImageNet(TinyImageNetMAE):
+    name: ClassVar[str] = "tiny-tinyimagenet"
+    unseen_images: ClassVar[int] = 12
+    presets: ClassVar = {"small": TINY, "full": TINY}
+
+
+class TinyMiniPlaces(MiniPlacesMAE):
+    name: ClassVar[str] = "tiny-miniplaces"
+    unseen_images: ClassVar[int] = 12
+    presets: ClassVar = {"small": TINY, "full": TINY}
+
+
+class TinyImageNetMAE1k(ImageNetMAE):
+    name: ClassVar[str] = "tiny-imagenet-mae"
+    unseen_images: ClassVar[int] = 12
+    image_shape: ClassVar = (3, SIZE, SIZE)
+    test_holes: ClassVar = HOLES
+    training_holes: ClassVar = tuple(HOLES.values())
+    pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
+
+    judges: tuple[str, ...] = ()
+
+
+class TinyPalette(Places365Palette):
+    name: ClassVar[str] = "tiny-palette"
+    unseen_images: ClassVar[int] = 12
+    image_shape: ClassVar = (3, SIZE, SIZE)
+    batch_size: ClassVar = 4
+    test_holes: ClassVar = HOLES
+    training_holes: ClassVar = tuple(HOLES.values())
+    pictures: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
+
+
+def write_data(folder: Path, splits: Sequence[str], names: Sequence[str], each: int, size: int = 40) -> None:
+    """Writes a data set in the hub's layout: parquet files with ``image`` and ``label``, sorted by class."""
+    import datasets
+
+    generator = np.random.default_rng(0)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
+    for split in splits:
+        rows: dict[str, list] = {"image": [], "label": []}
+        for label in range(len(names)):
+            for _ in range(each):
+                pixels = generator.integers(0, 256, (4, 5, 3)) // 3 + 170 * label // len(names)
+                picture = Image.fromarray(pixels.astype(np.uint8)).resize((size + 8, size), Image.Resampling.BICUBIC)
+                buffer = io.BytesIO()
+                picture.save(buffer, "JPEG")
+                rows["image"].append({"bytes": buffer.getvalue(), "path": None})
+                rows["label"].append(label)
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        data = datasets.Dataset.from_dict(rows, features=features)
+        data.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+
+
+def write_mae(folder: Path, **changes) -> None:
+    """Writes a random ``ViTMAEForPreTraining`` as ``save_pretrained`` does."""
+    from transformers import ViTMAEConfig
+
+    from unlearnbench.tasks.image_to_image.mae import build
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    decoder = {
+        "decoder_hidden_size": 32,
+        "decoder_num_hidden_layers": 1,
+        "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 64,
+    }
+    build(ViTMAEConfig(image_size=SIZE, patch_size=PATCH, **sizes, **decoder, **changes)).save_pretrained(folder)
+
+
+def write_palette(folder: Path) -> None:
+    """Writes a random in-painting ``UNet2DModel`` as ``save_pretrained`` does."""
+    from unlearnbench.tasks.image_to_image.palette import unet
+
+    torch.manual_seed(0)
+    unet(SIZE, 32, (1, 1), 1, 16).save_pretrained(folder)
+
+
+def write_judge(path: Path, num_classes: int) -> None:
+    """Writes the weights of timm's smallest network."""
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", num_classes=num_classes)
+    save_file(network.state_dict(), path)
