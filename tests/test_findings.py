@@ -6,10 +6,14 @@ from helpers import ROOT
 from unlearnbench.benchmark.store import load_records
 from unlearnbench.leaderboard.ranking import rank_all
 
+IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
+PROXY = "digits-mae · retain_data=proxy · suppression"
+LI2024 = "li2024 (alpha=0.06 lr=0.001 noise=uniform steps=2000)"
+
 
 @pytest.fixture(scope="module")
 def boards():
-    return {board.task: board for board in rank_all(load_records([ROOT / "leaderboard" / "results"]).records)}
+    return {board.title: board for board in rank_all(load_records([ROOT / "leaderboard" / "results"]).records)}
 
 
 def row(board, name):
@@ -21,12 +25,13 @@ def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boa
     from unlearnbench.benchmark import registry
     from unlearnbench.benchmark.run import make_task
 
-    assert set(boards) == {"digits-ddpm", "digits-vae", "mnist-vae"}
+    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED, PROXY}
     for board in boards.values():
-        assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.task
-    task = make_task("digits-ddpm", {})
-    applicable = {name for name in registry.methods.names() if not task.refusal(registry.methods.get(name))}
-    assert {row.name for row in boards["digits-ddpm"].rows} == {n for n in applicable if not n.startswith("toy-")}
+        assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
+    for title, task in (("digits-ddpm", "digits-ddpm"), ("digits-dit", "digits-dit"), (IN_PAINTING, "digits-mae")):
+        instance = make_task(task, {})
+        applicable = {name for name in registry.methods.names() if not instance.refusal(registry.methods.get(name))}
+        assert {row.method for row in boards[title].rows} == {n for n in applicable if not n.startswith("toy-")}
 
 
 def test_the_board_separates_at_least_three_groups_of_honest_methods(boards):
@@ -67,3 +72,34 @@ def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
         found = row(board, name)
         assert found.metric("fid_retain")[0] <= 1.15 * original.metric("fid_retain")[0]
         assert 0.02 < found.metric("feature_ratio")[0] <= original.metric("feature_ratio")[0] * 1.1
+
+
+def test_li2024_forgets_at_least_half_way_to_noise_and_costs_the_others_little(boards):
+    found = row(boards[IN_PAINTING], LI2024)
+    assert min(run.record.metric("suppression").value for run in found.runs) >= 0.5
+    assert found.metric("retain_change")[0] <= 0.05
+
+
+def test_an_oracle_still_fills_holes_and_suppresses_less_than_li2024(boards):
+    board = boards[IN_PAINTING]
+    assert 0.1 < row(board, "oracle").metric("suppression")[0] < 0.5 < row(board, LI2024).metric("suppression")[0]
+
+
+def test_suppression_is_not_likeness_to_retraining(boards):
+    assert row(boards[AS_RETRAINED], LI2024).score < row(boards[AS_RETRAINED], "retain-surgery").score
+
+
+def test_a_gate_in_front_of_the_original_suppresses_and_scores_nothing(boards):
+    gate = row(boards[IN_PAINTING], "cheat-gate")
+    assert gate.metric("suppression")[0] > 0.4
+    assert gate.score == 0
+
+
+def test_judges_of_whole_pictures_read_the_visible_part(boards):
+    noise = row(boards[IN_PAINTING], "cheat-fill")
+    assert max(noise.metric("judge_accuracy_forget")) > 0.5
+
+
+def test_likeness_on_the_transformer_orders_methods_as_on_the_unet(boards):
+    for board in (boards["digits-ddpm"], boards["digits-dit"]):
+        assert min(row(board, name).score for name in ("salun", "relabel")) > row(board, "sfron").score
