@@ -72,3 +72,8 @@ class BytePool:
 def from_bytes(images: Tensor) -> Tensor:
     """Returns bytes as numbers in [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Returns images in [-1, 1] as bytes, rounded as a PNG file would be."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -23,6 +23,7 @@ from ...benchmark.seeds import derive_seed
 from ...benchmark.statistics import jackknife, student
 from ...benchmark.task import Evaluation
 from ..common.judging import GALLERY_COLUMNS, Judge, Report, features, gallery, score
+from ..common.pools import to_bytes
 from .inpainter import Inpainter, blank
 from .problem import hole_error
 
@@ -72,11 +73,6 @@ class Filled(NamedTuple):
     def bytes(self) -> Tensor:
         """Returns the filled pictures as a PNG file would hold them."""
         return to_bytes(self.filled)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Returns images in [-1, 1] as bytes."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def fill_pool(task: ImageToImageTask, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:
