@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -13,15 +14,19 @@ from torch import nn
 from ..benchmark import metrics
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.provenance import resolve_device
-from ..benchmark.record import canonical_sha256
+from ..benchmark.record import canonical_sha256, file_sha256
+from ..benchmark.task import Progress
 from .cifar10 import data, judges, networks, resnet
 from .cifar10.protocols import PROTOCOLS, EvaluationProtocol, reference
 from .class_forgetting import evaluation
 from .class_forgetting.diffusion import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .common.judging import Judge, Report, score
+from .common import extractors
+from .common.extractors import Distances
+from .common.judging import Extractor, Judge, Report, score
 from .common.pools import BytePool
 from .common.retrained import CPU, TrainingRecipe, judge_file
+from .common.timm_judges import load_judge, weights_file
 
 
 class Cifar10DDPM(ClassForgettingTask):
@@ -32,6 +37,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     name: ClassVar[str] = "cifar10-ddpm"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
+    places: ClassVar[frozenset[str]] = frozenset({"judges"})
     num_classes: ClassVar[int] = data.NUM_CLASSES
     image_shape: ClassVar[tuple[int, int, int]] = (3, data.SIZE, data.SIZE)
     batch_size: ClassVar[int] = 128
@@ -49,8 +55,10 @@ class Cifar10DDPM(ClassForgettingTask):
     protocol: Literal["own", "paper"] = "own"
     """How models are evaluated: ``own``, or ``paper`` for the papers' protocol with its known faults."""
     judges: tuple[str, ...] = ("resnet44", "resnet32")
-    """resnet20, resnet32, resnet44, NAME@FILE (timm's network and a file in the judges' folder) or hf-hub:OWNER/REPOSITORY;
-    the first one's features serve the distances."""
+    """resnet20, resnet32, resnet44, or classifiers of timm's, each ``NAME=FILE.safetensors`` or ``NAME``, with ``@SHA256``
+    behind to pin the weights."""
+    distances: Distances = "judge"
+    """Whose features the distances are measured in: the first judge's, Inception's or DINOv2's."""
 
     @field_validator("judges")
     @classmethod
@@ -140,8 +148,21 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""
-        found = {judge: self._judge_sha256(judge) for judge in self.judges}
-        return canonical_sha256({"files": super().assets_sha256(), "data": self.data_sha256(), "judges": found})
+        found = {
+            "files": super().assets_sha256(),
+            "data": self.data_sha256(),
+            "judges": [[judges.short_name(name), self._judge_sha256(name)] for name in self.judges],
+            "extractor": extractors.weights_sha256(self.distances),
+        }
+        return canonical_sha256(found)
+
+    def prepare(self, progress: Progress) -> Path:
+        """See ``Task.prepare``. It starts with what is fetched, which can fail early."""
+        for name in self.judges:
+            if name not in judges.PINNED:
+                weights_file(judges.timm_spec(name), download=True)
+        extractors.prepare(self.distances)
+        return super().prepare(progress)
 
     def missing(self) -> list[str]:
         """See ``Task.missing``: files, judges, and the data where neither a folder nor the hub can give it."""
@@ -152,7 +173,8 @@ class Cifar10DDPM(ClassForgettingTask):
                     f"The judge {name} is trained by the same command unless {judges.place(name + '.safetensors')} is there "
                     f"(sha256 {judges.PINNED[name].sha256[:12]}…)."
                 )
-        lacking += [problem for problem in map(self._judge_problem, self.judges) if problem is not None]
+        problems = [*map(self._judge_problem, self.judges), extractors.missing(self.distances)]
+        lacking += [problem for problem in problems if problem is not None]
         if data.source() == data.HUB_ID and HF_HUB_OFFLINE:
             try:
                 self._part("test")
@@ -161,6 +183,10 @@ class Cifar10DDPM(ClassForgettingTask):
         return lacking
 
     # Judges.
+
+    def extractor(self) -> tuple[str, Extractor] | None:
+        """See ``ClassForgettingTask.extractor``."""
+        return extractors.of_distances(self.distances)
 
     def own_judges(self) -> list[str]:
         """See ``RetrainedTask.own_judges``: those of He et al. whose file is not there."""
@@ -198,7 +224,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def _load_judge(self, name: str) -> Judge:
         if name not in judges.PINNED:
-            return judges.load_timm(name)
+            return load_judge(judges.timm_spec(name), self.num_classes, device=CPU)
         if judges.pinned_file(name) is not None:
             return judges.load_pinned(name)
         network = judges.new_network(name)
@@ -206,6 +232,8 @@ class Cifar10DDPM(ClassForgettingTask):
         return Judge(network.eval(), self.assets.entry(judge_file(name)).sha256)
 
     def _judge_sha256(self, name: str) -> str:
+        if name not in judges.PINNED:
+            return file_sha256(weights_file(judges.timm_spec(name), download=False))
         return (
             self.assets.entry(judge_file(name)).sha256 if name in self.own_judges() else self._load_judge(name).sha256
         )

@@ -20,7 +20,10 @@ from ..benchmark.seeds import derive_seed
 from ..benchmark.store import write_atomically
 from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
 from .class_forgetting.diffusion import Sampler
-from .common.judging import Judge, score
+from .common import extractors
+from .common.extractors import Distances
+from .common.judging import Extractor, Judge
+from .common.pools import to_bytes
 from .common.retrained import SHIPPED
 from .common.timm_judges import TimmSpec, load_judge, parse_judge, weights_file
 from .imagenet import base as bases
@@ -33,7 +36,7 @@ DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft
 
 
 _SIZES = ("forget_images", "retain_images_per_class", "reference_images_per_class")
-_PREPARED_BY = ("forget_class", "base", "revision", "data", "judges", *_SIZES)
+_PREPARED_BY = ("forget_class", "base", "revision", "data", "judges", "distances", *_SIZES)
 """The settings that preparing depends on."""
 
 
@@ -56,6 +59,8 @@ class Prepared(BaseModel):
     base: dict[str, Sha256]
     """The hash of every file of the base model."""
     judges: dict[str, JudgeFacts]
+    extractor: Sha256 | None
+    """The hash of its weights; None where the first judge's features serve the distances."""
     train: cache.Kept
     reference: cache.Kept
 
@@ -81,8 +86,8 @@ class ImageNetDiT(Task):
     """A folder in the layout of ILSVRC/imagenet-1k; otherwise ``$UNLEARNBENCH_DATA/imagenet-1k``, otherwise the hub."""
     judges: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_JUDGES
     """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights."""
-    distances: Literal["judge"] = "judge"
-    """Whose features the distances to real images are measured in: the first judge's."""
+    distances: Distances = "judge"
+    """Whose features the distances to real images are measured in: the first judge's, Inception's or DINOv2's."""
     forget_images: Annotated[int, Field(ge=1)] = 1300
     """Training images of the class at most; 1,300 is all that there are."""
     retain_images_per_class: Annotated[int, Field(ge=1)] = 10
@@ -169,7 +174,8 @@ class ImageNetDiT(Task):
             self._prepared()
         except BenchmarkError as error:
             return [str(error)]
-        return []
+        lacking = extractors.missing(self.distances)
+        return [] if lacking is None else [lacking]
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``: of the files of model and judges, and of the pixels, wherever they lie."""
@@ -177,7 +183,8 @@ class ImageNetDiT(Task):
         return canonical_sha256(
             {
                 "base": prepared.base,
-                "judges": {name: facts.sha256 for name, facts in prepared.judges.items()},
+                "judges": [[name, facts.sha256] for name, facts in prepared.judges.items()],
+                "extractor": prepared.extractor,
                 "train": prepared.train.sha256,
                 "reference": prepared.reference.sha256,
             }
@@ -190,6 +197,7 @@ class ImageNetDiT(Task):
             shapes = self.shapes()
             for spec in self._specs():
                 weights_file(spec, download=True)
+            extractors.prepare(self.distances)
             train, validation = (imagenet.ImageFiles(self._source(), split) for split in ("train", "validation"))
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             encode = cache.latents_of(bases.load_vae(folder).to(device))
@@ -214,15 +222,15 @@ class ImageNetDiT(Task):
         shapes = self.shapes()
         judges = self._load_judges(device)
         selection = cache.Selection(self.reference_images_per_class, {}, shapes.num_classes)
-        main = next(iter(judges))
+        extractor = self._extractor(device)
+        weights = extractors.weights_sha256(self.distances)
 
         def look(images: Tensor) -> dict[str, Tensor]:
-            bytes_ = ((images + 1) * 127.5).round().to(torch.uint8)
-            found = {name: score(judge, bytes_) for name, judge in judges.items()}
-            features = {"features": torch.from_numpy(found[main].features).float()}
-            return features | {f"guess.{name}": scored.labels for name, scored in found.items()}
+            seen = evaluation.look(judges, extractor[1] if extractor else None, to_bytes(images))
+            guesses = {f"guess.{name}": labels for name, labels in seen.labels.items()}
+            return {"features": torch.from_numpy(seen.features)} | guesses
 
-        prefix = f"reference-{self._key(selection, {name: judge.sha256 for name, judge in judges.items()})}"
+        prefix = f"reference-{self._key(selection, [(name, judge.sha256) for name, judge in judges.items()], weights)}"
         kept = cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
         loaded = [found for file in kept.files if "features" in (found := self.assets.load(file))]
         if not loaded:
@@ -231,7 +239,7 @@ class ImageNetDiT(Task):
         for name, judge in judges.items():
             right = torch.cat([found[f"guess.{name}"] == found["labels"] for found in loaded])
             facts[name] = JudgeFacts(sha256=judge.sha256, accuracy=float(right.float().mean()), images=len(right))
-        return Prepared(base=hashed, judges=facts, train=train, reference=kept)
+        return Prepared(base=hashed, judges=facts, extractor=weights, train=train, reference=kept)
 
     # What a run needs.
 
@@ -265,7 +273,8 @@ class ImageNetDiT(Task):
         prepared = self._prepared()
         vae = bases.load_vae(self._folder()).to(device)
         judges = self._load_judges(device, prepared)
-        return evaluation.evaluate(self, model, vae, judges, self._reference(prepared), seed)
+        extractor = self._extractor(device, prepared)
+        return evaluation.evaluate(self, model, vae, judges, extractor, self._reference(prepared), seed)
 
     def retraining_cost(self, seed: int) -> RetrainingCost:
         """See ``Task.retraining_cost``: nobody retrains at this scale.
@@ -315,6 +324,17 @@ class ImageNetDiT(Task):
             for spec in self._specs()
         }
 
+    def _extractor(self, device: torch.device, prepared: Prepared | None = None) -> tuple[str, Extractor] | None:
+        found = extractors.of_distances(self.distances)
+        if found is None:
+            return None
+        if prepared is not None and found[1].sha256 != prepared.extractor:
+            raise BenchmarkError(
+                f"The weights of the features '{self.distances}' in {extractors.features_folder()} are not those that the task "
+                f"was prepared with (another sha256); restore them, or delete {self._note()} and prepare the task again."
+            )
+        return found[0], found[1].to(device)
+
     def _reference(self, prepared: Prepared) -> evaluation.Reference:
         """The reference images in an order that mixes the classes, so that a part of them stands for the whole."""
         loaded = [found for name in prepared.reference.files if "features" in (found := self.assets.load(name))]
@@ -337,7 +357,7 @@ class ImageNetDiT(Task):
         """The file that says what the task was prepared with; another for other files or numbers of images."""
         published = self.forget_class in imagenet.FORGET_CLASSES
         sizes = [getattr(self, name) for name in _SIZES]
-        what = [self.base, self.revision, self.judges, sizes, None if published else self.forget_class]
+        what = [self.base, self.revision, self.judges, self.distances, sizes, None if published else self.forget_class]
         return self.assets.writable / f"prepared-{self._key(*what)}.json"
 
     def _prepared(self) -> Prepared:

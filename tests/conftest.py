@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers import TOY
+from helpers import TINY_DINOV2, TOY
 from unlearnbench.benchmark import registry
 
 # Data sets that a developer keeps beside the clone; tests that need one are skipped where it is not there.
@@ -51,3 +51,28 @@ def cli(tmp_path):
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def dinov2_file(tmp_path_factory):
+    """Weights of a tiny transformer of the same family at its own input size of 518, as the hub's file has them."""
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    network = timm.create_model("vit_small_patch14_dinov2", pretrained=False, num_classes=0, **TINY_DINOV2)
+    path = tmp_path_factory.mktemp("dinov2") / "tiny.safetensors"
+    save_file(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def tiny_dinov2(monkeypatch):
+    """The kind of extractor that takes that file."""
+    from unlearnbench.tasks.common.extractors import KINDS, Weights
+
+    kind = KINDS["dinov2-small"]._replace(
+        dimensions=24, options=TINY_DINOV2, weights=Weights("tiny.safetensors", "hub:timm/tiny/model.safetensors", None)
+    )
+    monkeypatch.setitem(KINDS, "dinov2-small", kind)
+    return kind

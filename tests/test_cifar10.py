@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +33,7 @@ from unlearnbench.tasks.common.retrained import TrainingRecipe
 
 CPU = torch.device("cpu")
 PLUGIN = Path(__file__).parent / "tiny_cifar10.py"
-JUDGES = ["resnet20", "test_vit@vit.safetensors"]
+JUDGES = ["resnet20", "test_vit=vit.safetensors"]
 REAL = Path(os.environ.get("UNLEARNBENCH_DATA", "nowhere"))
 needs_real = pytest.mark.skipif(
     not ((REAL / "cifar10").is_dir() and (REAL / judges.FOLDER).is_dir()),
@@ -307,29 +309,43 @@ def test_a_judge_that_is_not_there_is_named_with_its_place(folder, tmp_path, mon
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
     problems = " ".join(make_task("cifar10-ddpm", {}).missing())
-    assert "lacks base-small.safetensors, judge-resnet44.safetensors" in problems
+    assert "lacks judge-resnet44.safetensors, judge-resnet32.safetensors, base-small.safetensors" in problems
     assert "run `unlearnbench prepare cifar10-ddpm`" in problems
     assert f"{folder / judges.FOLDER / 'resnet44.safetensors'} is there (sha256 282303c52fae" in problems
-    other = make_task("cifar10-ddpm", {"judges": ["resnet18@mine.safetensors"], "forget_class": 3, "preset": "paper"})
+    other = make_task("cifar10-ddpm", {"judges": ["resnet18=mine.safetensors"], "forget_class": 3, "preset": "paper"})
     problems = " ".join(other.missing())
-    assert f"The judge resnet18 is not at {folder / judges.FOLDER / 'mine.safetensors'}" in problems
+    place = folder / judges.FOLDER / "mine.safetensors"
+    assert f"There is no file {place} with weights of the judge resnet18; correct" in problems
     assert "--set forget_class=3 --set preset=paper" in problems
 
 
 @pytest.mark.parametrize(
     ("judge", "sentence"),
     [
-        ("resnet50", "The judge 'resnet50' is none of resnet20, resnet32, resnet44; write NAME@FILE"),
-        ("no_such_net@vit.safetensors", "does not fit timm's network 'no_such_net'"),
-        ("test_resnet@vit.safetensors", "does not fit timm's network 'test_resnet' with 10 outputs"),
-        ("test_vit@../vit.safetensors", "The judge test_vit is not at"),
-        ("hf-hub:nobody/nothing", "The judge hf-hub:nobody/nothing cannot be loaded .* be online, or download"),
+        ("test_resnet=vit.safetensors", "does not hold the weights of timm's test_resnet for 10 classes .*; give"),
+        (
+            "test_vit=../vit.safetensors",
+            "There is no file ../vit.safetensors with weights of the judge test_vit; correct",
+        ),
+        ("test_vit=vit.safetensors@" + "0" * 64, "is not the pinned file of the judge test_vit .*; restore it"),
+        (
+            "test_resnet.r160_in1k",
+            "model.safetensors of timm/test_resnet.r160_in1k cannot be fetched .*; be online, or",
+        ),
     ],
 )
-def test_a_wrong_judge_is_one_sentence(folder, monkeypatch, judge, sentence):
+def test_a_wrong_judge_is_one_sentence(folder, tmp_path, monkeypatch, judge, sentence):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
+    task = make_task("cifar10-ddpm", {"judges": [judge]})
     with pytest.raises(BenchmarkError, match=sentence):
-        judges.load_timm(judge)
+        task.load_judges()
+    assert re.search(sentence, " ".join(task.missing()))
+
+
+def test_a_judge_that_timm_does_not_know_is_refused_at_once():
+    with pytest.raises(BenchmarkError, match="There is no timm model named 'no_such_net'"):
+        make_task("cifar10-ddpm", {"judges": ["no_such_net=vit.safetensors"]})
 
 
 def test_a_pinned_judge_of_another_hash_is_refused(tmp_path, monkeypatch):
@@ -423,7 +439,13 @@ def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_pa
     (path,) = (tmp_path / "results").rglob("*.json")
     record = json.loads(path.read_text())
     assert record["status"] == "ok"
-    assert record["task"]["config"] == {"forget_class": 1, "preset": "small", "protocol": "own", "judges": JUDGES}
+    assert record["task"]["config"] == {
+        "forget_class": 1,
+        "preset": "small",
+        "protocol": "own",
+        "judges": JUDGES,
+        "distances": "judge",
+    }
     assert record["task"]["sha256"] == tiny.sha256()
     found = {(metric["name"], metric["judge"]): metric for metric in record["metrics"]}
     vit = file_sha256(Path(os.environ["UNLEARNBENCH_DATA"]) / judges.FOLDER / "vit.safetensors")
@@ -457,6 +479,30 @@ def test_another_protocol_and_another_extractor_need_nothing_trained_anew(tiny, 
     assert found["fid_retain", "means"].identity.weights_sha256 == "0" * 64
     assert ("fid_retain", "resnet20") not in found
     assert "stretched" in found["forget_accuracy", "resnet20"].identity.protocol
+
+
+@pytest.mark.slow
+def test_distances_in_an_extractors_features_carry_its_identity(tiny, dinov2_file, tiny_dinov2):
+    task = make_task("tiny-cifar10", {"judges": JUDGES, "distances": "dinov2-small"})
+    (lacking,) = task.missing()
+    assert lacking.startswith("The features 'dinov2-small' lack their weights; prepare the task: be online, or put")
+    with pytest.raises(BenchmarkError, match="The weights of the features 'dinov2-small' could not be fetched"):
+        task.prepare(lambda what, done, total: None)
+    place = Path(os.environ["UNLEARNBENCH_DATA"]) / "features"
+    place.mkdir()
+    shutil.copy(dinov2_file, place)
+    assert task.missing() == []
+    task.prepare(lambda what, done, total: pytest.fail("nothing is lacking"))
+    assert task.sha256() != tiny.sha256()
+    method = make_method("original", {})
+    model = task.problem(method, 0, CPU).model.eval()
+    found = {(m.name, m.judge): m.identity for m in task.evaluate(model, method, 0, CPU).metrics}
+    for name in ("fid_retain", "kid_retain", "coverage", "off_manifold", "oracle_distance"):
+        assert found[name, "dinov2-small"].weights_sha256 == file_sha256(dinov2_file)
+        assert "guidance 1.5, uint8; features dinov2-small (vit_small" in found[name, "dinov2-small"].protocol
+        assert (name, "resnet20") not in found
+    assert "guidance 1.5, uint8; shorter side to " in found["forget_accuracy", "test-vit"].protocol
+    assert found["forget_accuracy", "resnet20"].protocol.endswith("guidance 1.5, uint8")
 
 
 def test_weights_of_another_network_are_refused(tiny):

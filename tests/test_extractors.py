@@ -9,15 +9,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from helpers import ROOT
+from helpers import ROOT, TINY_DINOV2
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.tasks.common import extractors
-from unlearnbench.tasks.common.extractors import KINDS, Weights, fetch, load_extractor, missing
+from unlearnbench.tasks.common.extractors import KINDS, fetch, load_extractor, missing
 from unlearnbench.tasks.common.streaming import summarize
-
-TINY = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 
 
 class Layers(torch.nn.Module):
@@ -57,27 +54,6 @@ def inception_file(tmp_path_factory):
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(Network().eval()), path)
     return path
-
-
-@pytest.fixture(scope="session")
-def dinov2_file(tmp_path_factory):
-    """Weights of a tiny transformer of the same family at its own input size of 518, as the hub's file has them."""
-    import timm
-
-    torch.manual_seed(0)
-    network = timm.create_model("vit_small_patch14_dinov2", pretrained=False, num_classes=0, **TINY)
-    path = tmp_path_factory.mktemp("dinov2") / "tiny.safetensors"
-    save_file(network.state_dict(), path)
-    return path
-
-
-@pytest.fixture
-def tiny_dinov2(monkeypatch):
-    kind = KINDS["dinov2-small"]._replace(
-        dimensions=24, options=TINY, weights=Weights("tiny.safetensors", "hub:timm/tiny/model.safetensors", None)
-    )
-    monkeypatch.setitem(KINDS, "dinov2-small", kind)
-    return kind
 
 
 def pin(monkeypatch, name, path):
@@ -131,7 +107,7 @@ def test_dinov2_is_timms_network_on_normalised_pictures(folder, dinov2_file, tin
         pretrained_cfg_overlay={"file": str(dinov2_file)},
         num_classes=0,
         img_size=224,
-        **TINY,
+        **TINY_DINOV2,
     ).eval()
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (extractors.IMAGENET_MEAN, extractors.IMAGENET_STD))
     with torch.inference_mode():

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ import torch
 from PIL import Image
 
 import unlearnbench
-from helpers import make_record
+from helpers import TINY_DINOV2, make_record
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.assets import searched_only_in
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import parse_record
+from unlearnbench.benchmark.record import file_sha256, parse_record
 from unlearnbench.benchmark.run import make_method, make_task
 from unlearnbench.leaderboard.ranking import rank
 from unlearnbench.tasks.class_forgetting import diffusion
@@ -99,12 +100,12 @@ def save_parquet(folder, split, count, files=2, damaged=False):
     return folder
 
 
-def save_judge(path, name, classes=CLASSES):
+def save_judge(path, name, classes=CLASSES, **options):
     import timm
     from safetensors.torch import save_file
 
     torch.manual_seed(1)
-    save_file(timm.create_model(name, num_classes=classes).state_dict(), path)
+    save_file(timm.create_model(name, num_classes=classes, **options).state_dict(), path)
     return f"{name}={path}"
 
 
@@ -170,6 +171,39 @@ def test_a_user_prepares_runs_and_reads_the_board(miniature, tmp_path, monkeypat
     page = (tmp_path / "site" / "rules.html").read_text()
     assert "class-suppression" in page
     assert "No oracle on this track" in page
+
+
+@pytest.mark.slow
+def test_distances_in_an_extractors_features_carry_its_identity(
+    task, miniature, dinov2_file, tiny_dinov2, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
+    other = make_task("imagenet-dit", miniature | {"distances": "dinov2-small"})
+    with pytest.raises(BenchmarkError, match="The weights of the features 'dinov2-small' could not be fetched"):
+        other.prepare(lambda what, done, total: None)
+    (tmp_path / "features").mkdir()
+    shutil.copy(dinov2_file, tmp_path / "features")
+    told = []
+    other.prepare(lambda what, done, total: told.append(what))
+    assert set(told) == {"validation images"}
+    assert other.missing() == []
+    assert other.sha256() != task.sha256()
+    method = make_method("original", {})
+    model = other.problem(method, 0, CPU).model.eval()
+    found = {(m.name, m.judge): m.identity for m in other.evaluate(model, method, 0, CPU).metrics}
+    for name in ("fid_retain", "kid_retain", "coverage", "off_manifold"):
+        assert found[name, "dinov2-small"].weights_sha256 == file_sha256(dinov2_file)
+        assert "; features dinov2-small (vit_small_patch14_dinov2" in found[name, "dinov2-small"].protocol
+        assert (name, "test-resnet") not in found
+    assert ("forget_accuracy", "dinov2-small") not in found
+    weights = tmp_path / "features" / "tiny.safetensors"
+    weights.unlink()
+    (lacking,) = other.missing()
+    assert lacking.startswith("The features 'dinov2-small' lack their weights; prepare the task: be online, or put")
+    save_judge(weights, "vit_small_patch14_dinov2", 0, **TINY_DINOV2)
+    weights.with_name("tiny.safetensors.sha256").unlink()
+    with pytest.raises(BenchmarkError, match="are not those that the task was prepared with"):
+        other.evaluate(model, method, 0, CPU)
 
 
 def test_the_sampler_draws_what_the_pipeline_draws(tmp_path):
@@ -381,8 +415,6 @@ def test_a_stopped_preparation_goes_on_with_the_file_it_stopped_at(task, miniatu
 
 
 def test_the_same_files_in_another_place_are_the_same_task(task, miniature, prepared, tmp_path, monkeypatch):
-    import shutil
-
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
     shutil.copytree(miniature["base"], tmp_path / "base")
     shutil.copytree(miniature["data"], tmp_path / "imagenet-1k")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import torch
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.torch import load
 
-from ...benchmark.errors import BenchmarkError, first_line
+from ...benchmark.errors import BenchmarkError
 from ...benchmark.record import file_sha256
 from ..common.judging import Judge
+from ..common.timm_judges import TimmSpec, parse_judge
 from . import data
 from .resnet import CifarResNet
 
 FOLDER = "cifar10-judges"
 """Below ``$UNLEARNBENCH_DATA``."""
-HUB_PREFIX = "hf-hub:"
 
 
 class Pinned(NamedTuple):
@@ -36,36 +32,6 @@ PINNED = {
     "resnet32": Pinned("5a4cf23f5420baa8a16e9ac4aaa561bcba09277097549afff9a712b9d676e02b", 0.9263),
     "resnet44": Pinned("282303c52fae8e3ac48ffbe384c2c90e94896a5ca4fe6c78ffd2ff3275deba1f", 0.9310),
 }
-
-
-class TimmJudge(nn.Module):
-    """A classifier of timm's, with the size, mean and deviation of its own configuration.
-
-    Args:
-        network: The classifier, with ten outputs.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        config = cast(dict[str, tuple[float, ...]], network.pretrained_cfg)
-        self._size = int(config["input_size"][-1])
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1), persistent=False)
-
-    def features(self, images: Tensor) -> Tensor:
-        """Maps images ``(N, 3, 32, 32)`` in [-1, 1] to features ``(N, D)``."""
-        if images.shape[-1] != self._size:
-            images = nn.functional.interpolate(images, size=self._size, mode="bicubic", align_corners=False)
-        hidden = self.network.forward_features(((images + 1) / 2 - self.mean) / self.std)  # type: ignore[operator]
-        return cast(Tensor, self.network.forward_head(hidden, pre_logits=True))  # type: ignore[operator]
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Maps features ``(N, D)`` to logits ``(N, 10)``."""
-        return cast(Tensor, self.network.get_classifier()(features))  # type: ignore[operator]
 
 
 def folder() -> Path | None:
@@ -86,8 +52,21 @@ def pinned_file(name: str) -> Path | None:
 
 
 def short_name(judge: str) -> str:
-    """Returns what records call a judge: ``resnet18@mine.safetensors`` is ``resnet18``, a hub id its last part."""
-    return judge.removeprefix(HUB_PREFIX).partition("@")[0].rpartition("/")[2].lower().replace("_", "-")
+    """Returns what records call a judge: ``resnet18=mine.safetensors`` is ``resnet18``.
+
+    Raises:
+        ValueError: It is neither pinned nor one of timm's.
+    """
+    return judge if judge in PINNED else parse_judge(judge).judge
+
+
+def timm_spec(judge: str) -> TimmSpec:
+    """Reads a judge of timm's; a file without a folder that is not here is looked for among the judges' files."""
+    found = parse_judge(judge)
+    above = folder()
+    if found.file is None or above is None or found.file.name != str(found.file) or found.file.is_file():
+        return found
+    return found._replace(file=above / found.file)
 
 
 def load_pinned(name: str) -> Judge:
@@ -113,64 +92,3 @@ def load_pinned(name: str) -> Judge:
 def new_network(name: str) -> CifarResNet:
     """Returns a pinned judge's network, freshly initialized."""
     return CifarResNet(int(name.removeprefix("resnet")))
-
-
-@functools.cache
-def load_timm(judge: str) -> Judge:
-    """Loads a network of timm's, once a process.
-
-    Args:
-        judge: ``NAME@FILE``, a network's name and its safetensors file in the judges' folder, or
-            ``hf-hub:OWNER/REPOSITORY[@REVISION]``.
-
-    Raises:
-        BenchmarkError: timm does not know it, the hub does not answer, or the weights do not fit.
-    """
-    name, at, file = judge.partition("@")
-    if judge.startswith(HUB_PREFIX):
-        network = _from_hub(judge)
-        digest = hashlib.sha256(save({key: value.contiguous() for key, value in network.state_dict().items()}))
-        found = digest.hexdigest()
-    elif at:
-        network, found = _from_file(name, file)
-    else:
-        raise BenchmarkError(
-            f"The judge '{judge}' is none of {', '.join(PINNED)}; write NAME@FILE for a network of timm's with a safetensors "
-            f"file at {place('FILE')}, or {HUB_PREFIX}OWNER/REPOSITORY."
-        )
-    classes = getattr(network, "num_classes", None)
-    if classes != data.NUM_CLASSES:
-        raise BenchmarkError(f"The judge {judge} tells {classes} classes apart, not CIFAR-10's {data.NUM_CLASSES}.")
-    return Judge(TimmJudge(network).eval(), found)
-
-
-def _from_hub(judge: str) -> nn.Module:
-    import timm
-
-    try:
-        network: nn.Module = timm.create_model(judge, pretrained=True)
-    # The hub, the network, the disk and timm fail in many ways; for the user it is one: the judge is not there.
-    except Exception as error:  # noqa: BLE001
-        raise BenchmarkError(
-            f"The judge {judge} cannot be loaded ({first_line(error)}); be online, or download its weights to "
-            f"{place('FILE.safetensors')} and write NAME@FILE.safetensors."
-        ) from None
-    return network
-
-
-def _from_file(name: str, file: str) -> tuple[nn.Module, str]:
-    import timm
-
-    path = (folder() or Path()) / file
-    if Path(file).name != file or folder() is None or not path.is_file():
-        raise BenchmarkError(f"The judge {name} is not at {place(Path(file).name)}; put its safetensors file there.")
-    try:
-        network: nn.Module = timm.create_model(name, num_classes=data.NUM_CLASSES)
-        network.load_state_dict(load(path.read_bytes()))
-    # An unknown name, a file that is none and weights that do not fit each raise an error of their own.
-    except Exception as error:  # noqa: BLE001
-        raise BenchmarkError(
-            f"{path} does not fit timm's network '{name}' with {data.NUM_CLASSES} outputs ({first_line(error)[:200]}); "
-            "check both."
-        ) from None
-    return network, file_sha256(path)

@@ -59,7 +59,7 @@ PAPER = EvaluationProtocol(
         "500 samples with the forgotten label: an accuracy of 0 among them still allows 0.8 %.",
         "The papers report one run a class, and a spread over classes in place of one over seeds.",
         "Their released scripts swap precision and recall; here both are named as defined.",
-        "Their judge is a ResNet-34 of unknown accuracy and their features are Inception's; here the task's judges give both.",
+        "Their judge, a ResNet-34 of unknown accuracy, is not here; Inception's features are taken if `distances` says so.",
         "They start from raw weights, here the averaged ones are edited, as everywhere in this suite.",
     ),
 )

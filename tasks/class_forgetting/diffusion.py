@@ -17,6 +17,7 @@ from diffusers.models.embeddings import LabelEmbedding
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, Diverged
+from ..common.pools import to_bytes
 
 TRAIN_TIMESTEPS = 1000
 LABEL_DROP = 0.1
@@ -75,11 +76,6 @@ def denoising_loss(
     noisy = schedule.add_noise(images, draw["noise"], draw["timesteps"])
     prediction = predict_noise(model, noisy, draw["timesteps"], condition(labels, draw, null_label))
     return (prediction - draw["noise"]).square().flatten(1).mean(1)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Returns images in [-1, 1] as bytes, rounded as a PNG file would be."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 Prediction = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -13,7 +13,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,15 @@ from torch import Tensor, nn
 from ...benchmark.errors import BenchmarkError, first_line, unknown_name
 from ...benchmark.record import file_sha256
 from ...benchmark.store import write_atomically
+from . import judging
+from .pools import to_bytes
 
 FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TIMEOUT_SECONDS = 60
+
+Distances = Literal["judge", "inception", "dinov2-small"]
+"""Whose features a task measures distances in: the first judge's, or an extractor's."""
 
 
 class Weights(NamedTuple):
@@ -92,6 +97,15 @@ class Extractor:
         """Returns network and preprocessing in one line, to stand in a number's identity beside ``sha256``."""
         return f"features {self.name} ({self._kind.architecture}), {self._kind.preprocessing}"
 
+    def to(self, device: torch.device, /) -> Self:
+        """Moves the network to a device."""
+        self._network, self._device = self._network.to(device), device
+        return self
+
+    def features(self, images: Tensor) -> Tensor:
+        """Maps images ``(N, C, H, W)`` in [-1, 1] to features ``(N, D)`` on the host; see ``FeatureNetwork``."""
+        return torch.from_numpy(self(to_bytes(images)))
+
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
         """Returns features ``(N, D)`` of bytes ``(N, C, H, W)``; a grey image counts as three equal channels."""
@@ -124,12 +138,37 @@ def load_extractor(name: str, device: torch.device | None = None, path: Path | N
     return Extractor(name, kind, found, file_sha256(found), device or torch.device("cpu"))
 
 
+def of_distances(distances: Distances) -> tuple[str, judging.Extractor] | None:
+    """Returns a task's choice with its name, weights fetched before; None where the first judge gives the features."""
+    if distances == "judge":
+        return None
+    found = load_extractor(distances)
+    return distances, judging.Extractor(found, found.sha256, preparation=found.describe())
+
+
+def prepare(distances: Distances) -> None:
+    """Fetches and checks the weights of a task's choice; see ``fetch``."""
+    if distances != "judge":
+        fetch(distances)
+
+
+def weights_sha256(distances: Distances) -> str | None:
+    """Returns the hash of the weights of a task's choice, which are at hand and checked; None for a judge's."""
+    return None if distances == "judge" else file_sha256(fetch(distances))
+
+
 def missing(name: str) -> str | None:
-    """Returns a sentence with what to do if the weights are not at hand; asks no network."""
+    """Returns a sentence with what to do if the weights are not at hand; asks no network.
+
+    Args:
+        name: A key of ``KINDS``, or ``judge``, which lacks nothing here.
+    """
+    if name == "judge":
+        return None
     weights = _kind(name).weights
     if _place(weights).is_file():
         return None
-    return f"The features '{name}' lack their weights; {_way_out(weights)}."
+    return f"The features '{name}' lack their weights; prepare the task: {_way_out(weights)}."
 
 
 def fetch(name: str) -> Path:

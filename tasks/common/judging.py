@@ -47,11 +47,13 @@ class Classifier(FeatureNetwork, Protocol):
 
 
 class Extractor(NamedTuple):
-    """A network that gives features, the hash of its weights, and where it is."""
+    """A network that gives features, the hash of its weights, where it is, and how it prepares images."""
 
     network: FeatureNetwork
     sha256: str
     device: torch.device = CPU
+    preparation: str = ""
+    """One line, part of the identity of every number."""
 
     def to(self, device: torch.device) -> Extractor:
         """Moves the network to a device."""
@@ -59,11 +61,13 @@ class Extractor(NamedTuple):
 
 
 class Judge(NamedTuple):
-    """A classifier, the hash of its weights, and where it is."""
+    """A classifier, the hash of its weights, where it is, and how it prepares images."""
 
     network: Classifier
     sha256: str
     device: torch.device = CPU
+    preparation: str = ""
+    """One line, part of the identity of every number; empty where images are taken as they are."""
 
     def to(self, device: torch.device) -> Judge:
         """Moves the classifier to a device."""
@@ -126,10 +130,11 @@ class Report:
     ) -> None:
         """Adds one number; None is one that is not defined here, of ``n`` samples."""
         interval = measured.interval if measured else None
+        preparation = "" if judge is None else self.judges[judge].preparation
         identity = Identity(
             implementation=implementation,
             version=f"{package} {version(package)}",
-            protocol=protocol or self.protocol,
+            protocol="; ".join(filter(None, (protocol or self.protocol, preparation))),
             weights_sha256=None if judge is None else self.judges[judge].sha256,
             reference_sha256=reference_sha256,
         )

@@ -86,3 +86,10 @@ def from_bytes(images: Tensor) -> Tensor:
 def in_range(images: Tensor) -> Tensor:
     """Returns images in [-1, 1], whether they are bytes or in that range already."""
     return from_bytes(images) if images.dtype == torch.uint8 else images
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Returns images in [-1, 1] as bytes, rounded as a PNG file would be; bytes stay as they are."""
+    if images.dtype == torch.uint8:
+        return images
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -179,4 +179,4 @@ def load_judge(spec: TimmSpec, num_classes: int, *, device: torch.device, expect
             f"{path} does not hold the weights of timm's {spec.name} for {num_classes} classes ({first_line(error)[:160]}); "
             "give the judge its own file."
         ) from None
-    return Judge(judge.to(device), found)
+    return Judge(judge.to(device), found, preparation=judge.describe())

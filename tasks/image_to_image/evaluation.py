@@ -23,7 +23,7 @@ from ...benchmark.statistics import cluster_bootstrap, jackknife, student
 from ...benchmark.task import Evaluation
 from ..common import lpips
 from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
-from ..common.pools import ImagePool, from_bytes, in_range
+from ..common.pools import ImagePool, from_bytes, in_range, to_bytes
 from .inpainter import Inpainter, blank
 from .problem import hole_error
 
@@ -99,13 +99,6 @@ class Filled(NamedTuple):
             return None
         truth, where, filled = (part[:, :, *box] for part in (self.truth, self.hole, self.filled))
         return Filled(truth, where, filled, self.labels)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Returns images in [-1, 1] as bytes; bytes stay as they are."""
-    if images.dtype == torch.uint8:
-        return images
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def fill_pool(task: InpaintingTask, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark import metrics
 from ...benchmark.metrics import Measured
 from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import Floats
 from ...benchmark.task import Evaluation
-from ..class_forgetting.diffusion import Sampler, to_bytes
-from ..common.judging import GALLERY_COLUMNS, Judge, Report, Scored, gallery, score
-from ..common.timm_judges import TimmJudge
+from ..class_forgetting.diffusion import Sampler
+from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
+from ..common.pools import to_bytes
 from .problem import in_precision
 
 if TYPE_CHECKING:
@@ -37,12 +37,37 @@ SHOWN_CLASSES = (387, 980)
 """Retained classes in the gallery: two of those that SFRon's authors look at."""
 
 
-class Reference(NamedTuple):
-    """Real images, as the judge whose features serve the distances sees them."""
+Features = NDArray[np.float32]
+"""``(N, D)``, at half of a judge's precision: those of fifty thousand samples are kept until the end."""
 
-    features: Floats
+
+class Reference(NamedTuple):
+    """Real images in the features of the distances."""
+
+    features: Features
     labels: Tensor
     sha256: str
+
+
+class Seen(NamedTuple):
+    """What judges, and what gives the features of the distances, say of some images."""
+
+    features: Features
+    labels: dict[str, Tensor]
+    """``(N,)`` by judge."""
+
+
+def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tensor) -> Seen:
+    """Returns what is kept of bytes, ``(N, C, H, W)``.
+
+    Args:
+        judges: By name; the first one's features serve the distances unless there is an extractor.
+        extractor: What gives their features instead.
+        images: The bytes.
+    """
+    found = {name: score(judge, images) for name, judge in judges.items()}
+    values = next(iter(found.values())).features if extractor is None else features(extractor, images)
+    return Seen(values.astype(np.float32), {name: scored.labels for name, scored in found.items()})
 
 
 def evaluate(
@@ -50,6 +75,7 @@ def evaluate(
     model: nn.Module,
     vae: nn.Module,
     judges: Mapping[str, Judge],
+    extractor: tuple[str, Extractor] | None,
     reference: Reference,
     seed: int,
 ) -> Evaluation:
@@ -59,43 +85,40 @@ def evaluate(
         task: Says what to draw.
         model: What the method left.
         vae: Decodes latents.
-        judges: By name; the first one's features serve the distances.
+        judges: By name.
+        extractor: See ``look``, with its name.
         reference: Real images of all classes.
         seed: The run's seed, which sets the samples' noise.
     """
-    sampled = {
-        name: _judged(task, model, vae, judges, labels, derive_seed(task.name, "sample", name, seed))
-        for name, labels in task.wanted_labels().items()
-    }
+    others: dict[str, Judge | Extractor] = {} if extractor is None else {extractor[0]: extractor[1]}
+    network = None if extractor is None else extractor[1]
     wanted = task.wanted_labels()
-    report = Report(f"{task.sampler().describe()}, {task.precision}", dict(judges))
-    for name, judge in judges.items():
-        protocol = f"{report.protocol}; {_preprocessing(judge)}"
-        _judge_labels(task, report, name, protocol, {key: found[name] for key, found in sampled.items()}, wanted)
-    main = next(iter(judges))
-    protocol = f"{report.protocol}; {_preprocessing(judges[main])}"
-    _judge_features(task, report, main, protocol, sampled["retain"][main], sampled["forget"][main], reference)
+    sampled = {
+        pool: _drawn(task, model, vae, judges, network, labels, derive_seed(task.name, "sample", pool, seed))
+        for pool, labels in wanted.items()
+    }
+    report = Report(f"{task.sampler().describe()}, {task.precision}", {**judges, **others})
+    for judge in judges:
+        _judge_labels(task, report, judge, {pool: found.labels[judge] for pool, found in sampled.items()}, wanted)
+    name = next(iter({**others, **judges}))
+    _closeness_to_data(task, report, name, sampled["retain"].features, sampled["forget"].features, reference)
     return Evaluation(report.metrics, _gallery(task, model, vae, seed))
 
 
-def _preprocessing(judge: Judge) -> str:
-    assert isinstance(judge.network, TimmJudge)
-    return judge.network.describe()
-
-
-def _judged(
-    task: ImageNetDiT, model: nn.Module, vae: nn.Module, judges: Mapping[str, Judge], labels: Tensor, seed: int
-) -> dict[str, Scored]:
-    parts: dict[str, list[Scored]] = {name: [] for name in judges}
-    for images in _images(task, task.sampler(), model, vae, labels, seed):
-        for name, judge in judges.items():
-            found = score(judge, images)
-            # Half the memory: fifty thousand samples' features are kept until the end.
-            parts[name].append(Scored(found.features.astype(np.float32), found.labels))
-    return {
-        name: Scored(np.concatenate([part.features for part in found]), torch.cat([part.labels for part in found]))
-        for name, found in parts.items()
-    }
+def _drawn(
+    task: ImageNetDiT,
+    model: nn.Module,
+    vae: nn.Module,
+    judges: Mapping[str, Judge],
+    extractor: Extractor | None,
+    labels: Tensor,
+    seed: int,
+) -> Seen:
+    parts = [look(judges, extractor, images) for images in _images(task, task.sampler(), model, vae, labels, seed)]
+    return Seen(
+        np.concatenate([part.features for part in parts]),
+        {name: torch.cat([part.labels[name] for part in parts]) for name in judges},
+    )
 
 
 def _images(task: ImageNetDiT, sampler: Sampler, model: nn.Module, vae: nn.Module, labels: Tensor, seed: int) -> Any:
@@ -115,46 +138,34 @@ def decode(vae: nn.Module, latents: Tensor, scale: float) -> Tensor:
 
 
 def _judge_labels(
-    task: ImageNetDiT,
-    report: Report,
-    name: str,
-    protocol: str,
-    found: Mapping[str, Scored],
-    wanted: Mapping[str, Tensor],
+    task: ImageNetDiT, report: Report, name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> None:
     """What the samples show, by one judge's labels."""
 
     def add(metric: str, hits: Tensor, direction: str, label: int | None = None) -> None:
         implementation = "unlearnbench.benchmark.metrics.proportion"
-        measured = metrics.proportion(hits)
-        report.add(metric, measured, direction, implementation, judge=name, label=label, protocol=protocol)
+        report.add(metric, metrics.proportion(hits), direction, implementation, judge=name, label=label)
 
-    forget = found["forget"].labels
+    forget = found["forget"]
     add("forget_accuracy", forget == task.forget_class, "min")
-    add("retain_accuracy", found["retain"].labels == wanted["retain"], "max")
-    near = found["near"].labels == wanted["near"]
+    add("retain_accuracy", found["retain"] == wanted["retain"], "max")
+    near = found["near"] == wanted["near"]
     add("retain_accuracy_near", near, "max")
     for label in wanted["near"].unique().tolist():
         add("near_accuracy_class", near[wanted["near"] == label], "max", label)
     # One sample in a thousand has the class without a label: too few to score, enough to see a branch that broke.
-    add("unconditional_forget_share", found["null"].labels == task.forget_class, "info")
+    add("unconditional_forget_share", found["null"] == task.forget_class, "info")
     common = Counter(forget.tolist()).most_common(DESTINATIONS)
     for label in sorted({task.forget_class, *(label for label, _ in common)}):
         add("forget_destination", forget == label, "info", label)
 
 
-def _judge_features(
-    task: ImageNetDiT,
-    report: Report,
-    name: str,
-    protocol: str,
-    generated: Scored,
-    forgotten: Scored,
-    reference: Reference,
+def _closeness_to_data(
+    task: ImageNetDiT, report: Report, name: str, generated: Features, forgotten: Features, reference: Reference
 ) -> None:
-    """How close the samples are to real images of the retained classes, in one judge's features."""
+    """How close the samples are to real images of the retained classes, in the features of the distances."""
     kept = (reference.labels != task.forget_class).numpy()
-    drawn, real = generated.features.astype(np.float64), reference.features[kept].astype(np.float64)
+    drawn, real = generated.astype(np.float64), reference.features[kept].astype(np.float64)
 
     def add(
         metric: str, measured: Measured, direction: str, implementation: str, package: str = "unlearnbench"
@@ -167,15 +178,15 @@ def _judge_features(
             package=package,
             judge=name,
             reference_sha256=reference.sha256,
-            protocol=protocol,
         )
 
-    add("fid_retain", metrics.fid(drawn, real), "min", "cleanfid.fid.frechet_distance", "clean-fid")
+    add("fid_retain", metrics.fid(drawn, real), "min", *metrics.frechet_implementation(real.shape[1]))
     few = drawn[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
     add("kid_retain", metrics.kid(*few), "min", "cleanfid.fid.kernel_distance", "clean-fid")
     for metric, measured in metrics.prdc(*few)._asdict().items():
         add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
-    inside = metrics.Manifold(reference.features[:MANIFOLD_IMAGES]).covers(forgotten.features).any(1)
+    everything = metrics.Manifold(reference.features[:MANIFOLD_IMAGES].astype(np.float64))
+    inside = everything.covers(forgotten.astype(np.float64)).any(1)
     add("off_manifold", metrics.proportion(~inside), "info", "unlearnbench.benchmark.metrics.Manifold")
 
 
