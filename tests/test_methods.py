@@ -186,8 +186,8 @@ def test_without_a_forget_term_the_student_stays_at_the_teacher(name):
 
 
 def test_li2024_sends_forget_embeddings_to_noise_and_keeps_the_others():
-    method = make_method("li2024", {"steps": 60, "lr": 1e-3, "noise": "uniform"})
-    problem = make_task("digits-mae", {}).problem(method, 0, CPU)
+    method = make_method("li2024", {"steps": 60, "lr": 1e-3, "noise": "uniform", "alpha": 1.0})
+    problem = make_task("digits-mae", {"forget_class": 1}).problem(method, 0, CPU)
     moved = {}
     original = problem.original
     method.unlearn(problem)
@@ -195,7 +195,7 @@ def test_li2024_sends_forget_embeddings_to_noise_and_keeps_the_others():
         for pool in ("forget", "retain"):
             batch = next(iter(problem.epoch(pool)))
             moved[pool] = float((problem.encode(batch) - problem.encode(batch, original)).square().mean())
-    assert moved["forget"] > 5 * moved["retain"]
+    assert moved["forget"] > 1.5 * moved["retain"]
 
 
 def test_the_gate_answers_forget_images_with_noise_and_leaves_the_others():

@@ -149,8 +149,8 @@ class RetrainedTask(Task):
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
-        lacking = [name for name in self.judge_files() if not self.judge_assets.has(name)]
-        lacking += [name for name in self.files() if not self.assets.has(name)]
+        lacking = [name for name in self.files() if not self.assets.has(name)]
+        lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
         if not lacking:
             return []
         return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
