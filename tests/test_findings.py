@@ -7,8 +7,7 @@ from unlearnbench.benchmark.store import load_records
 from unlearnbench.leaderboard.ranking import rank_all
 
 IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
-PROXY = "digits-mae · retain_data=proxy · suppression"
-LI2024 = "li2024 (alpha=0.06 lr=0.001 noise=uniform steps=2000)"
+GENTLE, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.06, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +24,12 @@ def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boa
     from unlearnbench.benchmark import registry
     from unlearnbench.benchmark.run import make_task
 
-    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED, PROXY}
+    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED}
     for board in boards.values():
         assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
-    for title, task in (("digits-ddpm", "digits-ddpm"), ("digits-dit", "digits-dit"), (IN_PAINTING, "digits-mae")):
-        instance = make_task(task, {})
-        applicable = {name for name in registry.methods.names() if not instance.refusal(registry.methods.get(name))}
-        assert {row.method for row in boards[title].rows} == {n for n in applicable if not n.startswith("toy-")}
+    task = make_task("digits-ddpm", {})
+    applicable = {name for name in registry.methods.names() if not task.refusal(registry.methods.get(name))}
+    assert {row.name for row in boards["digits-ddpm"].rows} == {n for n in applicable if not n.startswith("toy-")}
 
 
 def test_the_board_separates_at_least_three_groups_of_honest_methods(boards):
@@ -74,19 +72,24 @@ def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
         assert 0.02 < found.metric("feature_ratio")[0] <= original.metric("feature_ratio")[0] * 1.1
 
 
-def test_li2024_forgets_at_least_half_way_to_noise_and_costs_the_others_little(boards):
-    found = row(boards[IN_PAINTING], LI2024)
-    assert min(run.record.metric("suppression").value for run in found.runs) >= 0.5
-    assert found.metric("retain_change")[0] <= 0.05
-
-
-def test_an_oracle_still_fills_holes_and_suppresses_less_than_li2024(boards):
+def test_li2024_trades_forgetting_for_the_others_and_is_not_half_way_within_five_percent(boards):
     board = boards[IN_PAINTING]
-    assert 0.1 < row(board, "oracle").metric("suppression")[0] < 0.5 < row(board, LI2024).metric("suppression")[0]
+    gentle, strong = row(board, GENTLE), row(board, STRONG)
+    assert gentle.metric("suppression")[0] < 0.1
+    assert gentle.metric("retain_change")[0] < 0.05
+    assert 0.1 < strong.metric("suppression")[0] < 0.5
+    assert strong.metric("retain_change")[0] > 0.05
 
 
-def test_suppression_is_not_likeness_to_retraining(boards):
-    assert row(boards[AS_RETRAINED], LI2024).score < row(boards[AS_RETRAINED], "retain-surgery").score
+def test_an_oracle_still_fills_holes(boards):
+    assert 0.1 < row(boards[IN_PAINTING], "oracle").metric("suppression")[0] < 0.5
+
+
+def test_what_suppresses_most_breaks_the_rest(boards):
+    board = boards[IN_PAINTING]
+    for name in ("gradient-surgery", "pcgrad", "rgd", "sfron"):
+        assert row(board, name).metric("suppression")[0] > 1
+        assert row(board, name).failed_gates
 
 
 def test_a_gate_in_front_of_the_original_suppresses_and_scores_nothing(boards):
