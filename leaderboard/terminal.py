@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -22,9 +24,11 @@ def print_ranking(console: Console, board: Board) -> None:
         )
         shown = [column for column in ranking.rules.columns if column.short]
         for heading in ("rank", "method", "score", "95 %", "seeds", *(column.short for column in shown), "time"):
-            # Long settings wrap; the numbers stay whole.
+            # Long settings wrap; names and numbers stay whole.
             named = heading == "method"
-            table.add_column(heading, no_wrap=not named, overflow="fold", justify="left" if named else "right")
+            width = max(len(row.method) for row in ranking.rows) if named else None
+            justify: Literal["left", "right"] = "left" if named else "right"
+            table.add_column(heading, no_wrap=not named, overflow="fold", justify=justify, min_width=width)
         for row in ranking.rows:
             table.add_row(
                 str(row.rank) if row.rank else row.role[:3],

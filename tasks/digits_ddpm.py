@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from diffusers import UNet2DModel
 from pydantic import Field
 from torch import nn
 
-from ..benchmark.problem import TensorPool
 from .class_forgetting.diffusion import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .common.retrained import JudgeData, TrainingRecipe
+from .common.retrained import TrainingRecipe
 from .digits import data
+from .digits.task import DigitsTask
 
 
-class DigitsDDPM(ClassForgettingTask):
+class DigitsDDPM(DigitsTask, ClassForgettingTask):
     """Class forgetting on a DDPM of 0.7 M parameters, trained on 1,437 real 8x8 scans of digits."""
 
     name: ClassVar[str] = "digits-ddpm"
-    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
-    num_classes: ClassVar[int] = data.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
     batch_size: ClassVar[int] = 128
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=2000, batch_size=128, lr=2e-3)
     sampler: ClassVar[Sampler] = Sampler(solver="dpm", steps=10, guidance=1.5)
@@ -44,16 +41,3 @@ class DigitsDDPM(ClassForgettingTask):
             num_class_embeds=data.NUM_CLASSES + 1,
         )
         return network
-
-    def training_pool(self) -> TensorPool:
-        """See ``RetrainedTask.training_pool``."""
-        return TensorPool(*data.load_split().train)
-
-    def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
-        train, test = data.load_split()
-        return JudgeData(TensorPool(*train), TensorPool(*test))
-
-    def data_sha256(self) -> str:
-        """See ``RetrainedTask.data_sha256``."""
-        return data.load_split().train.sha256()

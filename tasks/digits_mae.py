@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.problem import Pool, TensorPool
-from .common.retrained import JudgeData, OneClassTask, TrainingRecipe
+from .common.retrained import TrainingRecipe
 from .digits import data
+from .digits.task import DigitsTask
 from .image_to_image.evaluation import Pools
 from .image_to_image.holes import Hole
 from .image_to_image.inpainter import Inpainter
@@ -22,13 +23,10 @@ PATCH = 2
 RETAIN_TRAIN_IMAGES = 324
 
 
-class DigitsMAE(ImageToImageTask, OneClassTask):
+class DigitsMAE(DigitsTask, ImageToImageTask):
     """In-painting a 4x4 hole in real 8x8 scans of digits, with a masked autoencoder of 0.3 M parameters."""
 
     name: ClassVar[str] = "digits-mae"
-    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
-    num_classes: ClassVar[int] = data.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
     batch_size: ClassVar[int] = 64
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
     judges_from: ClassVar[str] = "digits-ddpm"
@@ -52,19 +50,6 @@ class DigitsMAE(ImageToImageTask, OneClassTask):
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
         return small_mae(data.SIZE, PATCH, channels=1, width=64, layers=4, decoder_layers=2)
-
-    def training_pool(self) -> TensorPool:
-        """See ``RetrainedTask.training_pool``."""
-        return TensorPool(*data.load_split().train)
-
-    def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
-        train, test = data.load_split()
-        return JudgeData(TensorPool(*train), TensorPool(*test))
-
-    def data_sha256(self) -> str:
-        """See ``RetrainedTask.data_sha256``."""
-        return data.load_split().train.sha256()
 
     def pixel_moments(self) -> tuple[Tensor, Tensor]:
         """See ``InpaintingTask.pixel_moments``."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from ..benchmark.problem import TensorPool
-from .common.retrained import JudgeData, TrainingRecipe
+from .common.retrained import TrainingRecipe
 from .digits import data
+from .digits.task import DigitsTask
 from .one_shot.task import OneShotTask
 
 
-class DigitsVAE(OneShotTask):
+class DigitsVAE(DigitsTask, OneShotTask):
     """One-shot forgetting on a fully connected VAE, trained on 1,437 real 8x8 scans of digits."""
 
     name: ClassVar[str] = "digits-vae"
-    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
-    num_classes: ClassVar[int] = data.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
     batch_size: ClassVar[int] = 128
     hidden: ClassVar[int] = 256
     latent: ClassVar[int] = 4
@@ -31,12 +29,3 @@ class DigitsVAE(OneShotTask):
         """See ``RetrainedTask.training_pool``: images in [0, 1]."""
         train = data.load_split().train
         return TensorPool((train.images + 1) / 2, train.labels)
-
-    def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
-        train, test = data.load_split()
-        return JudgeData(TensorPool(*train), TensorPool(*test))
-
-    def data_sha256(self) -> str:
-        """See ``RetrainedTask.data_sha256``."""
-        return data.load_split().train.sha256()
