@@ -270,9 +270,9 @@ def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge
         real, true = features(judge, found[f"{pool}_train"].truth), features(judge, found[pool].truth)
         filled = score(judge, found[pool].bytes()).features
         enough = min(len(filled), len(real)) >= FEWEST
-        for metric, function, implementation in (
-            ("fid", metrics.fid, "cleanfid.fid.frechet_distance"),
-            ("kid", metrics.kid, "cleanfid.fid.kernel_distance"),
+        for metric, function, (implementation, package) in (
+            ("fid", metrics.fid, metrics.frechet_implementation(real.shape[1])),
+            ("kid", metrics.kid, ("cleanfid.fid.kernel_distance", "clean-fid")),
         ):
             for suffix, values in (("", filled), ("_floor", true)):
                 report.add(
@@ -281,7 +281,7 @@ def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge
                     "info",
                     implementation,
                     n=len(filled),
-                    package="clean-fid",
+                    package=package,
                     judge=name,
                     reference_sha256=task.data_sha256(),
                 )
