@@ -224,6 +224,8 @@ def test_deleting_any_one_record_or_truncating_one_ends_with_the_same_board(undi
 
 
 def start_suite(undisturbed, results):
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and a child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [
             sys.executable,
