@@ -21,11 +21,16 @@ class Diverged(Exception):
     """The edited model holds values that are not finite."""
 
 
+MOST_NAMES = 40
+"""Names that an error lists; of thousands, as timm has, nobody reads the list."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchmarkError:
     """Returns the error for a name that nothing is registered under, with the closest known names first."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}."
+    listed = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {listed or 'none'}."
     return BenchmarkError(f"There is no {kind} named '{name}'; {hint}")
 
 

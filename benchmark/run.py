@@ -134,11 +134,11 @@ def _configured(cls: type[Any], config: dict[str, Any], what: str) -> Any:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             raise unknown_name(f"setting of the {what}", key, cls.model_fields) from None
+        what_is_wrong = problem["msg"].removeprefix("Value error, ").rstrip(".")
         if not key:
-            what_is_wrong = problem["msg"].removeprefix("Value error, ")
             raise BenchmarkError(f"The settings of the {what} are not valid: {what_is_wrong}.") from None
         raise BenchmarkError(
-            f"The setting '{key}' of the {what} cannot be {problem['input']!r}: {problem['msg']}."
+            f"The setting '{key}' of the {what} cannot be {problem['input']!r}: {what_is_wrong}."
         ) from None
 
 

@@ -52,6 +52,14 @@ def test_a_built_ins_name_is_its_files(name):
     assert registry.is_builtin(registry.methods.get(name))
 
 
+def test_an_unknown_name_among_thousands_lists_a_few():
+    from unlearnbench.benchmark.errors import unknown_name
+
+    message = str(unknown_name("network", "foo", [f"name-{number:04}" for number in range(1000)]))
+    assert message.startswith("There is no network named 'foo'; known: name-0000, ")
+    assert message.endswith(" and 960 more.")
+
+
 def test_an_unknown_name_says_what_is_close():
     with pytest.raises(BenchmarkError, match="There is no method named 'sfrom'; did you mean sfron?"):
         registry.methods.get("sfrom")
