@@ -194,7 +194,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
         """See ``RetrainedTask.load_judges``."""
-        return {judges.short_name(judge): self._load_judge(judge).to(device) for judge in self.judges}
+        return {judges.short_name(judge): self.load_judge(judge).to(device) for judge in self.judges}
 
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """See ``RetrainedTask.train_judge``."""
@@ -222,7 +222,7 @@ class Cifar10DDPM(ClassForgettingTask):
                     protocol="real test images",
                 )
 
-    def _load_judge(self, name: str) -> Judge:
+    def load_judge(self, name: str) -> Judge:
         if name not in judges.PINNED:
             return load_judge(judges.timm_spec(name), self.num_classes, device=CPU)
         if judges.pinned_file(name) is not None:
@@ -234,15 +234,13 @@ class Cifar10DDPM(ClassForgettingTask):
     def _judge_sha256(self, name: str) -> str:
         if name not in judges.PINNED:
             return file_sha256(weights_file(judges.timm_spec(name), download=False))
-        return (
-            self.assets.entry(judge_file(name)).sha256 if name in self.own_judges() else self._load_judge(name).sha256
-        )
+        return self.assets.entry(judge_file(name)).sha256 if name in self.own_judges() else self.load_judge(name).sha256
 
     def _judge_problem(self, name: str) -> str | None:
         if name in self.own_judges():
             return None
         try:
-            self._load_judge(name)
+            self.load_judge(name)
         except BenchmarkError as error:
             return str(error)
         return None

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.problem import TensorPool
-from .common.retrained import JudgeData, TrainingRecipe
+from .common.retrained import TrainingRecipe
+from .common.trained_judges import JudgeData
 from .mnist import data
 from .one_shot.task import OneShotTask
 
@@ -44,7 +45,7 @@ class MnistVAE(OneShotTask):
         return TensorPool(*data.load_split().train)
 
     def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
+        """See ``TrainedJudgesTask.judge_data``."""
         train, test = data.load_split()
         return JudgeData(*(TensorPool(part.images * 2 - 1, part.labels) for part in (train, test)))
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 from ..benchmark.method import Need
 from .image_to_image.datasets import PLACES365
 from .image_to_image.holes import Hole
-from .image_to_image.inpainter import Inpainter
 from .image_to_image.palette import AncestralPalette, Palette, load_palette
 from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
@@ -47,24 +46,18 @@ class Places365Palette(PretrainedTask):
     """How holes are filled: ``own``, 50 steps without noise, or ``paper``, the released code's 2,000 with noise."""
 
     @property
-    def backbone(self) -> type[Inpainter]:  # type: ignore[override]
+    def backbone(self) -> type[Palette]:  # type: ignore[override]
         """See ``InpaintingTask.backbone``."""
-        return self._kind
-
-    @property
-    def _kind(self) -> type[Palette]:
         return Palette if self.protocol == "own" else AncestralPalette
 
     def load(self, folder: Path) -> Palette:
         """See ``PretrainedTask.load``."""
-        return load_palette(folder, self.image_shape[-1], self._kind, self.way_out)
+        return load_palette(folder, self.image_shape[-1], self.backbone, self.way_out)
 
     def sampling(self) -> str:
         """See ``InpaintingTask.sampling``."""
-        drawn = (
-            f"{self._kind.sampling} in {self._kind.sampling_steps} steps, noise by seed and batch of {self.fill_batch}"
-        )
-        return f"{super().sampling()}, {drawn}"
+        how = f"{self.backbone.sampling} in {self.backbone.sampling_steps} steps"
+        return f"{super().sampling()}, {how}, noise by seed and batch of {self.fill_batch}"
 
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""

@@ -41,26 +41,44 @@ UNTOUCHED = {**GOOD, "forget_accuracy": 0.99, "oracle_distance": 100.0, "uncondi
 DIRECTIONS = dict(zip(GOOD, ("match", "match", "match", "max", "max", "min", "max"), strict=True))
 
 
-def make_record(method: str, seed: int = 0, values: dict[str, float | None] | None = None, **changes) -> Record:
-    """Returns a record with made-up metrics; ``changes`` are ``status``, ``reason``, ``role``, ``device``, ``passed``…"""
-    status = changes.pop("status", Status.OK)
-    passed = changes.pop("passed", {})
-    metrics = [
-        Metric(
-            name=name,
-            value=value,
-            ci_low=None if value is None else value - 0.01,
-            ci_high=None if value is None else value + 0.01,
-            ci_method="wilson",
-            n=1000,
-            direction=DIRECTIONS[name],
-            judge="resnet",
-            identity=IDENTITY,
-        )
-        for name, value in (values or GOOD).items()
-    ]
-    seconds = changes.pop("seconds", 10.0)
-    cost = Cost(
+TASK = TaskInfo(
+    name="digits-ddpm",
+    family="class-forgetting",
+    version=1,
+    sha256="1" * 64,
+    config={"forget_class": 3},
+    config_passed={},
+)
+PROVENANCE = Provenance(
+    suite_version="0.1.0",
+    git_commit=None,
+    git_dirty=None,
+    python="3.11.7",
+    system="Linux x86_64",
+    packages={"torch": "2.13.0"},
+    cores=2,
+    memory_bytes=2**34,
+)
+
+
+def make_metric(name: str, value: float | None) -> Metric:
+    """Returns a made-up metric with an interval of 0.01 on either side."""
+    return Metric(
+        name=name,
+        value=value,
+        ci_low=None if value is None else value - 0.01,
+        ci_high=None if value is None else value + 0.01,
+        ci_method="wilson",
+        n=1000,
+        direction=DIRECTIONS[name],
+        judge="resnet",
+        identity=IDENTITY,
+    )
+
+
+def make_cost(seconds: float) -> Cost:
+    """Returns the made-up cost of one step."""
+    return Cost(
         unlearn_seconds=seconds,
         phases=[Phase(name="unlearn", timed=True, clock="host", seconds=[seconds])],
         step_seconds=[],
@@ -74,18 +92,17 @@ def make_record(method: str, seed: int = 0, values: dict[str, float | None] | No
         peak_device_bytes=None,
         energy_joules=None,
     )
+
+
+def make_record(method: str, seed: int = 0, values: dict[str, float | None] | None = None, **changes) -> Record:
+    """Returns a record with made-up metrics; ``changes`` are ``status``, ``reason``, ``role``, ``device``, ``passed``…"""
+    status, passed = changes.pop("status", Status.OK), changes.pop("passed", {})
+    seconds = changes.pop("seconds", 10.0)
     role = changes.pop("role", "reference" if method in ("original", "oracle") else "method")
     fields = {
         "run_id": canonical_sha256([method, seed, passed, str(changes.get("device", ""))]),
         "created": "2026-01-01T00:00:00Z",
-        "task": TaskInfo(
-            name="digits-ddpm",
-            family="class-forgetting",
-            version=1,
-            sha256="1" * 64,
-            config={"forget_class": 3},
-            config_passed={},
-        ),
+        "task": TASK,
         "method": MethodInfo(
             name=method,
             role=role,
@@ -98,18 +115,9 @@ def make_record(method: str, seed: int = 0, values: dict[str, float | None] | No
         "status": status,
         "reason": None,
         "device": Device(kind="cpu", name="Test CPU", threads=1),
-        "cost": cost if status is Status.OK else None,
-        "metrics": metrics if status is Status.OK else [],
-        "provenance": Provenance(
-            suite_version="0.1.0",
-            git_commit=None,
-            git_dirty=None,
-            python="3.11.7",
-            system="Linux x86_64",
-            packages={"torch": "2.13.0"},
-            cores=2,
-            memory_bytes=2**34,
-        ),
+        "cost": make_cost(seconds) if status is Status.OK else None,
+        "metrics": [make_metric(*pair) for pair in (values or GOOD).items()] if status is Status.OK else [],
+        "provenance": PROVENANCE,
     }
     return Record(**{**fields, **changes})
 

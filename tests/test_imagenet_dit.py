@@ -446,7 +446,7 @@ def test_the_crop_is_the_centre_square(size):
     ramp = np.zeros((height, width, 3), np.uint8)
     top, left = (height - side) // 2, (width - side) // 2
     ramp[top : top + side, left : left + side] = np.linspace(40, 220, side).astype(np.uint8)[None, :, None]
-    crop = data.adm_crop(Image.fromarray(ramp), 64)
+    crop = np.asarray(data.adm_crop(Image.fromarray(ramp), 64))
     assert crop.shape == (64, 64, 3)
     expected = np.linspace(40, 220, 64)
     assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5

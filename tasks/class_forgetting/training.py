@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.problem import Pool
-from ..common.checkpoint import Checkpoint
+from ..common.checkpoint import Checkpoint, TrainingState
 from ..common.retrained import TrainingRecipe
 from . import diffusion
 
@@ -20,8 +20,8 @@ GRADIENT_CLIP = 1.0
 WARM_UP_STEPS = 100
 
 
-class TrainingState:
-    """All that a training run carries from step to step.
+class DiffusionTraining(TrainingState):
+    """The network, its average, the optimizer and its schedule.
 
     Args:
         model: The network, where it is trained.
@@ -30,8 +30,6 @@ class TrainingState:
     """
 
     def __init__(self, model: nn.Module, recipe: TrainingRecipe, seed: int) -> None:
-        self.step = 0
-        self.generator = torch.Generator().manual_seed(seed)
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
         warm_up = min(WARM_UP_STEPS, recipe.steps - 1)
@@ -44,7 +42,14 @@ class TrainingState:
             ],
             [warm_up],
         )
-        self._device = next(model.parameters()).device
+        super().__init__(
+            seed,
+            next(model.parameters()).device,
+            model=model,
+            average=self.average,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+        )
 
     def update(self, decay: float) -> None:
         """Takes the optimizer's step and moves the average along."""
@@ -56,31 +61,6 @@ class TrainingState:
         for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             kept.lerp_(new, 1 - decay)
         self.step += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns everything, dropout's global random numbers included."""
-        return {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "learning_rate": self.learning_rate.state_dict(),
-            "generator": self.generator.get_state(),
-            "global": torch.get_rng_state(),
-            "device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes everything back."""
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.learning_rate.load_state_dict(state["learning_rate"])
-        self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["global"])
-        if state["device"] is not None:
-            torch.cuda.set_rng_state(state["device"], self._device)
 
 
 def train(
@@ -119,11 +99,9 @@ def train(
     """
     device = device or torch.device("cpu")
     schedule = diffusion.noise_schedule()
-    state = TrainingState(_placed(model, device), recipe, seed)
+    state = DiffusionTraining(_placed(model, device), recipe, seed)
     network: nn.Module = torch.compile(state.model) if device.type == "cuda" else state.model  # type: ignore[assignment]
-    saved = checkpoint.load()
-    if saved is not None:
-        state.load_state_dict(saved)
+    checkpoint.resume(state)
     state.model.train()
     while state.step < recipe.steps:
         images, labels = (part.to(device) for part in pool.sample(recipe.batch_size, state.generator))
@@ -134,8 +112,7 @@ def train(
         loss.backward()
         state.update(ema_decay)
         progress(state.step, recipe.steps)
-        if checkpoint.is_due():
-            checkpoint.save(state.state_dict())
+        checkpoint.keep(state)
     return {name: value.cpu() for name, value in state.average.state_dict().items()}
 
 

@@ -7,7 +7,7 @@ import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import torch
@@ -18,6 +18,54 @@ from ...benchmark.store import write_atomically
 
 SECONDS_BETWEEN = 300.0
 """Between two checkpoints; a short training run leaves none."""
+
+
+class Stateful(Protocol):
+    """A part of a training run that can be kept: a network, an optimizer, a schedule."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what it carries from step to step."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Takes it back."""
+        ...
+
+
+class TrainingState:
+    """All that a training run carries from step to step: how far it is, its random numbers, and its parts.
+
+    Args:
+        seed: Of batches and of what the loss draws.
+        device: Where the network is trained.
+        parts: By name.
+    """
+
+    def __init__(self, seed: int, device: torch.device, **parts: Stateful) -> None:
+        self.step = 0
+        self.generator = torch.Generator().manual_seed(seed)
+        self._device = device
+        self._parts = parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything, dropout's global random numbers included."""
+        return {
+            "step": self.step,
+            **{name: part.state_dict() for name, part in self._parts.items()},
+            "generator": self.generator.get_state(),
+            "global": torch.get_rng_state(),
+            "device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes everything back."""
+        self.step = state["step"]
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["global"])
+        if state["device"] is not None:
+            torch.cuda.set_rng_state(state["device"], self._device)
 
 
 class Checkpoint:
@@ -78,6 +126,17 @@ class Checkpoint:
         torch.save({"run": self._run, "seconds": self.seconds, "state": dict(state)}, buffer)
         write_atomically(self.path, buffer.getbuffer())
         self._saved = time.monotonic()
+
+    def resume(self, state: TrainingState) -> None:
+        """Puts a training run where it was, if there is a file. Raises what ``load`` raises."""
+        saved = self.load()
+        if saved is not None:
+            state.load_state_dict(saved)
+
+    def keep(self, state: TrainingState) -> None:
+        """Writes the state of a training run if the last one is old enough. Raises what ``save`` raises."""
+        if self.is_due():
+            self.save(state.state_dict())
 
     def remove(self) -> None:
         """Deletes the file, once what it was for is finished."""

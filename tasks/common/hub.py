@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ...benchmark.errors import BenchmarkError, first_line
 
-OFFLINE_WAY = "be online, or name a local copy"
-
 
 def fetch_file(repo: str, file: str, *, revision: str | None = None, download: bool, way_out: str) -> Path:
     """Returns a file of a model repository, from the hub's cache or from the hub.
@@ -43,6 +41,7 @@ def fetch_folder(repo: str, patterns: Sequence[str], *, revision: str | None, do
     try:
         found = snapshot_download(repo, revision=revision, allow_patterns=list(patterns), local_files_only=not download)
         return Path(str(found))
+    # As for a single file.
     except Exception as error:  # noqa: BLE001
         raise refusal(repo, error, way_out) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import NamedTuple, Protocol, Self
 
@@ -46,32 +47,26 @@ class Classifier(FeatureNetwork, Protocol):
         ...
 
 
-class Extractor(NamedTuple):
+@dataclass(frozen=True)
+class Extractor:
     """A network that gives features, the hash of its weights, where it is, and how it prepares images."""
 
     network: FeatureNetwork
     sha256: str
     device: torch.device = CPU
     preparation: str = ""
-    """One line, part of the identity of every number."""
-
-    def to(self, device: torch.device) -> Extractor:
-        """Moves the network to a device."""
-        return self if device == self.device else self._replace(network=self.network.to(device), device=device)
-
-
-class Judge(NamedTuple):
-    """A classifier, the hash of its weights, where it is, and how it prepares images."""
-
-    network: Classifier
-    sha256: str
-    device: torch.device = CPU
-    preparation: str = ""
     """One line, part of the identity of every number; empty where images are taken as they are."""
 
-    def to(self, device: torch.device) -> Judge:
-        """Moves the classifier to a device."""
-        return self if device == self.device else self._replace(network=self.network.to(device), device=device)
+    def to(self, device: torch.device) -> Self:
+        """Moves the network to a device."""
+        return self if device == self.device else replace(self, network=self.network.to(device), device=device)
+
+
+@dataclass(frozen=True)
+class Judge(Extractor):
+    """An extractor whose network classifies, too."""
+
+    network: Classifier
 
 
 class Scored(NamedTuple):
@@ -88,7 +83,7 @@ def score(judge: Judge, images: Tensor) -> Scored:
         return Scored(found, judge.network.classify(torch.from_numpy(found).float().to(judge.device)).argmax(1).cpu())
 
 
-def features(judge: Judge | Extractor, images: Tensor | Iterable[Tensor]) -> Floats:
+def features(judge: Extractor, images: Tensor | Iterable[Tensor]) -> Floats:
     """Returns features ``(N, D)``, batch by batch.
 
     Args:
@@ -109,7 +104,7 @@ class Report:
         judges: The judges, and what else gives features, by name.
     """
 
-    def __init__(self, protocol: str, judges: Mapping[str, Judge | Extractor]) -> None:
+    def __init__(self, protocol: str, judges: Mapping[str, Extractor]) -> None:
         self.protocol = protocol
         self.judges = judges
         self.metrics: list[Metric] = []

@@ -23,7 +23,7 @@ from ...benchmark.task import Progress, RetrainingCost, Task
 from . import classifiers
 from .checkpoint import Checkpoint
 from .judging import Judge
-from .pools import ImagePool, LabelledPool
+from .pools import LabelledPool
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
@@ -36,13 +36,6 @@ class TrainingRecipe(NamedTuple):
     steps: int
     batch_size: int
     lr: float
-
-
-class JudgeData(NamedTuple):
-    """What judges are trained and tested on: images in [-1, 1] or bytes, and labels."""
-
-    train: ImagePool
-    test: ImagePool
 
 
 class RetrainedTask(Task):
@@ -74,10 +67,6 @@ class RetrainedTask(Task):
     @abstractmethod
     def training_pool(self) -> LabelledPool:
         """Returns all training images in the model's own range, and their labels."""
-
-    def judge_data(self) -> JudgeData:
-        """Returns what the judges of ``train_judge`` are trained and tested on."""
-        raise NotImplementedError
 
     @abstractmethod
     def data_sha256(self) -> str:
@@ -209,22 +198,9 @@ class RetrainedTask(Task):
         judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
         self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
 
-    def judge_recipe(self, name: str) -> classifiers.JudgeRecipe:
-        """Returns what a judge of ``own_judges`` is and how it is trained."""
-        return classifiers.small(name)
-
+    @abstractmethod
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
-        """Trains a judge and returns it with what its manifest says, its test accuracy among it."""
-        recipe = self.judge_recipe(name)
-        train, test = self.judge_data()
-        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, self.training_device)
-        return judge, {
-            "seed": 0,
-            "architecture": f"timm {recipe.architecture}",
-            "steps": recipe.steps,
-            "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
-            "test_images": len(test),
-        }
+        """Trains a judge of ``own_judges`` and returns it with what its manifest says, its test accuracy among it."""
 
     def _prepare_model(self, name: str, pool: LabelledPool, seed: int, progress: Progress) -> None:
         if self.assets.has(name):
@@ -275,12 +251,11 @@ class RetrainedTask(Task):
 
     def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
         """Returns the judges by name."""
-        return {name: self._load_judge(name).to(device) for name in self.judge_names}
+        return {name: self.load_judge(name).to(device) for name in self.judge_names}
 
-    def _load_judge(self, name: str) -> Judge:
-        judge = classifiers.TrainedJudge(self.judge_recipe(name), self.num_classes)
-        judge.load_state_dict(self.judge_assets.load(judge_file(name)))
-        return Judge(judge.eval(), self.judge_assets.entry(judge_file(name)).sha256)
+    @abstractmethod
+    def load_judge(self, name: str) -> Judge:
+        """Returns one of the judges, on the CPU."""
 
     # What every family's problem and evaluation need.
 

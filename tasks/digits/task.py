@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from ...benchmark.problem import TensorPool
-from ..common.retrained import JudgeData, OneClassTask
+from ..common.retrained import OneClassTask
+from ..common.trained_judges import JudgeData, TrainedJudgesTask
 from . import data
 
 
-class DigitsTask(OneClassTask):
+class DigitsTask(TrainedJudgesTask, OneClassTask):
     """Forgets one of the digits; images are in [-1, 1]."""
 
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
@@ -21,7 +22,7 @@ class DigitsTask(OneClassTask):
         return TensorPool(*data.load_split().train)
 
     def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
+        """See ``TrainedJudgesTask.judge_data``."""
         train, test = data.load_split()
         return JudgeData(TensorPool(*train), TensorPool(*test))
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from ...benchmark.errors import BenchmarkError, first_line
-from ..common import hub
+from ...benchmark.errors import BenchmarkError
+from ..common.labelled import LabelledRows, Pixels, decode
 
 FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
-Pixels = NDArray[np.uint8]
 
 
 class Pictures(NamedTuple):
@@ -78,12 +75,12 @@ class PictureSet:
         Raises:
             BenchmarkError: The data is not there, or its labels have no names.
         """
-        names = getattr((self._rows(where, self.train).features or {}).get("label"), "names", None)
+        names = self._rows(where, self.train).class_names
         if not names:
             raise BenchmarkError(
                 f"The labels of {where} have no names (its 'label' is no ClassLabel); {self._way_out()}."
             )
-        return list(names)
+        return names
 
     def load(self, where: str, split: str, limits: Mapping[int, int | None]) -> Pictures:
         """Returns the first pictures of some classes, in the data set's order.
@@ -100,10 +97,11 @@ class PictureSet:
         labels: list[int] = []
         kept: Counter[int] = Counter()
         finite = all(limit is not None for limit in limits.values())
-        for number, (encoded, label) in enumerate(self._iterate(where, split)):
+        for number, (encoded, label) in enumerate(self._rows(where, split).pictures()):
             limit = limits.get(label, 0)
             if limit is None or kept[label] < limit:
-                found.append(self._decode(encoded, f"picture {number} of the split '{split}' of {where}"))
+                name = f"picture {number} of the split '{split}' of {where}"
+                found.append(decode(encoded, name, self._fitted, "get that file again and start again"))
                 labels.append(label)
                 kept[label] += 1
                 if finite and all(kept[other] >= (most or 0) for other, most in limits.items()):
@@ -114,51 +112,11 @@ class PictureSet:
             )
         return Pictures(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
 
-    def _iterate(self, where: str, split: str) -> Iterator[tuple[bytes, int]]:
-        rows = iter(self._rows(where, split))
-        while True:
-            try:
-                row = next(rows, None)
-            # The hub, the network and the disk fail in many ways.
-            except Exception as error:  # noqa: BLE001
-                raise self._unavailable(where, split, error) from None
-            if row is None:
-                return
-            yield row["image"]["bytes"] or b"", int(row["label"])
+    def _rows(self, where: str, split: str) -> LabelledRows:
+        return LabelledRows(where, split, hub_id=self.hub_id, way_out=self._way_out(), revision=self.revision)
 
-    def _rows(self, where: str, split: str) -> Any:
-        import datasets
-
-        datasets.disable_progress_bars()
-        revision = self.revision if where == self.hub_id else None
-        try:
-            rows: Any = datasets.load_dataset(where, split=split, streaming=True, revision=revision)
-        except Exception as error:  # noqa: BLE001
-            raise self._unavailable(where, split, error) from None
-        columns = set(rows.column_names or ())
-        if not {"image", "label"} <= columns:
-            raise BenchmarkError(
-                f"The split '{split}' of {where} has the columns {', '.join(sorted(columns)) or 'none'} and not 'image' and "
-                f"'label'; {self._way_out()}."
-            )
-        return rows.cast_column("image", datasets.Image(decode=False))
-
-    def _decode(self, encoded: bytes, name: str) -> Pixels:
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                return np.asarray(fitted(image.convert("RGB"), self.size, self.shorter), dtype=np.uint8)
-        # PIL raises a dozen kinds for damaged files.
-        except Exception as error:  # noqa: BLE001
-            raise BenchmarkError(
-                f"The {name} is damaged ({first_line(error)[:120]}); get that file again and start again."
-            ) from None
-
-    def _unavailable(self, where: str, split: str, error: Exception) -> BenchmarkError:
-        if where == self.hub_id:
-            return hub.refusal(f"The data set {where}", error, self._way_out())
-        return BenchmarkError(
-            f"The split '{split}' of the data in {where} cannot be read ({first_line(error)[:200]}); {self._way_out()}."
-        )
+    def _fitted(self, image: Image.Image) -> Image.Image:
+        return fitted(image, self.size, self.shorter)
 
     def _way_out(self) -> str:
         layout = (

@@ -14,7 +14,8 @@ from ...benchmark.provenance import resolve_device
 from ...benchmark.task import Progress
 from ..common.classifiers import JudgeRecipe
 from ..common.pools import BytePool
-from ..common.retrained import JudgeData, TrainingRecipe
+from ..common.retrained import TrainingRecipe
+from ..common.trained_judges import JudgeData, TrainedJudgesTask
 from .holes import Hole
 from .inpainter import Inpainter
 from .mae import MAE, small_mae
@@ -72,7 +73,7 @@ PRESETS = {
 }
 
 
-class TrainedMAETask(PictureTask, ImageToImageTask):  # type: ignore[override]
+class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type: ignore[override]
     """In-painting 64x64 photographs with a small masked autoencoder. A concrete task says which data."""
 
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
@@ -107,7 +108,7 @@ class TrainedMAETask(PictureTask, ImageToImageTask):  # type: ignore[override]
         return resolve_device("auto")
 
     def judge_recipe(self, name: str) -> JudgeRecipe:
-        """See ``RetrainedTask.judge_recipe``."""
+        """See ``TrainedJudgesTask.judge_recipe``."""
         return self._preset.judges[self.judge_names.index(name)]
 
     def sizes(self) -> Sizes:
@@ -124,7 +125,7 @@ class TrainedMAETask(PictureTask, ImageToImageTask):  # type: ignore[override]
         return BytePool(*self._load(self.pictures.train), mirrored=True)
 
     def judge_data(self) -> JudgeData:
-        """See ``RetrainedTask.judge_data``."""
+        """See ``TrainedJudgesTask.judge_data``."""
         return JudgeData(self.training_pool(), BytePool(*self._load(self.pictures.test)))
 
     # Files.

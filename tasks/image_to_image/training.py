@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..common.checkpoint import Checkpoint
+from ..common.checkpoint import Checkpoint, TrainingState
 from ..common.pools import LabelledPool
 from ..common.retrained import CPU, TrainingRecipe
 from .holes import Hole
@@ -45,23 +45,17 @@ def train(
         The weights.
     """
     model.to(device)
-    generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=recipe.lr, total_steps=recipe.steps, pct_start=WARM_UP_SHARE
     )
-    first = 0
-    kept = checkpoint.load()
-    if kept is not None:
-        first = int(kept["step"])
-        for part, state in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
-            part.load_state_dict(kept[state])
-        generator.set_state(kept["generator"])
+    state = TrainingState(seed, device, model=model, optimizer=optimizer, schedule=schedule)
+    checkpoint.resume(state)
     model.train()
-    for step in range(first, recipe.steps):
-        images, _ = pool.sample(recipe.batch_size, generator)
+    while state.step < recipe.steps:
+        images, _ = pool.sample(recipe.batch_size, state.generator)
         images = images.to(device)
-        draw = draw_holes(type(model), holes, images, generator)
+        draw = draw_holes(type(model), holes, images, state.generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             predicted = model(blank(images, draw["hole"]), draw["hole"], **model.inputs(images, draw["hole"], draw))
         loss = hole_error(predicted.float(), model.target(images, draw), draw["hole"]).mean()
@@ -70,15 +64,7 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
         optimizer.step()
         schedule.step()
-        progress(step + 1, recipe.steps)
-        if checkpoint.is_due():
-            checkpoint.save(
-                {
-                    "step": step + 1,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "generator": generator.get_state(),
-                }
-            )
+        state.step += 1
+        progress(state.step, recipe.steps)
+        checkpoint.keep(state)
     return model.state_dict()

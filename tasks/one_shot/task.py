@@ -16,11 +16,12 @@ from ...benchmark.task import Evaluation
 from ..common.checkpoint import Checkpoint
 from ..common.pools import LabelledPool
 from ..common.retrained import OneClassTask
+from ..common.trained_judges import TrainedJudgesTask
 from . import evaluation, vae
 from .problem import OneShotProblem
 
 
-class OneShotTask(OneClassTask):
+class OneShotTask(TrainedJudgesTask, OneClassTask):
     """Stops a variational autoencoder from drawing a class. A concrete task says which data and sizes."""
 
     family: ClassVar[str] = "one-shot"
