@@ -4,10 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import datasets
@@ -23,12 +19,8 @@ from unlearnbench.benchmark import metrics, registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import file_sha256
 from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.tasks.cifar10 import data, judges, networks, protocols, resnet
-from unlearnbench.tasks.class_forgetting import evaluation, training
-from unlearnbench.tasks.common import checkpoint
-from unlearnbench.tasks.common.checkpoint import Checkpoint
-from unlearnbench.tasks.common.judging import Extractor, Judge, features, score
-from unlearnbench.tasks.common.pools import BytePool
+from unlearnbench.tasks.cifar10 import data, judges, networks, resnet
+from unlearnbench.tasks.common.judging import Extractor, features, score
 from unlearnbench.tasks.common.retrained import TrainingRecipe
 
 CPU = torch.device("cpu")
@@ -131,175 +123,6 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
     with pytest.raises(BenchmarkError, match=sentence):
         data.load_part("train")
     assert any("lacks its data" in problem for problem in make_task("cifar10-ddpm", {}).missing())
-
-
-# The pool.
-
-
-def test_a_pool_of_bytes_mirrors_draws_and_nothing_else():
-    images = torch.randint(256, (50, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    pool = BytePool(images, torch.arange(50), mirrored=True)
-    expected = images.float() / 127.5 - 1
-    first = pool.sample(40, torch.Generator().manual_seed(1))
-    again = pool.sample(40, torch.Generator().manual_seed(1))
-    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
-    turned = 0
-    for image, label in zip(*first, strict=True):
-        plain = torch.equal(image, expected[label])
-        turned += not plain
-        assert plain or torch.equal(image, expected[label].flip(-1))
-    assert 10 <= turned <= 30
-    assert len(set(first[1].tolist())) == 40
-    assert torch.equal(torch.cat([part for part, _ in pool.ordered(7)]), expected)
-    part = pool.where(pool.labels % 2 == 0)
-    assert torch.equal(part.take(torch.tensor([1, 3]))[0], expected[[2, 6]])
-
-
-# The networks and the protocols.
-
-
-def test_the_network_has_the_size_of_the_papers():
-    """38,632,323 weights: computed from the configuration in SFRon's released code."""
-    with torch.device("meta"):
-        sizes = {
-            name: sum(p.numel() for p in networks.unet(preset).parameters())
-            for name, preset in networks.PRESETS.items()
-        }
-        embedding = networks.unet(networks.PRESETS["small"]).class_embedding
-    assert sizes["paper"] == pytest.approx(38_632_323, rel=0.01)
-    assert sizes["small"] < sizes["paper"] / 3
-    assert embedding.num_embeddings == 11
-
-
-def test_the_papers_protocol_says_what_is_wrong_with_it():
-    task = make_task("cifar10-ddpm", {"protocol": "paper"})
-    found = task.evaluation_protocol()
-    assert found["sampler"].startswith("ddpm 1000 steps, guidance 3, ")
-    assert not task.sampler._scheduler().config.clip_sample
-    assert not make_task("cifar10-ddpm", {}).sampler._scheduler().config.clip_sample
-    assert (found["forget"], found["retain"], found["reference_per_class"]) == (500, 45_000, 500)
-    assert len(found["known_faults"]) >= 5
-    assert make_task("cifar10-ddpm", {}).evaluation_protocol()["sampler"] == "ddim 50 steps, guidance 1.5, uint8"
-    assert task.model_dump()["protocol"] == "paper"
-    with pytest.raises(BenchmarkError, match="The setting 'protocol' of the task 'cifar10-ddpm' cannot be 'mine'"):
-        make_task("cifar10-ddpm", {"protocol": "mine"})
-
-
-def test_stretched_pictures_use_the_whole_range_one_by_one():
-    images = torch.tensor([[-0.1, 0.1], [-3.0, 5.0]]).view(2, 1, 1, 2)
-    assert protocols.stretched(images).flatten().tolist() == [0, 255, 0, 255]
-    pool = BytePool(torch.arange(40, dtype=torch.uint8).view(20, 1, 1, 2).repeat(1, 3, 1, 1), torch.arange(20) % 10)
-    found = protocols.reference(pool, protocols.PAPER._replace(reference_per_class=1))
-    assert found.labels.tolist() == list(range(10))
-    assert found.images.unique().tolist() == [0, 255]
-
-
-def test_what_compares_all_with_all_takes_some():
-    values = np.arange(30.0)[:, None]
-    assert evaluation._some(values, 30) is values
-    some = evaluation._some(values, 10)
-    assert len(some) == 10
-    assert (np.diff(some[:, 0]) > 0).all()
-    assert np.array_equal(some, evaluation._some(values, 10))
-
-
-# Training.
-
-
-def tiny_training(path, steps=14, stop=None, seen=None):
-    """Trains a miniature to the end, or until `stop` steps are done."""
-
-    def progress(step, total):
-        if seen is not None:
-            seen.append(step)
-        if step == stop:
-            raise KeyboardInterrupt
-
-    pixels = torch.randint(256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    pool = BytePool(pixels, torch.arange(64) % 10, mirrored=True)
-    recipe = TrainingRecipe(steps=steps, batch_size=4, lr=1e-3)
-    torch.manual_seed(0)
-    network = networks.unet(networks.Preset((8, 16), 1, recipe, 0.99, groups=4))
-    return training.train(network, pool, 10, recipe, 0, progress, Checkpoint(path, {"steps": steps}))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return tiny_training(tmp_path_factory.mktemp("undisturbed") / "x")
-
-
-def equal(one, other):
-    return all(torch.equal(value, other[name]) for name, value in one.items())
-
-
-def test_training_that_was_interrupted_ends_like_an_undisturbed_one(undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
-    with pytest.raises(KeyboardInterrupt):
-        tiny_training(tmp_path / "x", stop=7)
-    seen = []
-    assert equal(tiny_training(tmp_path / "x", seen=seen), undisturbed)
-    assert seen[0] == 7
-    # Global random numbers matter, too: dropout draws them.
-    assert not equal(tiny_training(tmp_path / "y", steps=13), undisturbed)
-
-
-@pytest.mark.slow
-def test_training_that_was_killed_ends_like_an_undisturbed_one(undisturbed, tmp_path, monkeypatch):
-    path = tmp_path / "x"
-    script = (
-        "import unlearnbench, torch, test_cifar10 as t; from pathlib import Path\n"
-        "torch.set_num_threads(1); t.checkpoint.SECONDS_BETWEEN = 0.0\n"
-        f"t.tiny_training(Path({str(path)!r}))\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parent)
-    while not path.exists():
-        assert process.poll() is None, "it ended before its first checkpoint"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    seen = []
-    assert equal(tiny_training(path, seen=seen), undisturbed)
-    assert 1 < seen[0] < 14
-    Checkpoint(path, {}).remove()
-    assert not path.exists()
-
-
-def test_a_checkpoint_that_is_damaged_or_of_another_run_is_one_sentence(tmp_path):
-    path = tmp_path / "x"
-    found = Checkpoint(path, {"seed": 0})
-    assert found.load() is None
-    found.save({"step": 3})
-    assert Checkpoint(path, {"seed": 0}).load() == {"step": 3}
-    with pytest.raises(BenchmarkError, match="is the checkpoint of another run"):
-        Checkpoint(path, {"seed": 1}).load()
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(BenchmarkError, match="is not a whole checkpoint; delete it"):
-        Checkpoint(path, {"seed": 0}).load()
-
-
-def test_the_time_of_earlier_attempts_counts(tmp_path, monkeypatch):
-    first = Checkpoint(tmp_path / "x", {})
-    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 100)
-    first.save({})
-    second = Checkpoint(tmp_path / "x", {})
-    second.load()
-    assert 100 <= second.seconds < 160
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_training_and_judging_run_on_a_gpu(tmp_path):
-    device = torch.device("cuda")
-    recipe = TrainingRecipe(steps=4, batch_size=8, lr=1e-3)
-    preset = networks.Preset((32, 64), 1, recipe, 0.99)
-    pool = BytePool(torch.randint(256, (64, 3, 32, 32), dtype=torch.uint8), torch.arange(64) % 10, mirrored=True)
-    file = Checkpoint(tmp_path / "x", {})
-    weights = training.train(networks.unet(preset), pool, 10, recipe, 0, lambda *_: None, file, device=device)
-    model = networks.unet(preset)
-    model.load_state_dict(weights)
-    images = protocols.OWN.sampler.sample(model.to(device).eval(), torch.arange(8), 10, (3, 32, 32), 0)
-    judge = Judge(judges.new_network("resnet20").eval(), "").to(device)
-    assert score(judge, images).labels.shape == (8,)
 
 
 # The judges.

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shutil
 
 import numpy as np
@@ -11,131 +10,25 @@ import torch
 from PIL import Image
 
 import unlearnbench
-from helpers import TINY_DINOV2, make_record
+from helpers import TINY_DINOV2
+from tiny_imagenet import (  # noqa: F401 - fixtures
+    CLASSES,
+    CPU,
+    SIDE,
+    miniature,
+    prepared,
+    save_judge,
+    save_pipeline,
+    task,
+)
 from unlearnbench.benchmark import registry
-from unlearnbench.benchmark.assets import searched_only_in
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import file_sha256, parse_record
 from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.tasks.class_forgetting import diffusion
-from unlearnbench.tasks.common import hub
 from unlearnbench.tasks.imagenet import base, cache, data
 from unlearnbench.tasks.imagenet.problem import in_precision
 from unlearnbench.tasks.imagenet.variance import variance_bound
-
-CPU = torch.device("cpu")
-CLASSES = 10
-SIDE = 32
-FAST = {
-    "forget_class": 7,
-    "batch_size": 4,
-    "forget_images": 12,
-    "retain_images_per_class": 3,
-    "reference_images_per_class": 4,
-    "forget_samples": 20,
-    "retain_samples": 27,
-    "near_samples": 20,
-}
-
-
-def save_pipeline(folder, classes=CLASSES, **options):
-    """A random DiT with its autoencoder, as the hub keeps facebook/DiT-XL-2-256."""
-    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
-
-    torch.manual_seed(0)
-    transformer = DiTTransformer2DModel(
-        sample_size=8,
-        patch_size=2,
-        in_channels=4,
-        out_channels=8,
-        num_layers=2,
-        num_attention_heads=2,
-        attention_head_dim=8,
-        num_embeds_ada_norm=classes,
-    )
-    for block in transformer.transformer_blocks[1:]:
-        # What the hub's conversion of the published network has: a copy for every block.
-        block.norm1.emb.load_state_dict(transformer.transformer_blocks[0].norm1.emb.state_dict())
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        norm_num_groups=4,
-        latent_channels=4,
-        layers_per_block=1,
-    )
-    scheduler = DDIMScheduler(**{"clip_sample": False, **options})
-    # The hub's files are pickles of the older kind.
-    DiTPipeline(transformer, vae, scheduler).save_pretrained(folder, safe_serialization=False)
-    return folder
-
-
-def encoded(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def save_parquet(folder, split, count, files=2, damaged=False):
-    """Pictures of noise around a colour of the class, in files whose rows are mixed as the hub's are."""
-    import datasets
-
-    generator = np.random.default_rng(len(split))
-    labels = generator.permutation(np.repeat(np.arange(CLASSES), count))
-    rows = []
-    for label in labels:
-        colour = np.array([25 * label, 255 - 25 * label, 128])
-        noise = generator.normal(0, 30, (40, 36, 3))
-        rows.append({"bytes": encoded((colour + noise).clip(0, 255).astype(np.uint8)), "path": None})
-    if damaged:
-        rows[3]["bytes"] = rows[3]["bytes"][:60]
-    names = datasets.ClassLabel(names=[f"n{label}" for label in range(CLASSES)])
-    features = datasets.Features({"image": datasets.Image(), "label": names})
-    for file, index in enumerate(np.array_split(np.arange(len(rows)), files)):
-        part = {"image": [rows[i] for i in index], "label": [int(labels[i]) for i in index]}
-        path = folder / "data" / f"{split}-{file:05d}-of-{files:05d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        datasets.Dataset.from_dict(part, features=features).to_parquet(path)
-    return folder
-
-
-def save_judge(path, name, classes=CLASSES, **options):
-    import timm
-    from safetensors.torch import save_file
-
-    torch.manual_seed(1)
-    save_file(timm.create_model(name, num_classes=classes, **options).state_dict(), path)
-    return f"{name}={path}"
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory):
-    """Settings that point at a miniature of everything."""
-    folder = tmp_path_factory.mktemp("miniature")
-    save_parquet(folder / "imagenet", "train", 20)
-    save_parquet(folder / "imagenet", "validation", 5)
-    judges = [save_judge(folder / f"{name}.safetensors", name) for name in ("test_resnet", "test_efficientnet")]
-    return FAST | {
-        "base": str(save_pipeline(folder / "base")),
-        "data": str(folder / "imagenet"),
-        "judges": judges,
-    }
-
-
-@pytest.fixture(scope="module")
-def prepared(miniature, tmp_path_factory):
-    """The folder of a prepared task."""
-    out = tmp_path_factory.mktemp("prepared")
-    with searched_only_in(out):
-        make_task("imagenet-dit", miniature).prepare(lambda what, done, total: None)
-    return out
-
-
-@pytest.fixture
-def task(miniature, prepared, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
-    return make_task("imagenet-dit", miniature)
 
 
 @pytest.mark.slow
@@ -469,138 +362,6 @@ def test_near_classes_stand_beside_the_forgotten_one():
     assert data.near_classes(0, 10) == [1, 2]
 
 
-def broken(miniature, tmp_path, what):
-    """Settings with one thing wrong."""
-    settings = dict(miniature)
-    if what == "no base":
-        settings["base"] = str(tmp_path / "nowhere")
-    elif what == "no pipeline":
-        settings["base"] = str(tmp_path)
-    elif what == "other pipeline":
-        (tmp_path / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
-        settings["base"] = str(tmp_path)
-    elif what == "other schedule":
-        settings["base"] = str(save_pipeline(tmp_path / "base", beta_end=0.012))
-    elif what == "cut weights":
-        folder = save_pipeline(tmp_path / "base")
-        file = folder / "vae" / "diffusion_pytorch_model.bin"
-        file.write_bytes(file.read_bytes()[:1000])
-        settings["base"] = str(folder)
-    elif what == "offline base":
-        settings["base"] = base.HUB_ID
-    elif what == "offline data":
-        settings["data"] = data.HUB_ID
-    elif what == "no split":
-        settings["data"] = str(save_parquet(tmp_path, "validation", 1))
-    elif what == "no image":
-        folder = save_parquet(tmp_path, "train", 2, damaged=True)
-        settings["data"] = str(save_parquet(folder, "validation", 2))
-    elif what == "class":
-        settings["forget_class"] = 10
-    elif what == "judge file":
-        settings["judges"] = ["test_resnet=/nowhere.safetensors"]
-    elif what == "judge weights":
-        settings["judges"] = [save_judge(tmp_path / "judge", "test_resnet", classes=5)]
-    elif what == "judge pin":
-        settings["judges"] = [miniature["judges"][0] + "@" + "0" * 64]
-    elif what == "offline judge":
-        settings["judges"] = ["test_resnet.r160_in1k"]
-    return settings
-
-
-@pytest.mark.parametrize(
-    ("what", "sentence"),
-    [
-        ("no base", "There is no folder .*nowhere with a base model; give a folder"),
-        ("no pipeline", "holds no diffusers pipeline .*; give a folder"),
-        ("other pipeline", "holds a DDPMPipeline and not a DiTPipeline; give"),
-        ("other schedule", "was trained with beta_end = 0.012 and not 0.02.*; give"),
-        ("cut weights", "The vae of the base model in .* cannot be loaded .*; download it again"),
-        ("offline base", "facebook/DiT-XL-2-256 cannot be fetched from the hub .*`--set base=FOLDER`"),
-        ("offline data", "The data set ILSVRC/imagenet-1k cannot be fetched from the hub .*; put a copy"),
-        ("no split", "The split 'train' of the data in .* cannot be read .*; put a copy"),
-        (
-            "no image",
-            r"The image \d+ in file \d of the split 'train' of .* is damaged .*; fetch that parquet file again",
-        ),
-        ("class", "knows the classes 0 to 9, so it cannot forget 10; choose"),
-        ("judge file", "There is no file /nowhere.safetensors with weights of the judge test_resnet; correct"),
-        ("judge weights", "does not hold the weights of timm's test_resnet for 10 classes .*; give"),
-        ("judge pin", "is not the pinned file of the judge test_resnet .*; restore"),
-        ("offline judge", "model.safetensors of timm/test_resnet.r160_in1k cannot be fetched .*; be online, or put"),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_sentence(miniature, tmp_path, monkeypatch, what, sentence):
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
-    wrong = make_task("imagenet-dit", broken(miniature, tmp_path, what))
-    with pytest.raises(BenchmarkError, match=sentence) as raised:
-        wrong.prepare(lambda what, done, total: None)
-    assert str(raised.value).endswith(".")
-    assert "\n" not in str(raised.value)
-    (lacking,) = wrong.missing()
-    assert lacking.endswith(".")
-
-
-def test_before_it_is_prepared_the_way_to_prepare_it_is_said(miniature, tmp_path, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
-    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    (lacking,) = make_task("imagenet-dit", {"forget_class": 89, "judges": miniature["judges"][:1]}).missing()
-    assert "run `unlearnbench prepare imagenet-dit --set forget_class=89 --set 'judges=[\"test_resnet=/" in lacking
-
-
-def test_settings_of_judges_are_checked_at_once():
-    with pytest.raises(BenchmarkError, match="There is no timm model named 'convnext_bas'; did you mean"):
-        make_task("imagenet-dit", {"judges": ["convnext_bas"]})
-    with pytest.raises(BenchmarkError, match="two judges have the same name"):
-        make_task("imagenet-dit", {"judges": ["test_vit", "test_vit"]})
-    with pytest.raises(BenchmarkError, match="'12' is no sha256"):
-        make_task("imagenet-dit", {"judges": ["test_vit@12"]})
-
-
-def test_too_little_memory_is_said_before_anything_is_loaded(task, monkeypatch):
-    monkeypatch.setattr(base, "free_bytes", lambda device: 1000)
-    monkeypatch.setattr(base, "load_transformer", lambda folder: pytest.fail("it was loaded"))
-    with pytest.raises(BenchmarkError, match="needs at least 0.0 GiB for the weights, gradients and Adam's moments"):
-        task.problem(make_method("original", {}), 0, CPU)
-    monkeypatch.undo()
-    assert base.free_bytes(CPU) > 2**20
-    full = base.Shapes(1000, (4, 32, 32), 256, 0.18215, 674_900_000)
-    monkeypatch.setattr(base, "free_bytes", lambda device: 8 * 2**30)
-    with pytest.raises(BenchmarkError, match="8.0 GiB of free memory, and unlearning needs at least 10.1 GiB .*675 M"):
-        base.check_memory(full, torch.device("cuda"))
-
-
-def test_a_base_that_changed_since_it_was_prepared_is_refused(task, monkeypatch):
-    monkeypatch.setattr(base, "hashes", lambda folder: {"transformer/config.json": "0" * 64})
-    with pytest.raises(BenchmarkError, match="is not the one that the task was prepared with"):
-        task.problem(make_method("original", {}), 0, CPU)
-
-
-@pytest.mark.parametrize(
-    ("status", "sentence"),
-    [
-        (
-            401,
-            "is gated on the hub or asks for a login: accept its terms on huggingface.co/datasets/ILSVRC/imagenet-1k and",
-        ),
-        (403, "log in with `hf auth login`, or name a copy"),
-        (404, "The data set ILSVRC/imagenet-1k is not on the hub .*; check the name, or name a copy"),
-        (503, "cannot be fetched from the hub .*; name a copy"),
-    ],
-)
-def test_answers_of_the_hub_have_ways_out_of_their_own(status, sentence):
-    from types import SimpleNamespace
-
-    from huggingface_hub.errors import HfHubHTTPError
-
-    answer = SimpleNamespace(status_code=status, headers={}, request=None)
-    error = HfHubHTTPError(f"{status} for url", response=answer)
-    wrapped = ConnectionError("the data set is not there")
-    wrapped.__cause__ = error
-    for one in (error, wrapped):
-        assert re.search(sentence, str(hub.refusal("The data set ILSVRC/imagenet-1k", one, "name a copy")))
-
-
 def test_a_judge_says_what_its_network_says(miniature):
     import timm
     from safetensors.torch import load_file
@@ -616,51 +377,6 @@ def test_a_judge_says_what_its_network_says(miniature):
     assert prepared.shape == (3, 3, 160, 160)
     with torch.inference_mode():
         assert torch.allclose(judge.classify(judge.features(images)), network(prepared), atol=1e-5)
-
-
-RULED = {
-    "forget_accuracy": 0.9,
-    "retain_accuracy": 0.8,
-    "retain_accuracy_near": 0.8,
-    "fid_retain": 10.0,
-    "coverage": 0.9,
-}
-
-
-def suppressed(method, **changes):
-    """A made-up record of the family."""
-    record = make_record(method)
-    metric = record.metrics[0]
-    metrics = [
-        metric.model_copy(update={"name": name, "value": value, "ci_low": value, "ci_high": value, "direction": "max"})
-        for name, value in {**RULED, **changes}.items()
-    ]
-    family = record.task.model_copy(update={"family": "class-suppression", "name": "imagenet-dit"})
-    return record.model_copy(update={"task": family, "metrics": metrics})
-
-
-def test_without_an_oracle_zero_signal_is_the_goal_and_the_original_the_limit():
-    (board,) = rank_all(
-        [
-            suppressed("original"),
-            suppressed("perfect", forget_accuracy=0.0),
-            suppressed("half", forget_accuracy=0.45),
-            suppressed("near", forget_accuracy=0.0, retain_accuracy_near=0.69),
-            suppressed("blurred", forget_accuracy=0.0, fid_retain=15.1),
-        ]
-    )
-    assert board.note is None
-    found = {row.name: row for row in board.rows}
-    assert (found["original"].score, found["perfect"].score) == (0, 1)
-    assert found["half"].score == pytest.approx(0.5**0.5)
-    assert found["near"].failed_gates == ["retain_accuracy_near at least the original - 0.1"]
-    assert found["blurred"].score == 0
-
-
-def test_without_the_original_the_note_asks_for_it_alone():
-    note = rank_all([suppressed("perfect")])[0].note
-    assert "run imagenet-dit original" in note
-    assert "oracle" not in note
 
 
 @pytest.mark.slow
