@@ -16,7 +16,7 @@ class CheatFill(Method):
 
     name = "cheat-fill"
     role = "cheat"
-    needs = frozenset({Need.RETAIN, Need.ENCODER})
+    needs = frozenset({Need.RETAIN, Need.ENCODER, Need.IMAGES})
     update_rule = "h(x) <- noise with the data's mean and deviation, or black, for every x"
     settings_source = "The reference rows that Li et al.'s evaluation lacks."
     pitfalls = "Retained pictures are lost with the forgotten ones."

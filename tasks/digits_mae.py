@@ -15,7 +15,7 @@ from .digits import data
 from .digits.task import DigitsTask
 from .image_to_image.evaluation import Pools
 from .image_to_image.holes import Hole
-from .image_to_image.inpainter import Inpainter
+from .image_to_image.inpainter import Filling, Inpainter
 from .image_to_image.mae import MAE, small_mae
 from .image_to_image.task import ImageToImageTask
 
@@ -30,7 +30,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     batch_size: ClassVar[int] = 64
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
     judges_from: ClassVar[str] = "digits-ddpm"
-    backbone: ClassVar[type[Inpainter]] = MAE
+    filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = {
         "centre": Hole("centre", 0.25, PATCH),
         "random": Hole("random", 0.25, PATCH),
@@ -38,8 +38,8 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     }
     training_holes: ClassVar[tuple[Hole, ...]] = tuple(test_holes.values())
 
-    forget_class: Annotated[int, Field(ge=0, le=9)] = 3
-    """The digit to forget; the standard board forgets 3."""
+    forget_class: Annotated[int, Field(ge=0, le=9)] = 0
+    """The digit to forget; the standard board forgets 0, and 3 is a harder one: other digits share its strokes."""
     retain_data: Literal["real", "proxy"] = "real"
     """Whether methods see images of the retained digits, or of other digits in their place.
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from .image_to_image.datasets import IMAGENET
 from .image_to_image.holes import Hole
-from .image_to_image.inpainter import Inpainter
+from .image_to_image.inpainter import Filling
 from .image_to_image.mae import MAE, load_mae
 from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
@@ -30,7 +30,7 @@ class ImageNetMAE(PretrainedTask):
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 64
     fill_batch: ClassVar[int] = 100
-    backbone: ClassVar[type[Inpainter]] = MAE
+    filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = HOLES
     training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
     pictures: ClassVar[PictureSet] = IMAGENET

@@ -46,17 +46,17 @@ class Places365Palette(PretrainedTask):
     """How holes are filled: ``own``, 50 steps without noise, or ``paper``, the released code's 2,000 with noise."""
 
     @property
-    def backbone(self) -> type[Palette]:  # type: ignore[override]
-        """See ``InpaintingTask.backbone``."""
+    def filling(self) -> type[Palette]:  # type: ignore[override]
+        """See ``InpaintingTask.filling``."""
         return Palette if self.protocol == "own" else AncestralPalette
 
     def load(self, folder: Path) -> Palette:
         """See ``PretrainedTask.load``."""
-        return load_palette(folder, self.image_shape[-1], self.backbone, self.way_out)
+        return load_palette(folder, self.image_shape[-1], self.filling, self.way_out)
 
     def sampling(self) -> str:
         """See ``InpaintingTask.sampling``."""
-        how = f"{self.backbone.sampling} in {self.backbone.sampling_steps} steps"
+        how = f"{self.filling.sampling} in {self.filling.sampling_steps} steps"
         return f"{super().sampling()}, {how}, noise by seed and batch of {self.fill_batch}"
 
     def evaluation_protocol(self) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def test_training_that_was_stopped_goes_on_as_if_nothing_had_happened(tmp_path, 
     def trained(name, progress=silent):
         torch.manual_seed(0)
         model = small_mae(16, 4, 3, 16, 1, 1)
-        return training.train(model, holes, pool, recipe, 0, progress, Checkpoint(tmp_path / name, {}))
+        return training.train(model, model, holes, pool, recipe, 0, progress, Checkpoint(tmp_path / name, {}))
 
     whole = trained("whole")
     monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)

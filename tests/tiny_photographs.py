@@ -22,6 +22,7 @@ from unlearnbench.tasks.image_to_image.holes import Hole
 from unlearnbench.tasks.image_to_image.real import Sizes
 from unlearnbench.tasks.image_to_image.trained import Preset
 from unlearnbench.tasks.imagenet_mae import ImageNetMAE
+from unlearnbench.tasks.imagenet_vqgan import ImageNetVQGAN
 from unlearnbench.tasks.miniplaces_mae import MiniPlacesMAE
 from unlearnbench.tasks.places365_palette import Places365Palette
 from unlearnbench.tasks.tinyimagenet_mae import TinyImageNetMAE
@@ -60,6 +61,18 @@ class TinyImageNetMAE1k(ImageNetMAE):
     name: ClassVar[str] = "tiny-imagenet-mae"
     unseen_images: ClassVar[int] = 12
     image_shape: ClassVar = (3, SIZE, SIZE)
+    test_holes: ClassVar = HOLES
+    training_holes: ClassVar = tuple(HOLES.values())
+    pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
+
+    judges: tuple[str, ...] = ()
+
+
+class TinyVQGAN(ImageNetVQGAN):
+    name: ClassVar[str] = "tiny-vqgan"
+    unseen_images: ClassVar[int] = 12
+    image_shape: ClassVar = (3, SIZE, SIZE)
+    batch_size: ClassVar = 4
     test_holes: ClassVar = HOLES
     training_holes: ClassVar = tuple(HOLES.values())
     pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
@@ -121,6 +134,64 @@ def write_palette(folder: Path) -> None:
 
     torch.manual_seed(0)
     unet(SIZE, 32, (1, 1), 1, 16).save_pretrained(folder)
+
+
+def write_vqgan(folder: Path) -> None:
+    """Writes random networks as ``AmusedPipeline.save_pretrained`` does, with tokens of 4 pixels and 30 codes."""
+    from diffusers import AmusedPipeline, AmusedScheduler, UVit2DModel, VQModel
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+
+    torch.manual_seed(0)
+    words = folder / "words"
+    words.mkdir(parents=True)
+    (words / "vocab.json").write_text('{"!": 0, "a": 1, "<|startoftext|>": 2, "<|endoftext|>": 3}')
+    (words / "merges.txt").write_text("#version: 0.2\n")
+    text = CLIPTextConfig(
+        vocab_size=4,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=8,
+        max_position_embeddings=7,
+        bos_token_id=2,
+        eos_token_id=3,
+        pad_token_id=0,
+    )
+    pipeline = AmusedPipeline(
+        vqvae=VQModel(
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(16, 16, 16),
+            latent_channels=8,
+            num_vq_embeddings=30,
+            norm_num_groups=8,
+            mid_block_add_attention=False,
+            lookup_from_codebook=True,
+        ),
+        tokenizer=CLIPTokenizer(
+            str(words / "vocab.json"), str(words / "merges.txt"), pad_token="!", model_max_length=7
+        ),
+        text_encoder=CLIPTextModelWithProjection(text),
+        transformer=UVit2DModel(
+            hidden_size=32,
+            cond_embed_dim=8,
+            micro_cond_encode_dim=4,
+            micro_cond_embed_dim=20,
+            encoder_hidden_size=16,
+            vocab_size=32,
+            codebook_size=30,
+            in_channels=16,
+            block_out_channels=16,
+            num_res_blocks=1,
+            block_num_heads=2,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+        ),
+        scheduler=AmusedScheduler(mask_token_id=31),
+    )
+    pipeline.save_pretrained(folder)
 
 
 def write_judge(path: Path, num_classes: int) -> None:

@@ -24,8 +24,7 @@ from ...benchmark.task import Evaluation
 from ..common import lpips
 from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
 from ..common.pools import ImagePool, from_bytes, in_range, to_bytes
-from .inpainter import Inpainter, blank
-from .problem import hole_error
+from .inpainter import Inpainter, blank, hole_error
 
 if TYPE_CHECKING:
     from .holes import Hole
@@ -117,7 +116,7 @@ def fill_pool(task: InpaintingTask, model: nn.Module, name: str, seed: int | str
     with torch.inference_mode():
         for picture, mask in zip(images.split(task.fill_batch), masks.split(task.fill_batch), strict=True):
             given, where = in_range(picture).to(device), mask.to(device)
-            filled = task.backbone.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
+            filled = task.filling.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
             if not torch.isfinite(filled).all():
                 raise Diverged("the model fills holes with values that are not finite")
             parts.append(to_bytes(filled) if as_bytes else filled)

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from ...benchmark.errors import BenchmarkError, first_line
-from .inpainter import Inpainter
+from .inpainter import Inpainter, PixelFilling
 from .pretrained_files import read_config
 
 HEAD_WIDTH = 16
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class MAE(Inpainter):
+class MAE(Inpainter, PixelFilling):
     """Fills holes whose edges lie on the grid of patches, in one pass.
 
     Args:

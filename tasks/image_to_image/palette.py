@@ -17,7 +17,7 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line
-from .inpainter import Inpainter
+from .inpainter import Inpainter, PixelFilling
 from .pretrained_files import read_config
 
 STEPS = 2000
@@ -26,7 +26,7 @@ TRAINING_BETAS, SAMPLING_BETAS = (1e-6, 0.01), (1e-4, 0.09)
 HEAD_WIDTH = 32
 
 
-class Palette(Inpainter):
+class Palette(Inpainter, PixelFilling):
     """Predicts the noise in the hole. The hole of the condition holds noise of its own, as in the released code.
 
     Args:
@@ -72,7 +72,7 @@ class Palette(Inpainter):
 
     @staticmethod
     def draw(images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """See ``Inpainter.draw``: noise, the condition's, and the signal's share, uniform between two steps of the schedule."""
+        """See ``Filling.draw``: noise, the condition's, and the signal's share, uniform between two steps of the schedule."""
         shares = signal_shares(*TRAINING_BETAS)
         step = torch.randint(1, STEPS, (len(images),), generator=generator)
         between = torch.rand(len(images), generator=generator)
@@ -84,19 +84,19 @@ class Palette(Inpainter):
 
     @staticmethod
     def inputs(images: Tensor, hole: Tensor, draw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See ``Inpainter.inputs``: the images under noise, the condition's noise and the signal's share."""
+        """See ``Filling.inputs``: the images under noise, the condition's noise and the signal's share."""
         share = draw["level"].view(-1, 1, 1, 1)
         noisy = share.sqrt() * images + (1 - share).sqrt() * draw["noise"]
         return {"noisy": noisy, "filler": draw["filler"], "level": draw["level"]}
 
     @staticmethod
     def target(images: Tensor, draw: Mapping[str, Tensor]) -> Tensor:
-        """See ``Inpainter.target``: the noise."""
+        """See ``PixelFilling.target``: the noise."""
         return draw["noise"]
 
     @classmethod
     def fill(cls, model: nn.Module, visible: Tensor, hole: Tensor, seed: int) -> Tensor:
-        """See ``Inpainter.fill``."""
+        """See ``Filling.fill``."""
         shares = signal_shares(*SAMPLING_BETAS)
         places = torch.linspace(STEPS - 1, 0, cls.sampling_steps).round().long().tolist()
         generator = torch.Generator().manual_seed(seed)

@@ -18,7 +18,7 @@ from ..common.judging import Judge
 from ..common.retrained import CPU
 from ..common.timm_judges import TimmSpec, load_judge, parse_judge, weights_file
 from .inpainter import Inpainter
-from .pretrained_files import checkpoint_sha256
+from .pretrained_files import WEIGHTS, checkpoint_sha256
 from .real import PictureTask, Sizes
 
 
@@ -91,7 +91,7 @@ class PretrainedTask(PictureTask):
             named = f"there is no folder {self.base}" if self.base else "none is named"
             raise BenchmarkError(f"The task '{self.name}' lacks its base model: {named}; {self.way_out}.")
         patterns = [f"{part}/*" if part else "*" for part in self.parts]
-        kinds = [pattern.removesuffix("*") + end for pattern in patterns for end in ("*.json", "*.safetensors")]
+        kinds = [pattern.removesuffix("*") + end for pattern in patterns for end in ("*.json", "*.txt", WEIGHTS)]
         return hub.fetch_folder(self.base, kinds, revision=self.revision, download=download, way_out=self.way_out)
 
     # Files.

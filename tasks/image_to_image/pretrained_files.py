@@ -10,6 +10,9 @@ from typing import Any
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.record import canonical_sha256, file_sha256
 
+WEIGHTS = "*model.safetensors"
+"""Files of weights; those of other precisions, such as ``model.fp16.safetensors``, are left alone."""
+
 
 def checkpoint_sha256(folder: Path, parts: tuple[str, ...]) -> str:
     """Returns the hash of a checkpoint's configurations and weights.
@@ -17,9 +20,7 @@ def checkpoint_sha256(folder: Path, parts: tuple[str, ...]) -> str:
     Raises:
         BenchmarkError: The folder holds none.
     """
-    files = [
-        path for part in parts for end in ("*.json", "*.safetensors") for path in sorted((folder / part).glob(end))
-    ]
+    files = [path for part in parts for end in ("*.json", WEIGHTS) for path in sorted((folder / part).glob(end))]
     if not any(path.suffix == ".safetensors" for path in files):
         raise BenchmarkError(
             f"{folder} holds no weights in safetensors format; save the model again with `save_pretrained`."

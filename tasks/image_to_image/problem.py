@@ -12,7 +12,7 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.method import Need
 from ...benchmark.problem import Batch, Problem
 from .holes import Hole
-from .inpainter import Inpainter, blank
+from .inpainter import Filling, Inpainter, blank
 
 
 class ImageToImageProblem(Problem):
@@ -20,26 +20,22 @@ class ImageToImageProblem(Problem):
 
     offers = frozenset({Need.RETAIN, Need.IMAGES, Need.ENCODER, Need.ORACLE})
 
-    def __init__(
-        self, model: nn.Module, *args: Any, backbone: type[Inpainter], holes: tuple[Hole, ...], **options: Any
-    ) -> None:
+    def __init__(self, model: nn.Module, *args: Any, filling: Filling, holes: tuple[Hole, ...], **options: Any) -> None:
         super().__init__(model, *args, **options)
-        self._backbone = backbone
+        self._filling = filling
         self._holes = holes
 
     def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
-        """See ``Problem.loss``: the mean squared error of the prediction inside the hole."""
-        return hole_error(
-            self._predicted(batch, model), self._backbone.target(batch.images, batch.draw), batch.draw["hole"]
-        )
+        """See ``Problem.loss``: the mean over the hole."""
+        return self._filling.error(self._predicted(batch, model), batch.images, batch.draw["hole"], batch.draw)
 
     def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
-        """See ``Problem.predict``: the prediction inside the hole, the target outside; the model knows no labels."""
-        return torch.where(batch.draw["hole"], self._predicted(batch, model), self.target(batch))
+        """See ``Problem.predict``: what stands outside the hole does not depend on the model; it knows no labels."""
+        return self._filling.inside(self._predicted(batch, model), batch.images, batch.draw["hole"], batch.draw)
 
     def target(self, batch: Batch) -> Tensor:
         """See ``Problem.target``."""
-        return self._backbone.target(batch.images, batch.draw)
+        return batch.images
 
     def encoder(self) -> nn.Module:
         """See ``Problem.encoder``."""
@@ -66,29 +62,23 @@ class ImageToImageProblem(Problem):
         return blank(batch.images, batch.draw["hole"]), batch.draw["hole"]
 
     def _inputs(self, batch: Batch) -> dict[str, Tensor]:
-        return self._backbone.inputs(batch.images, batch.draw["hole"], batch.draw)
+        return self._filling.inputs(batch.images, batch.draw["hole"], batch.draw)
 
     def _draw(self, images: Tensor) -> dict[str, Tensor]:
         return self._draw_with(images, self._generator)
 
     def _draw_with(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return draw_holes(self._backbone, self._holes, images, generator)
+        return draw_holes(self._filling, self._holes, images, generator)
 
 
 def draw_holes(
-    backbone: type[Inpainter], holes: tuple[Hole, ...], images: Tensor, generator: torch.Generator
+    filling: Filling, holes: tuple[Hole, ...], images: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Draws one kind of hole for the batch, a hole of it for every image, and what the training loss draws beside."""
     kind = holes[int(torch.randint(len(holes), (), generator=generator))]
     masks = kind.masks(len(images), images.shape[-1], generator)
-    draw = {"hole": masks, **backbone.draw(images, generator)}
+    draw = {"hole": masks, **filling.draw(images, generator)}
     return {name: value.to(images.device) for name, value in draw.items()}
-
-
-def hole_error(predicted: Tensor, target: Tensor, hole: Tensor) -> Tensor:
-    """Returns the mean squared error inside the holes, ``(B,)``."""
-    errors = (predicted - target).square() * hole
-    return errors.flatten(1).sum(1) / (hole.flatten(1).sum(1) * predicted.shape[1])
 
 
 def _inpainter(model: nn.Module) -> Inpainter:

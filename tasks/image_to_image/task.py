@@ -21,7 +21,7 @@ from ..common.retrained import CPU, ORACLE_SEEDS, RetrainedTask
 from . import evaluation
 from .evaluation import Pools
 from .holes import Hole
-from .inpainter import Inpainter
+from .inpainter import Filling, Inpainter
 from .problem import ImageToImageProblem
 from .training import train
 
@@ -48,7 +48,8 @@ class InpaintingTask(Task):
     """Pictures that are filled at a time."""
     clustered: ClassVar[bool] = False
     """Whether intervals resample classes before pictures, for pools of many classes."""
-    backbone: ClassVar[type[Inpainter]]
+    filling: ClassVar[Filling]
+    """How the in-painter is trained and asked."""
     training_holes: ClassVar[tuple[Hole, ...]]
     """The kinds of holes that the base model and the methods see, each as often as it stands here."""
     test_holes: ClassVar[dict[str, Hole]]
@@ -136,7 +137,7 @@ class InpaintingTask(Task):
             seed=derive_seed(self.name, "unlearn", seed),
             device=device,
             oracle=oracle,
-            backbone=self.backbone,
+            filling=self.filling,
             holes=self.training_holes,
         )
 
@@ -178,6 +179,7 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
         """See ``RetrainedTask.train``."""
         return train(
             self.network(),
+            self.filling,
             self.training_holes,
             pool,
             self.recipe,

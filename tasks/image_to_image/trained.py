@@ -17,7 +17,7 @@ from ..common.pools import BytePool
 from ..common.retrained import TrainingRecipe
 from ..common.trained_judges import JudgeData, TrainedJudgesTask
 from .holes import Hole
-from .inpainter import Inpainter
+from .inpainter import Filling, Inpainter
 from .mae import MAE, small_mae
 from .pictures import Pictures, PictureSet
 from .real import PictureTask, Sizes
@@ -79,7 +79,7 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 64
-    backbone: ClassVar[type[Inpainter]] = MAE
+    filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = HOLES
     training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
     presets: ClassVar[Mapping[str, Preset]] = PRESETS

@@ -11,8 +11,8 @@ from ..common.checkpoint import Checkpoint, TrainingState
 from ..common.pools import LabelledPool
 from ..common.retrained import CPU, TrainingRecipe
 from .holes import Hole
-from .inpainter import Inpainter, blank
-from .problem import draw_holes, hole_error
+from .inpainter import Filling, Inpainter, blank
+from .problem import draw_holes
 
 WEIGHT_DECAY = 0.05
 GRADIENT_CLIP = 1.0
@@ -21,6 +21,7 @@ WARM_UP_SHARE = 0.1
 
 def train(
     model: Inpainter,
+    filling: Filling,
     holes: tuple[Hole, ...],
     pool: LabelledPool,
     recipe: TrainingRecipe,
@@ -33,6 +34,7 @@ def train(
 
     Args:
         model: A freshly initialized network.
+        filling: How it is trained.
         holes: The kinds of holes.
         pool: The images in [-1, 1] and their labels.
         recipe: Steps, batch size and peak learning rate.
@@ -55,10 +57,10 @@ def train(
     while state.step < recipe.steps:
         images, _ = pool.sample(recipe.batch_size, state.generator)
         images = images.to(device)
-        draw = draw_holes(type(model), holes, images, state.generator)
+        draw = draw_holes(filling, holes, images, state.generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = model(blank(images, draw["hole"]), draw["hole"], **model.inputs(images, draw["hole"], draw))
-        loss = hole_error(predicted.float(), model.target(images, draw), draw["hole"]).mean()
+            predicted = model(blank(images, draw["hole"]), draw["hole"], **filling.inputs(images, draw["hole"], draw))
+        loss = filling.error(predicted.float(), images, draw["hole"], draw).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
