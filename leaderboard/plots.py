@@ -10,6 +10,8 @@ from .ranking import Ranking, Row
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 48
 _LABEL_HEIGHT = 13.0
+_LONGEST_LABEL = 24
+_RADIUS = 6.0
 _LABEL_WIDTH = 6.6
 """Of a character, in pixels at the charts' text size."""
 
@@ -22,12 +24,15 @@ class Tick(NamedTuple):
 
 
 class Label(NamedTuple):
-    """Where a point's name stands."""
+    """A point's name, or the method's where the settings make it long, and where it stands."""
 
+    text: str
     x: float
     y: float
     anchor: str
     """SVG's text-anchor."""
+    leader: str
+    """A line to the point as an SVG path, if the name does not stand beside it."""
 
 
 class Point(NamedTuple):
@@ -40,7 +45,8 @@ class Point(NamedTuple):
     low: float
     high: float
     """Ends of the interval, in pixels."""
-    label: Label
+    label: Label | None
+    """None where there is no room; the title says the name, too."""
     link: str
     title: str
 
@@ -76,11 +82,12 @@ def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
     def up(score: float) -> float:
         return TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
 
-    labels = _Labels()
+    places = {row.name: (across(seconds[row.name]), up(row.score or 0.0)) for row in rows}
+    labels = _Labels(list(places.values()))
     points = []
     for row in sorted(rows, key=lambda row: (-(row.score or 0), row.name)):
-        x, y = across(seconds[row.name]), up(row.score or 0.0)
-        label = labels.place(row.name, x, y)
+        x, y = places[row.name]
+        label = labels.place(row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …", x, y)
         ends = (up(row.interval.low), up(row.interval.high)) if row.interval else (y, y)
         title = f"{row.name}: score {row.score:.3f}, {_seconds_text(row)}"
         points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title))
@@ -93,23 +100,30 @@ def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
 
 
 class _Labels:
-    """Puts names beside points where they do not cover one another."""
+    """Puts names where they cover neither one another nor a point.
 
-    def __init__(self) -> None:
-        self._taken: list[tuple[float, float, float, float]] = []
+    Args:
+        points: All points, ``(x, y)``.
+    """
 
-    def place(self, text: str, x: float, y: float) -> Label:
-        """Returns the label's position and SVG anchor."""
+    def __init__(self, points: list[tuple[float, float]]) -> None:
+        self._taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in points]
+
+    def place(self, text: str, x: float, y: float) -> Label | None:
+        """Returns where a point's name goes, as near as there is room, if there is any."""
         width = len(text) * _LABEL_WIDTH
-        shifts = [0.0, *(sign * step * _LABEL_HEIGHT for step in range(1, 12) for sign in (-1, 1))]
+        shifts = [0.0, *(sign * step * _LABEL_HEIGHT for step in range(1, 24) for sign in (-1, 1))]
         for shift in shifts:
-            for anchor, left in (("start", x + 9), ("end", x - 9 - width)):
+            for anchor, side in (("start", 1), ("end", -1)):
+                start = x + side * (_RADIUS + 3)
+                left = start if side > 0 else start - width
                 box = (left, y + shift - _LABEL_HEIGHT / 2, left + width, y + shift + _LABEL_HEIGHT / 2)
                 inside = box[0] >= LEFT and box[2] <= WIDTH and box[1] >= TOP - 8 and box[3] <= HEIGHT - BOTTOM + 6
                 if inside and not any(_overlap(box, other) for other in self._taken):
-                    self._taken += [box, (x - 5, y - 5, x + 5, y + 5)]
-                    return Label(x + 9 if anchor == "start" else x - 9, y + shift + 4, anchor)
-        return Label(x + 9, y + 4, "start")
+                    self._taken.append(box)
+                    leader = f"M{x:.1f} {y:.1f}L{start:.1f} {y + shift:.1f}" if shift else ""
+                    return Label(text, start, y + shift + 4, anchor, leader)
+        return None
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

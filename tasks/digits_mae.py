@@ -14,7 +14,7 @@ from .common.retrained import TrainingRecipe
 from .digits import data
 from .digits.task import DigitsTask
 from .image_to_image.evaluation import Pools
-from .image_to_image.holes import Hole
+from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.inpainter import Filling, Inpainter
 from .image_to_image.mae import MAE, small_mae
 from .image_to_image.task import ImageToImageTask
@@ -31,12 +31,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
     judges_from: ClassVar[str] = "digits-ddpm"
     filling: ClassVar[Filling] = MAE
-    test_holes: ClassVar[dict[str, Hole]] = {
-        "centre": Hole("centre", 0.25, PATCH),
-        "random": Hole("random", 0.25, PATCH),
-        "outpainting": Hole("out-painting", 0.75, PATCH),
-    }
-    training_holes: ClassVar[tuple[Hole, ...]] = tuple(test_holes.values())
+    test_holes: ClassVar[dict[str, Hole]] = quarter_holes(PATCH)
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 0
     """The digit to forget; the standard board forgets 0, and 3 is a harder one: other digits share its strokes."""

@@ -32,7 +32,6 @@ class ImageNetMAE(PretrainedTask):
     fill_batch: ClassVar[int] = 100
     filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = HOLES
-    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
     pictures: ClassVar[PictureSet] = IMAGENET
     world: ClassVar[World] = "imagenet"
     forget_count: ClassVar[int] = 100

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..benchmark.method import Need
 from .image_to_image.datasets import IMAGENET
-from .image_to_image.holes import Hole
+from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
 from .image_to_image.splits import World
@@ -22,12 +22,6 @@ from .image_to_image.tokens import (
 )
 
 SIZE, GRID = 256, 16
-HOLES = {
-    "centre8": Hole("centre", 0.25, GRID),
-    "centre4": Hole("centre", 1 / 16, GRID),
-    "random": Hole("random", 0.25, GRID),
-    "outpainting": Hole("out-painting", 0.75, GRID),
-}
 
 
 class ImageNetVQGAN(PretrainedTask):
@@ -39,8 +33,7 @@ class ImageNetVQGAN(PretrainedTask):
     batch_size: ClassVar[int] = 32
     fill_batch: ClassVar[int] = 50
     parts: ClassVar[tuple[str, ...]] = PARTS
-    test_holes: ClassVar[dict[str, Hole]] = HOLES
-    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
+    test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID) | {"centre4": Hole("centre", 1 / 16, GRID)}
     pictures: ClassVar[PictureSet] = dataclasses.replace(IMAGENET, size=SIZE, shorter=SIZE)
     world: ClassVar[World] = "imagenet"
     forget_count: ClassVar[int] = 100

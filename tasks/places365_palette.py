@@ -7,19 +7,13 @@ from typing import Any, ClassVar, Literal
 
 from ..benchmark.method import Need
 from .image_to_image.datasets import PLACES365
-from .image_to_image.holes import Hole
+from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.palette import AncestralPalette, Palette, load_palette
 from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
 from .image_to_image.splits import World
 
 SIZE, GRID = 256, 16
-HOLES = {
-    "centre": Hole("centre", 0.25, GRID),
-    "centre4": Hole("centre", 1 / 16, GRID),
-    "random": Hole("random", 0.25, GRID),
-    "outpainting": Hole("out-painting", 0.75, GRID),
-}
 
 
 class Places365Palette(PretrainedTask):
@@ -30,8 +24,7 @@ class Places365Palette(PretrainedTask):
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 16
     fill_batch: ClassVar[int] = 50
-    test_holes: ClassVar[dict[str, Hole]] = HOLES
-    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
+    test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID) | {"centre4": Hole("centre", 1 / 16, GRID)}
     pictures: ClassVar[PictureSet] = PLACES365
     world: ClassVar[World] = "places"
     forget_count: ClassVar[int] = 50

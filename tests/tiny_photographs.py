@@ -18,7 +18,7 @@ from PIL import Image
 from unlearnbench.tasks.common.classifiers import JudgeRecipe
 from unlearnbench.tasks.common.retrained import TrainingRecipe
 from unlearnbench.tasks.image_to_image.datasets import IMAGENET, PLACES365
-from unlearnbench.tasks.image_to_image.holes import Hole
+from unlearnbench.tasks.image_to_image.holes import quarter_holes
 from unlearnbench.tasks.image_to_image.real import Sizes
 from unlearnbench.tasks.image_to_image.trained import Preset
 from unlearnbench.tasks.imagenet_mae import ImageNetMAE
@@ -38,11 +38,7 @@ TINY = Preset(
     each=40,
 )
 SIZE, PATCH = 32, 4
-HOLES = {
-    "centre": Hole("centre", 0.25, PATCH),
-    "random": Hole("random", 0.25, PATCH),
-    "outpainting": Hole("out-painting", 0.75, PATCH),
-}
+HOLES = quarter_holes(PATCH)
 
 
 class TinyTinyImageNet(TinyImageNetMAE):
@@ -62,7 +58,6 @@ class TinyImageNetMAE1k(ImageNetMAE):
     unseen_images: ClassVar[int] = 12
     image_shape: ClassVar = (3, SIZE, SIZE)
     test_holes: ClassVar = HOLES
-    training_holes: ClassVar = tuple(HOLES.values())
     pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
 
     judges: tuple[str, ...] = ()
@@ -74,7 +69,6 @@ class TinyVQGAN(ImageNetVQGAN):
     image_shape: ClassVar = (3, SIZE, SIZE)
     batch_size: ClassVar = 4
     test_holes: ClassVar = HOLES
-    training_holes: ClassVar = tuple(HOLES.values())
     pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
 
     judges: tuple[str, ...] = ()
@@ -86,7 +80,6 @@ class TinyPalette(Places365Palette):
     image_shape: ClassVar = (3, SIZE, SIZE)
     batch_size: ClassVar = 4
     test_holes: ClassVar = HOLES
-    training_holes: ClassVar = tuple(HOLES.values())
     pictures: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
 
 

@@ -65,3 +65,12 @@ class Hole:
             "out-painting": f"all but the centre box {box}",
         }[self.kind]
         return f"{where}, {self.fraction:.0%} of the area"
+
+
+def quarter_holes(grid: int) -> dict[str, Hole]:
+    """Returns the usual kinds by name: a quarter of the picture in the centre or anywhere, or all but such a centre."""
+    return {
+        "centre": Hole("centre", 0.25, grid),
+        "random": Hole("random", 0.25, grid),
+        "outpainting": Hole("out-painting", 0.75, grid),
+    }

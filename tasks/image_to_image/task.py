@@ -50,10 +50,13 @@ class InpaintingTask(Task):
     """Whether intervals resample classes before pictures, for pools of many classes."""
     filling: ClassVar[Filling]
     """How the in-painter is trained and asked."""
-    training_holes: ClassVar[tuple[Hole, ...]]
-    """The kinds of holes that the base model and the methods see, each as often as it stands here."""
     test_holes: ClassVar[dict[str, Hole]]
     """The kinds of holes that are judged, by name; the first is the one that the score is made of."""
+
+    @property
+    def training_holes(self) -> tuple[Hole, ...]:
+        """The kinds of holes that the base model and the methods see, each as often as it stands here."""
+        return tuple(self.test_holes.values())
 
     @abstractmethod
     def forgotten(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from ..common.classifiers import JudgeRecipe
 from ..common.pools import BytePool
 from ..common.retrained import TrainingRecipe
 from ..common.trained_judges import JudgeData, TrainedJudgesTask
-from .holes import Hole
+from .holes import Hole, quarter_holes
 from .inpainter import Filling, Inpainter
 from .mae import MAE, small_mae
 from .pictures import Pictures, PictureSet
@@ -26,11 +26,6 @@ from .task import ImageToImageTask
 SIZE = 64
 GRID = 8
 """The holes' edges lie on multiples of this many pixels; patches may be smaller."""
-HOLES = {
-    "centre": Hole("centre", 0.25, GRID),
-    "random": Hole("random", 0.25, GRID),
-    "outpainting": Hole("out-painting", 0.75, GRID),
-}
 
 
 class Preset(NamedTuple):
@@ -80,8 +75,7 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 64
     filling: ClassVar[Filling] = MAE
-    test_holes: ClassVar[dict[str, Hole]] = HOLES
-    training_holes: ClassVar[tuple[Hole, ...]] = tuple(HOLES.values())
+    test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID)
     presets: ClassVar[Mapping[str, Preset]] = PRESETS
     pictures: ClassVar[PictureSet]
 
