@@ -41,6 +41,8 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     With a proxy every third retained digit is what must be kept and is judged; methods see the others alone, turned and
     mirrored in all eight ways.
     """
+    proxy_fold: Annotated[int, Field(ge=0, le=2)] = 0
+    """Which third of the retained digits a proxy stands for: those at 0, 3, 6 in their order, or one or two later."""
 
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
@@ -65,7 +67,9 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
 
     def _kept(self) -> tuple[int, ...]:
         """The retained digits that are judged."""
-        return tuple(self.retain_classes() if self.retain_data == "real" else self.retain_classes()[2::3])
+        return tuple(
+            self.retain_classes() if self.retain_data == "real" else self.retain_classes()[self.proxy_fold :: 3]
+        )
 
 
 def _turned(digits: data.Digits) -> TensorPool:

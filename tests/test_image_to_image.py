@@ -190,7 +190,7 @@ def test_the_original_suppresses_nothing_and_noise_in_every_hole_everything(task
     original, noise = evaluated(task, "original"), evaluated(task, "cheat-fill")
     assert original["suppression"].value == pytest.approx(0, abs=1e-9)
     assert original["retain_change"].value == pytest.approx(0, abs=1e-9)
-    assert noise["suppression"].value == pytest.approx(1, abs=0.1)
+    assert noise["suppression"].value == pytest.approx(1, abs=0.15)
     assert noise["suppression_bare"].value == pytest.approx(0, abs=1e-9)
     assert noise["retain_change"].value > 1
     assert original["judge_accuracy_retain"].value > noise["judge_accuracy_retain"].value
