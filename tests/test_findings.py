@@ -27,9 +27,11 @@ def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boa
     assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED}
     for board in boards.values():
         assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
-    task = make_task("digits-ddpm", {})
-    applicable = {name for name in registry.methods.names() if not task.refusal(registry.methods.get(name))}
-    assert {row.name for row in boards["digits-ddpm"].rows} == {n for n in applicable if not n.startswith("toy-")}
+    for name in ("digits-ddpm", "digits-dit", "digits-mae"):
+        task = make_task(name, {})
+        applicable = {name for name in registry.methods.names() if not task.refusal(registry.methods.get(name))}
+        board = boards[IN_PAINTING if name == "digits-mae" else name]
+        assert {row.method for row in board.rows} == {n for n in applicable if not n.startswith("toy-")}
 
 
 def test_the_board_separates_at_least_three_groups_of_honest_methods(boards):
@@ -103,6 +105,24 @@ def test_judges_of_whole_pictures_read_the_visible_part(boards):
     assert max(noise.metric("judge_accuracy_forget")) > 0.5
 
 
-def test_likeness_on_the_transformer_orders_methods_as_on_the_unet(boards):
+def test_the_best_methods_of_the_unet_carry_over_to_the_transformer(boards):
     for board in (boards["digits-ddpm"], boards["digits-dit"]):
-        assert min(row(board, name).score for name in ("salun", "relabel")) > row(board, "sfron").score
+        assert row(board, "loreun").rank == 1
+        assert min(row(board, name).score for name in ("relabel", "salun", "eupmu", "erasediff")) > 0.6
+
+
+def test_sfron_and_salun_with_dualoptim_do_not_carry_over(boards):
+    unet, transformer = boards["digits-ddpm"], boards["digits-dit"]
+    for name in ("sfron", "salun-dualoptim"):
+        assert row(unet, name).score > 0.4
+        assert row(transformer, name).score == 0
+    distance = "oracle_distance"
+    assert row(transformer, "sfron").metric(distance)[0] > row(transformer, "original").metric(distance)[0]
+    assert max(row(transformer, "sfron").metric("forget_accuracy")) < 0.1
+    assert row(transformer, "salun-dualoptim").failed_gates
+
+
+def test_the_second_group_on_the_transformer_is_wide(boards):
+    scores = [found.score for found in boards["digits-dit"].rows if found.rank == 2]
+    assert min(scores) < 0.15
+    assert max(scores) > 0.8
