@@ -1,0 +1,277 @@
+"""A comparison as a table on the terminal, as Markdown, as HTML and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape as escape_html
+from typing import Any, Literal, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..benchmark.statistics import Interval
+from .pairs import POWER, BoardPairs, Difference, Pair, TimeRatio
+from .ranking import SIGNIFICANCE
+from .site import number, seconds
+
+FOOTNOTE = (
+    "Differences are the first method minus the second, paired over shared seeds, with 95 % bootstrap intervals for each "
+    f"alone; p-values are of a paired t-test after Holm's correction over the board's pairs, {SIGNIFICANCE:.0%} the limit. "
+    f"The seeds that would tell a pair apart do so {POWER:.0%} of the time if the difference and the spread seen here are "
+    "the true ones. Time is a ratio."
+)
+
+
+class Column(NamedTuple):
+    """A column of a table of pairs."""
+
+    title: str
+    cell: Callable[[Pair], str]
+    named: bool = False
+    """Whether it holds names, which may wrap."""
+
+
+def _columns(board: BoardPairs) -> list[Column]:
+    parts = dict.fromkeys(part.name for pair in board.pairs for part in pair.parts if part.kind == "component")
+    return [
+        Column("first", lambda pair: pair.first, named=True),
+        Column("second", lambda pair: pair.second, named=True),
+        Column("score", lambda pair: signed(pair.score)),
+        Column("95 %", lambda pair: span(pair.score.interval if pair.score else None)),
+        Column("p", lambda pair: p_text(pair.p_holm)),
+        Column("seeds", lambda pair: str(len(pair.seeds))),
+        Column("verdict", lambda pair: pair.verdict, named=True),
+        *(Column(name, _part(name)) for name in parts),
+        Column("time", lambda pair: ratio(pair.time)),
+    ]
+
+
+def _part(name: str) -> Callable[[Pair], str]:
+    return lambda pair: signed(_found(pair, name))
+
+
+def _found(pair: Pair, name: str) -> Difference | None:
+    return next((part for part in pair.parts if part.kind == "component" and part.name == name), None)
+
+
+def signed(difference: Difference | None, digits: int = 3) -> str:
+    """Returns a difference with its sign; a dash for none."""
+    return "–" if difference is None else f"{difference.value:+.{digits}f}".replace("-", "−")
+
+
+def span(interval: Interval | None, digits: int = 2) -> str:
+    """Returns an interval of differences with signs; a dash for none."""
+    if interval is None:
+        return "–"
+    return f"{interval.low:+.{digits}f} to {interval.high:+.{digits}f}".replace("-", "−")
+
+
+def p_text(p_value: float | None) -> str:
+    """Returns a p-value; the smallest are not spelled out."""
+    if p_value is None:
+        return "–"
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def ratio(time: TimeRatio | None) -> str:
+    """Returns a ratio of times; a dash for none."""
+    if time is None:
+        return "–"
+    return f"×{time.value:.2f}" if 0.01 <= time.value < 1000 else f"×{time.value:.1e}"
+
+
+def print_tables(console: Console, boards: Sequence[BoardPairs]) -> None:
+    """Prints a table a board."""
+    for board in boards:
+        table = Table(
+            title=escape(f"{board.title} · {board.device}"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        columns = _columns(board)
+        for column in columns:
+            justify: Literal["left", "right"] = "left" if column.named else "right"
+            table.add_column(column.title, justify=justify, no_wrap=not column.named, overflow="fold")
+        for pair in board.pairs:
+            table.add_row(*(escape(column.cell(pair)) for column in columns))
+        console.print(table)
+        for note in board.notes:
+            console.print(note, markup=False)
+    console.print(FOOTNOTE, markup=False)
+
+
+def markdown(boards: Sequence[BoardPairs]) -> str:
+    """Returns a section a board: who takes part, the pairs, and all other numbers folded away."""
+    return "\n".join([*(line for board in boards for line in _markdown(board)), FOOTNOTE, ""])
+
+
+def _markdown(board: BoardPairs) -> list[str]:
+    columns = _columns(board)
+    pairs = [[_code(column, pair) for column in columns] for pair in board.pairs]
+    return [
+        f"### {_inert(board.title)}",
+        "",
+        f"{_inert(board.device)}, task `{board.task_sha256[:10]}`",
+        "",
+        *_markdown_table(*_rows_table(board)),
+        "",
+        *_markdown_table([column.title for column in columns], pairs),
+        "",
+        *(line for note in board.notes for line in (f"> {_inert(note)}", "")),
+        "<details><summary>Every number</summary>",
+        "",
+        *_markdown_table(*_all_numbers(board)),
+        "",
+        "</details>",
+        "",
+    ]
+
+
+def _code(column: Column, pair: Pair) -> str:
+    if column.title == "verdict" and pair.better:
+        return f"**{_inert(pair.verdict)}**"
+    return _quoted(column.cell(pair)) if column.title in ("first", "second") else _inert(column.cell(pair))
+
+
+def _rows_table(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            _quoted(row.name),
+            str(row.rank) if row.rank else row.role,
+            number(row.score),
+            "–" if row.interval is None else f"{row.interval.low:.2f} to {row.interval.high:.2f}",
+            ", ".join(map(str, row.seeds)) + (f" ({row.failed_runs} failed)" if row.failed_runs else ""),
+            seconds(row.unlearn_seconds),
+        ]
+        for row in board.rows
+    ]
+    return ["method", "rank", "score", "95 %", "seeds", "time"], rows
+
+
+def _all_numbers(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            _quoted(pair.first),
+            _quoted(pair.second),
+            part.name,
+            f"{part.first:.4g}",
+            f"{part.second:.4g}",
+            f"{part.value:+.3g}",
+            "–" if part.interval is None else f"{part.interval.low:+.3g} to {part.interval.high:+.3g}",
+        ]
+        for pair in board.pairs
+        for part in ([pair.score] if pair.score else []) + pair.parts
+    ]
+    return ["first", "second", "number", "first's", "second's", "difference", "95 %"], rows
+
+
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
+        *("| " + " | ".join(cells) + " |" for cells in rows),
+    ]
+
+
+def _inert(text: str) -> str:
+    """Text of a record that Markdown takes for nothing but text."""
+    plain = " ".join(escape_html(text, quote=False).split())
+    return "".join(f"\\{char}" if char in "\\`*_[]|~" else char for char in plain).replace("@", "@\u200b")
+
+
+def _quoted(text: str) -> str:
+    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', '/')}`"
+
+
+def html(boards: Sequence[BoardPairs]) -> str:
+    """Returns the pairs' tables as a piece of HTML, for a notebook."""
+    parts = []
+    for board in boards:
+        columns = _columns(board)
+        head = "".join(f"<th>{escape_html(column.title)}</th>" for column in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape_html(column.cell(pair))}</td>" for column in columns) + "</tr>"
+            for pair in board.pairs
+        )
+        notes = "".join(f"<p>{escape_html(note)}</p>" for note in board.notes)
+        title = f"<h4>{escape_html(board.title)} · {escape_html(board.device)}</h4>"
+        parts.append(f"{title}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}")
+    return f"<div>{''.join(parts)}<p><small>{FOOTNOTE}</small></p></div>"
+
+
+def plain(boards: Sequence[BoardPairs]) -> dict[str, Any]:
+    """Returns everything as lists, dictionaries, texts and numbers."""
+    return {
+        "significance": SIGNIFICANCE,
+        "power": POWER,
+        "boards": [
+            board._asdict()
+            | {
+                "rows": [row._asdict() | {"interval": _ends(row.interval)} for row in board.rows],
+                "pairs": [_plain_pair(pair) for pair in board.pairs],
+            }
+            for board in boards
+        ],
+    }
+
+
+def _plain_pair(pair: Pair) -> dict[str, Any]:
+    return pair._asdict() | {
+        "better": pair.better,
+        "verdict": pair.verdict,
+        "score": _plain_difference(pair.score) if pair.score else None,
+        "parts": [_plain_difference(part) for part in pair.parts],
+        "needed": pair.needed._asdict() if pair.needed else None,
+        "time": pair.time._asdict() | {"interval": _ends(pair.time.interval)} if pair.time else None,
+    }
+
+
+def _plain_difference(part: Difference) -> dict[str, Any]:
+    return part._asdict() | {"interval": _ends(part.interval)}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def flat(boards: Sequence[BoardPairs]) -> list[dict[str, Any]]:
+    """Returns one row a pair and number, for a data frame."""
+    rows = []
+    for board in boards:
+        where = {"task": board.task, "settings": board.task_config, "track": board.track, "device": board.device}
+        for pair in board.pairs:
+            both = {**where, "first": pair.first, "second": pair.second}
+            for part in ([pair.score] if pair.score else []) + pair.parts:
+                rows.append(both | _flat_difference(part) | (_flat_verdict(pair) if part.kind == "score" else {}))
+            if pair.time is not None:
+                low, high = pair.time.interval or (None, None)
+                numbers = {"difference": pair.time.value, "ci_low": low, "ci_high": high, "seeds": pair.time.seeds}
+                rows.append(both | {"kind": "ratio", "number": "unlearn_seconds"} | numbers)
+    return rows
+
+
+def _flat_difference(part: Difference) -> dict[str, Any]:
+    low, high = part.interval or (None, None)
+    return {
+        "kind": part.kind,
+        "number": part.name,
+        "first_mean": part.first,
+        "second_mean": part.second,
+        "difference": part.value,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": part.p_value,
+        "seeds": part.seeds,
+    }
+
+
+def _flat_verdict(pair: Pair) -> dict[str, Any]:
+    return {
+        "p_holm": pair.p_holm,
+        "better": pair.better,
+        "seeds_needed": pair.needed.seeds if pair.needed else None,
+        "verdict": pair.verdict,
+    }
