@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from .benchmark.problem import Batch, Problem
     from .benchmark.record import Record
     from .benchmark.runner import Event, Refused
+    from .benchmark.store import LoadedRecords
     from .benchmark.suite import Request
     from .benchmark.task import Task
-    from .benchmark.store import LoadedRecords
     from .leaderboard.comparison import Comparison
     from .leaderboard.site import Board
 

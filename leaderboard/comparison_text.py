@@ -17,11 +17,13 @@ from .ranking import SIGNIFICANCE
 from .site import number, seconds
 
 FOOTNOTE = (
-    "Differences are the first method minus the second, paired over shared seeds, with 95 % bootstrap intervals for each "
-    f"alone; p-values are of a paired t-test after Holm's correction over the board's pairs, {SIGNIFICANCE:.0%} the limit. "
-    f"The seeds that would tell a pair apart do so {POWER:.0%} of the time if the difference and the spread seen here are "
-    "the true ones. Time is a ratio."
+    "Differences are the first method minus the second, paired over shared seeds. Intervals are bootstrapped, each for its "
+    "own number. p is of a paired t-test, after Holm's correction over the pairs of the board in this table; a pair is told "
+    f"apart below {100 * SIGNIFICANCE:.0f} %. So many seeds as named would tell it apart {100 * POWER:.0f} % of the time if "
+    "its difference and spread are what they seem here. Time is the ratio of the times of unlearning."
 )
+_ANY_WIDTH = 10_000
+"""Characters; rich measures no table as wider than it is told the terminal is."""
 
 
 class Column(NamedTuple):
@@ -31,6 +33,8 @@ class Column(NamedTuple):
     cell: Callable[[Pair], str]
     named: bool = False
     """Whether it holds names, which may wrap."""
+    part: bool = False
+    """Whether it is a component of the score."""
 
 
 def _columns(board: BoardPairs) -> list[Column]:
@@ -43,7 +47,7 @@ def _columns(board: BoardPairs) -> list[Column]:
         Column("p", lambda pair: p_text(pair.p_holm)),
         Column("seeds", lambda pair: str(len(pair.seeds))),
         Column("verdict", lambda pair: pair.verdict, named=True),
-        *(Column(name, _part(name)) for name in parts),
+        *(Column(name, _part(name), part=True) for name in parts),
         Column("time", lambda pair: ratio(pair.time)),
     ]
 
@@ -58,14 +62,17 @@ def _found(pair: Pair, name: str) -> Difference | None:
 
 def signed(difference: Difference | None, digits: int = 3) -> str:
     """Returns a difference with its sign; a dash for none."""
-    return "–" if difference is None else f"{difference.value:+.{digits}f}".replace("-", "−")
+    return "–" if difference is None else _with_sign(difference.value, digits)
 
 
-def span(interval: Interval | None, digits: int = 2) -> str:
+def span(interval: Interval | None, digits: int = 3) -> str:
     """Returns an interval of differences with signs; a dash for none."""
-    if interval is None:
-        return "–"
-    return f"{interval.low:+.{digits}f} to {interval.high:+.{digits}f}".replace("-", "−")
+    return "–" if interval is None else f"{_with_sign(interval.low, digits)} to {_with_sign(interval.high, digits)}"
+
+
+def _with_sign(value: float, digits: int) -> str:
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
 
 
 def p_text(p_value: float | None) -> str:
@@ -83,24 +90,27 @@ def ratio(time: TimeRatio | None) -> str:
 
 
 def print_tables(console: Console, boards: Sequence[BoardPairs]) -> None:
-    """Prints a table a board."""
+    """Prints a table a board; a narrow terminal gets none of the score's components."""
     for board in boards:
-        table = Table(
-            title=escape(f"{board.title} · {board.device}"),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
         columns = _columns(board)
-        for column in columns:
-            justify: Literal["left", "right"] = "left" if column.named else "right"
-            table.add_column(column.title, justify=justify, no_wrap=not column.named, overflow="fold")
-        for pair in board.pairs:
-            table.add_row(*(escape(column.cell(pair)) for column in columns))
+        table = _table(board, columns)
+        if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).minimum > console.width:
+            table = _table(board, [column for column in columns if not column.part])
         console.print(table)
         for note in board.notes:
             console.print(note, markup=False)
     console.print(FOOTNOTE, markup=False)
+
+
+def _table(board: BoardPairs, columns: Sequence[Column]) -> Table:
+    title = escape(f"{board.title} · {board.device}")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column.named else "right"
+        table.add_column(column.title, justify=justify, no_wrap=not column.named, overflow="fold")
+    for pair in board.pairs:
+        table.add_row(*(escape(column.cell(pair)) for column in columns))
+    return table
 
 
 def markdown(boards: Sequence[BoardPairs]) -> str:
@@ -159,13 +169,17 @@ def _all_numbers(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
             part.name,
             f"{part.first:.4g}",
             f"{part.second:.4g}",
-            f"{part.value:+.3g}",
-            "–" if part.interval is None else f"{part.interval.low:+.3g} to {part.interval.high:+.3g}",
+            _short(part.value),
+            "–" if part.interval is None else f"{_short(part.interval.low)} to {_short(part.interval.high)}",
         ]
         for pair in board.pairs
         for part in ([pair.score] if pair.score else []) + pair.parts
     ]
     return ["first", "second", "number", "first's", "second's", "difference", "95 %"], rows
+
+
+def _short(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−") if value else "0"
 
 
 def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

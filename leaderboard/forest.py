@@ -16,10 +16,11 @@ from .comparison_text import p_text, signed, span
 from .pairs import BoardPairs, Pair
 from .plots import Tick
 
-PLOT_WIDTH, NUMBERS_WIDTH, EDGE, GAP = 320, 214, 16, 14
+PLOT_WIDTH, NAMES_WIDTH, NUMBERS_WIDTH, EDGE, GAP = 320, 150, 214, 16, 14
+"""Of the names at least; the legend below the axis needs them."""
 HEAD, LINE, ROW, AXIS = 52, 16, 44, 34
-_CHARACTER = 6.8
-"""An upper mean of a character's width in pixels at the size of the plot's text, bold included."""
+_CHARACTER = 7.4
+"""A character's width in pixels at the plot's text size, averaged over a name, in a wide font's bold."""
 _LONGEST = 56
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
 _MOST_TICKS = 6
@@ -82,7 +83,7 @@ class Section(NamedTuple):
 def forest_plot(boards: Sequence[BoardPairs]) -> Figure:
     """Draws each pair's difference of scores with its interval, board below board, on one scale."""
     names = [name for board in boards for pair in board.pairs for name in (pair.first, f"− {pair.second}")]
-    left = EDGE + min(_LONGEST, max(map(len, names))) * _CHARACTER + GAP
+    left = EDGE + max(NAMES_WIDTH, min(_LONGEST, max(map(len, names))) * _CHARACTER) + GAP
     scale = _Scale(boards, left)
     width = left + PLOT_WIDTH + GAP + NUMBERS_WIDTH + EDGE
     sections, top = [], float(EDGE)
@@ -101,8 +102,6 @@ def forest_plot(boards: Sequence[BoardPairs]) -> Figure:
         width=round(width),
         height=round(top + LINE + EDGE),
         edge=EDGE,
-        left=left,
-        right=left + PLOT_WIDTH,
         numbers=left + PLOT_WIDTH + GAP,
         zero=scale.across(0.0),
         ticks=scale.ticks,
@@ -121,12 +120,13 @@ class _Scale:
         low, high = min(0.0, -0.02, *ends), max(0.0, 0.02, *ends)
         step = next((step for step in _STEPS if (high - low) / step <= _MOST_TICKS - 1), _STEPS[-1])
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-        self._left, self._low, self._span = left, first * step, (last - first) * step
+        self._left: float = left
+        self._low, self._span = first * step, (last - first) * step
         digits = 2 if round(step * 100) % 10 else 1
         self.ticks = [Tick(self.across(i * step), _tick_text(i * step, digits)) for i in range(first, last + 1)]
 
     def across(self, value: float) -> float:
-        return self._left + (value - self._low) / self._span * PLOT_WIDTH
+        return self._left + float((value - self._low) / self._span) * PLOT_WIDTH
 
 
 def _tick_text(value: float, digits: int) -> str:
@@ -147,7 +147,7 @@ def _line(pair: Pair, y: float, scale: _Scale) -> Line:
     if pair.score is None:
         return Line(y, *names, 0, None, 0.0, 0.0, "–", pair.verdict, f"{full}: {pair.verdict}")
     value = pair.score.value
-    ends = pair.score.interval or (value, value)
+    low, high = pair.score.interval or (value, value)
     if pair.better is not None:
         p_value = p_text(pair.p_holm)
         said = f"p {p_value.replace('<', '< ')}" if p_value.startswith("<") else f"p = {p_value}"
@@ -156,7 +156,7 @@ def _line(pair: Pair, y: float, scale: _Scale) -> Line:
     winner = 0 if pair.better is None else 1 if value > 0 else 2
     numbers = f"{signed(pair.score)} ({span(pair.score.interval)})"
     title = f"{full}: {numbers}; {pair.verdict}"
-    return Line(y, *names, winner, scale.across(value), *map(scale.across, ends), numbers, said, title)
+    return Line(y, *names, winner, scale.across(value), scale.across(low), scale.across(high), numbers, said, title)
 
 
 def _cut(text: str, longest: int) -> str:

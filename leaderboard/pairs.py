@@ -130,9 +130,12 @@ def _score(shared: SharedScores) -> Difference:
     interval = found.interval
     if interval is None:
         interval = Interval(found.value - _Z95 * shared.error, found.value + _Z95 * shared.error)
-    # Scores lie between 0 and 1, so their differences lie between -1 and 1.
-    within = Interval(max(-1.0, interval.low), min(1.0, interval.high))
-    return found._replace(interval=within, p_value=shared.p_value)
+    return found._replace(interval=_within(interval), p_value=shared.p_value)
+
+
+def _within(interval: Interval) -> Interval:
+    """Scores and their components lie between 0 and 1, so their differences lie between -1 and 1."""
+    return Interval(max(-1.0, interval.low), min(1.0, interval.high))
 
 
 def _needed(shared: SharedScores, level: float) -> Needed | None:
@@ -150,8 +153,11 @@ def _difference(kind: Kind, name: str, pairs: list[tuple[float, float]]) -> Diff
     differences = [one - other for one, other in pairs]
     several = len(pairs) > 1
     p_value = paired_p_value(*zip(*pairs, strict=True)) if several else None
+    interval = bootstrap_mean(differences)
+    if interval is not None and kind != "metric":
+        interval = _within(interval)
     value = float(np.mean(differences))
-    return Difference(kind, name, float(first), float(second), value, bootstrap_mean(differences), p_value, len(pairs))
+    return Difference(kind, name, float(first), float(second), value, interval, p_value, len(pairs))
 
 
 def _parts(board: Ranking, a: Row, b: Row) -> list[Difference]:
@@ -279,11 +285,13 @@ def _notes(board: Ranking, rows: Sequence[Row], pairs: Sequence[Pair], absent: S
             "and not the spread over seeds, which may be larger."
         )
     if split:
-        found.append(f"The board leaves these in one group, since it corrects for all of its methods: {_both(split)}.")
+        found.append(
+            f"Told apart here and yet in one group on the board, which corrects for all of its methods: {_both(split)}."
+        )
     if joined:
         found.append(
-            "The board puts these into different groups, since it tests each method against the leader of a group and not "
-            f"every pair: {_both(joined)}."
+            "Not told apart here and yet in different groups on the board, where a group ends at the first method that is "
+            f"separated from its leader: {_both(joined)}."
         )
     return found
 
