@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Methods compared on every board that holds two of them. A notebook shows it as tables.
 
@@ -33,7 +33,10 @@ class Comparison:
     problems: list[str] = field(default_factory=list)
 
     def frame(self) -> pd.DataFrame:
-        """Returns one row a pair and number: the score, its components, the board's metrics, and the time's ratio."""
+        """Returns one row a pair and number: the score, its components, the board's metrics, and the time's ratio.
+
+        ``value`` is the mean of first minus second; where ``kind`` is ``ratio`` it is first over second.
+        """
         return pd.DataFrame(text.flat(self.boards))
 
     def plot(self) -> Figure:
@@ -51,6 +54,13 @@ class Comparison:
     def print(self, console: Console) -> None:
         """Prints the tables on a terminal."""
         text.print_tables(console, self.boards)
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{board.title}: {pair.first} and {pair.second}: {pair.verdict}"
+            for board in self.boards
+            for pair in board.pairs
+        )
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -75,6 +85,10 @@ def compare_records(
         BenchmarkError: A name is unknown, fewer than two rows are left to compare, or no two share a seed.
     """
     rankings = rank_all(records)
+    if not rankings:
+        raise BenchmarkError(
+            f"There is no record to compare. {next(iter(problems), 'Run `unlearnbench suite quick` first.')}"
+        )
     _check_names("task", tasks or [], {board.task for board in rankings})
     rows = [row for board in rankings for row in board.rows]
     _check_names("method", methods, {row.method for row in rows} | {row.name for row in rows})
@@ -91,8 +105,7 @@ def compare_records(
 def _check_names(kind: str, names: Sequence[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
-            error = unknown_name(kind, name, known)
-            raise BenchmarkError(f"{str(error).replace('named', 'with records named', 1)}")
+            raise unknown_name(f"{kind} with records", name, known)
 
 
 def _named(board: Ranking, name: str) -> list[Row]:

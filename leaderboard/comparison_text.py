@@ -255,14 +255,14 @@ def flat(boards: Sequence[BoardPairs]) -> list[dict[str, Any]]:
     """Returns one row a pair and number, for a data frame."""
     rows = []
     for board in boards:
-        where = {"task": board.task, "settings": board.task_config, "track": board.track, "device": board.device}
+        where = {"task": board.task, "task_config": board.task_config, "track": board.track, "device": board.device}
         for pair in board.pairs:
             both = {**where, "first": pair.first, "second": pair.second}
             for part in ([pair.score] if pair.score else []) + pair.parts:
                 rows.append(both | _flat_difference(part) | (_flat_verdict(pair) if part.kind == "score" else {}))
             if pair.time is not None:
                 low, high = pair.time.interval or (None, None)
-                numbers = {"difference": pair.time.value, "ci_low": low, "ci_high": high, "seeds": pair.time.seeds}
+                numbers = {"value": pair.time.value, "ci_low": low, "ci_high": high, "seeds": pair.time.seeds}
                 rows.append(both | {"kind": "ratio", "number": "unlearn_seconds"} | numbers)
     return rows
 
@@ -274,7 +274,7 @@ def _flat_difference(part: Difference) -> dict[str, Any]:
         "number": part.name,
         "first_mean": part.first,
         "second_mean": part.second,
-        "difference": part.value,
+        "value": part.value,
         "ci_low": low,
         "ci_high": high,
         "p_value": part.p_value,

@@ -11,7 +11,8 @@ from ..benchmark.record import Record
 from .frame import latest, metrics_frame, runs_frame
 from .ranking import Ranking, rank_all
 
-_RUN = ["run_id", "task", "family", "method", "role", "config", "seed", "device"]
+_RUN = ["run_id", "task", "task_config", "method", "config", "role", "seed", "device"]
+_ORDER = ["task", "task_config", "device", "method", "config", "seed"]
 
 
 def scored_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -26,9 +27,7 @@ def scored_frame(records: Iterable[Record]) -> pd.DataFrame:
             numbers[run_id] |= found
     frame = runs_frame(kept)
     scores = pd.DataFrame.from_dict(numbers, orient="index")
-    return frame.join(scores, on="run_id").sort_values(
-        ["task", "device", "method", "config", "seed"], ignore_index=True
-    )
+    return frame.join(scores, on="run_id").sort_values(_ORDER, ignore_index=True)
 
 
 def _numbers(board: Ranking) -> Iterator[tuple[str, dict[str, Any]]]:
