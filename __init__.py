@@ -231,11 +231,11 @@ def doctor() -> list[Finding]:
     return diagnose()
 
 
-def board(results: Sequence[str | Path] = ("results",), *, out: str | Path = "site", committed: bool = True) -> Board:
+def board(results: Sequence[str | Path] | None = None, *, out: str | Path = "site", committed: bool = True) -> Board:
     """Builds the leaderboard's static site.
 
     Args:
-        results: Folders of records.
+        results: Folders of records; by default ``results`` if it is there.
         out: The folder that the site is written to.
         committed: Whether to show the records that ship with the package, too.
 
@@ -244,8 +244,7 @@ def board(results: Sequence[str | Path] = ("results",), *, out: str | Path = "si
     """
     from .leaderboard.site import build_board
 
-    shipped = [COMMITTED_RESULTS] if committed and COMMITTED_RESULTS.is_dir() else []
-    return build_board([*shipped, *(Path(folder) for folder in results)], Path(out))
+    return build_board(_folders(results, committed), Path(out))
 
 
 def compare(
@@ -311,16 +310,20 @@ def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True)
 
 
 def _load(folders: Sequence[str | Path] | None, committed: bool, *, warn: bool = False) -> LoadedRecords:
-    """Reads records; later folders win over earlier ones."""
     import warnings
 
     from .benchmark.store import load_records
 
+    loaded = load_records(_folders(folders, committed))
+    for problem in loaded.problems if warn else []:
+        warnings.warn(problem, stacklevel=3)
+    return loaded
+
+
+def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path]:
+    """Returns the folders to read; later ones win over earlier ones."""
     shipped = [COMMITTED_RESULTS] if committed and COMMITTED_RESULTS.is_dir() else []
     if folders is None:
         # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
         folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
-    loaded = load_records([*shipped, *map(Path, folders)])
-    for problem in loaded.problems if warn else []:
-        warnings.warn(problem, stacklevel=3)
-    return loaded
+    return [*shipped, *map(Path, folders)]

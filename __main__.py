@@ -151,8 +151,7 @@ def board(
     """Builds the leaderboard's page and prints the ranking."""
     from .leaderboard.terminal import print_ranking
 
-    folders = results if results is not None else [path for path in [Path("results")] if path.is_dir() or not committed]
-    built = unlearnbench.board(folders, out=out_dir, committed=committed)
+    built = unlearnbench.board(results, out=out_dir, committed=committed)
     print_ranking(out, built)
     for problem in built.problems:
         err.print(f"[red]error:[/red] {escape(problem)}")

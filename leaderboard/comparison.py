@@ -124,9 +124,10 @@ def _absent(board: Ranking, methods: Sequence[str]) -> list[str]:
 
 def _why_nothing(rankings: Sequence[Ranking], methods: Sequence[str], tasks: Sequence[str] | None) -> str:
     names = list(dict.fromkeys(methods))
-    if len(names) < 2:
-        one = f"'{names[0]}' alone" if names else "Nothing"
-        return f"{one} cannot be compared; name a second method, such as the reference rows original or oracle."
+    if not names:
+        return "There is nothing to compare; name two methods or more."
+    if len(names) == 1:
+        return f"'{names[0]}' alone cannot be compared; name a second method, such as the reference row oracle."
     places = []
     for name in names:
         boards = [board for board in rankings if _named(board, name)]
