@@ -11,9 +11,10 @@ import pandas as pd
 
 from ..benchmark.errors import BenchmarkError, unknown_name
 from ..benchmark.record import Record
+from . import comparison_data as data
 from . import comparison_text as text
+from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
-from .pairs import BoardPairs, board_pairs
 from .ranking import Ranking, Row, rank_all
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Comparison:
 
         ``value`` is the mean of first minus second; where ``kind`` is ``ratio`` it is first over second.
         """
-        return pd.DataFrame(text.flat(self.boards))
+        return pd.DataFrame(data.flat(self.boards))
 
     def plot(self) -> Figure:
         """Returns the paired differences of the scores with their intervals."""
@@ -49,7 +50,7 @@ class Comparison:
 
     def json(self) -> str:
         """Returns everything that is known, as JSON."""
-        return json.dumps(text.plain(self.boards), indent=1, allow_nan=False)
+        return json.dumps(data.plain(self.boards), indent=1, allow_nan=False)
 
     def print(self, console: Console) -> None:
         """Prints the tables on a terminal."""

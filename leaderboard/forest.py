@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.store import write_atomically
+from .board_pairs import BoardPairs
 from .comparison_text import p_text, signed, span
-from .pairs import BoardPairs, Pair
+from .pairs import Pair
 from .plots import Tick
 
 PLOT_WIDTH, NAMES_WIDTH, NUMBERS_WIDTH, EDGE, GAP = 320, 150, 214, 16, 14
