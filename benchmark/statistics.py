@@ -126,12 +126,19 @@ def bootstrap_mean(values: Sequence[float], draws: int = 2000, level: float = LE
         return None
     given = np.asarray(values, dtype=float)
     mean, deviation = float(given.mean()), float(given.std(ddof=1))
-    generator = np.random.default_rng(0)
-    drawn = (given - mean)[generator.integers(n, size=(draws, n))].mean(axis=1)
-    smoothing = generator.normal(0.0, deviation / n, draws)
+    rows, noise = _draws_of(n, draws)
+    drawn = (given - mean)[rows].mean(axis=1)
+    smoothing = noise * (deviation / n)
     low, high = np.quantile(np.concatenate([drawn + smoothing, drawn - smoothing]), [(1 - level) / 2, (1 + level) / 2])
     widened = _t_quantile(level, n - 1) / float(stats.norm.ppf(0.5 + level / 2))
     return Interval(mean + widened * float(low), mean + widened * float(high))
+
+
+@functools.lru_cache(maxsize=8)
+def _draws_of(n: int, draws: int) -> tuple[NDArray[np.int64], Floats]:
+    """Which of ``n`` values each draw takes, and its smoothing in units of the deviation over ``n``."""
+    generator = np.random.default_rng(0)
+    return generator.integers(n, size=(draws, n)), generator.standard_normal(draws)
 
 
 def seeds_to_separate(
