@@ -6,6 +6,7 @@ The verbs of the command line in Python::
 
     records = ub.run("digits-ddpm", "sfron", seeds=[0, 1, 2])
     page = ub.board(["results"], out="site").page
+    ub.compare(["sfron", "salun"], tasks=["digits-ddpm"]).plot().save("sfron-salun.svg")
 
 Importing this package is cheap: PyTorch is loaded when a verb needs it.
 """
@@ -24,14 +25,18 @@ torchvision_guard.install()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .benchmark.doctor import Finding
     from .benchmark.errors import BenchmarkError
     from .benchmark.method import Method, Need, Paper
     from .benchmark.problem import Batch, Problem
     from .benchmark.record import Record
     from .benchmark.runner import Event, Refused
+    from .benchmark.store import LoadedRecords
     from .benchmark.suite import Request
     from .benchmark.task import Task
+    from .leaderboard.comparison import Comparison
     from .leaderboard.site import Board
 
 _EXPORTS = {
@@ -55,9 +60,12 @@ __all__ = [
     "Record",
     "Task",
     "board",
+    "compare",
     "doctor",
     "method_names",
+    "metrics",
     "prepare",
+    "records",
     "run",
     "run_requests",
     "suite",
@@ -223,11 +231,11 @@ def doctor() -> list[Finding]:
     return diagnose()
 
 
-def board(results: Sequence[str | Path] = ("results",), *, out: str | Path = "site", committed: bool = True) -> Board:
+def board(results: Sequence[str | Path] | None = None, *, out: str | Path = "site", committed: bool = True) -> Board:
     """Builds the leaderboard's static site.
 
     Args:
-        results: Folders of records.
+        results: Folders of records; by default ``results`` if it is there.
         out: The folder that the site is written to.
         committed: Whether to show the records that ship with the package, too.
 
@@ -236,5 +244,86 @@ def board(results: Sequence[str | Path] = ("results",), *, out: str | Path = "si
     """
     from .leaderboard.site import build_board
 
+    return build_board(_folders(results, committed), Path(out))
+
+
+def compare(
+    methods: Sequence[str],
+    tasks: Sequence[str] | None = None,
+    *,
+    folders: Sequence[str | Path] | None = None,
+    committed: bool = True,
+) -> Comparison:
+    """Compares methods over the seeds that they share, on every board that holds two of them.
+
+    Args:
+        methods: Names as on the board, with or without what was set: ``"sfron"``, ``"uno (lr=0.001 steps=50)"``. A name
+            without settings is the row of the defaults, or all of the method's rows on a board that has none.
+        tasks: Names of tasks; by default all.
+        folders: Folders of records; by default ``results`` if it is there.
+        committed: Whether to read the records that ship with the package, too.
+
+    Raises:
+        BenchmarkError: A folder does not exist, a name is unknown, or there is nothing to compare.
+    """
+    from .leaderboard.comparison import compare_records
+
+    loaded = _load(folders, committed)
+    return compare_records(loaded.records, methods, tasks, loaded.problems)
+
+
+def records(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+    """Returns the runs that the boards show: one row each with its score, its cost and the headline metrics.
+
+    Of a run that was made anew from another source only the newest counts, as on the board. A file that is no readable
+    record is warned of.
+
+    Args:
+        folders: See ``compare``.
+        committed: See ``compare``.
+
+    Returns:
+        ``score`` (with the track's name where a task has tracks: ``score_suppression``), the components and ``utility``
+        likewise, and a column for each metric and judge (``forget_accuracy_resnet``). What a run has not is NaN.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    from .leaderboard.scored import scored_frame
+
+    return scored_frame(_load(folders, committed, warn=True).records)
+
+
+def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+    """Returns every metric of the runs that the boards show: one row a run, metric, judge and class, with its interval.
+
+    Args:
+        folders: See ``compare``.
+        committed: See ``compare``.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    from .leaderboard.scored import long_frame
+
+    return long_frame(_load(folders, committed, warn=True).records)
+
+
+def _load(folders: Sequence[str | Path] | None, committed: bool, *, warn: bool = False) -> LoadedRecords:
+    import warnings
+
+    from .benchmark.store import load_records
+
+    loaded = load_records(_folders(folders, committed))
+    for problem in loaded.problems if warn else []:
+        warnings.warn(problem, stacklevel=3)
+    return loaded
+
+
+def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path]:
+    """Returns the folders to read; later ones win over earlier ones."""
     shipped = [COMMITTED_RESULTS] if committed and COMMITTED_RESULTS.is_dir() else []
-    return build_board([*shipped, *(Path(folder) for folder in results)], Path(out))
+    if folders is None:
+        # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
+        folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
+    return [*shipped, *map(Path, folders)]

@@ -151,13 +151,38 @@ def board(
     """Builds the leaderboard's page and prints the ranking."""
     from .leaderboard.terminal import print_ranking
 
-    folders = results if results is not None else [path for path in [Path("results")] if path.is_dir() or not committed]
-    built = unlearnbench.board(folders, out=out_dir, committed=committed)
+    built = unlearnbench.board(results, out=out_dir, committed=committed)
     print_ranking(out, built)
     for problem in built.problems:
         err.print(f"[red]error:[/red] {escape(problem)}")
     out.print(f"The board is at {built.page}")
     if built.problems:
+        raise typer.Exit(RUNS_FAILED)
+
+
+@app.command()
+def compare(
+    methods: Annotated[list[str], typer.Argument(help="Two methods or more, named as on the board.")],
+    task: Annotated[list[str] | None, typer.Option("--task", help="Task to compare on; repeatable.")] = None,
+    results: Annotated[list[Path] | None, typer.Option("--results", help="Folder of records; repeatable.")] = None,
+    committed: Annotated[bool, typer.Option(help="Read the records that ship with the suite, too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="SVG file to draw the differences into.")] = None,
+) -> None:
+    """Says which of some methods is better, seed by seed, and how many seeds would tell."""
+    if as_json and as_markdown:
+        raise BenchmarkError("--json and --markdown exclude each other; choose one.")
+    compared = unlearnbench.compare(methods, task, folders=results, committed=committed)
+    if plot is not None:
+        compared.plot().save(plot)
+    if as_json or as_markdown:
+        print(compared.json() if as_json else compared.markdown())
+    else:
+        compared.print(out)
+    for problem in compared.problems:
+        err.print(f"[red]error:[/red] {escape(problem)}")
+    if compared.problems:
         raise typer.Exit(RUNS_FAILED)
 
 

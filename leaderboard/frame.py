@@ -12,6 +12,7 @@ from ..benchmark.record import Record, canonical_sha256
 RUN_COLUMNS = (
     "run_id",
     "task",
+    "task_config",
     "task_sha256",
     "family",
     "method",
@@ -50,6 +51,7 @@ def runs_frame(records: Iterable[Record]) -> pd.DataFrame:
         row = {
             "run_id": record.run_id,
             "task": record.task.name,
+            "task_config": settings_text(record.task.config_passed),
             "task_sha256": record.task.sha256,
             "family": record.task.family,
             "method": record.method.name,

@@ -295,27 +295,43 @@ def _with_ranks(rows: list[Row]) -> list[Row]:
     placed: list[Row] = []
     while len(placed) < len(ranked):
         leader, rest = ranked[len(placed)], ranked[len(placed) + 1 :]
-        separated = [p < SIGNIFICANCE for p in holm([_p_value(leader, row) for row in rest])] if rest else []
+        separated = (
+            [p < SIGNIFICANCE for p in holm([shared_scores(leader, row).p_value for row in rest])] if rest else []
+        )
         size = separated.index(True) + 1 if True in separated else len(rest) + 1
         group = ranked[len(placed) : len(placed) + size]
         placed += [row._replace(rank=len(placed) + 1) for row in group]
     return placed + others
 
 
-def _p_value(a: Row, b: Row) -> float:
-    """Paired over shared seeds; for a single seed, from what the sampling of the metrics leaves open."""
-    first, second = ({run.record.seed: run for run in row.runs} for row in (a, b))
-    failed = [{record.seed for record in row.failures} for row in (a, b)]
-    shared = sorted((first.keys() | failed[0]) & (second.keys() | failed[1]))
-    left = [first[seed].score if seed in first else 0.0 for seed in shared]
-    right = [second[seed].score if seed in second else 0.0 for seed in shared]
-    if len(shared) > 1:
-        return paired_p_value(left, right)
-    if not shared or left == right:
-        return 1.0
-    errors = [runs[shared[0]].error if shared[0] in runs else 0.0 for runs in (first, second)]
-    error = math.hypot(*errors)
-    return 0.0 if error == 0.0 else float(2 * stats.norm.sf(abs(left[0] - right[0]) / error))
+class SharedScores(NamedTuple):
+    """The scores of two rows on the seeds that both were run with; a failed run scores zero."""
+
+    seeds: list[int]
+    first: list[float]
+    second: list[float]
+    error: float
+    """The standard error that the sampling of the metrics leaves of the difference on the first shared seed."""
+
+    @property
+    def p_value(self) -> float:
+        """Paired over the seeds; for a single seed, from what the sampling of the metrics leaves open."""
+        if len(self.seeds) > 1:
+            return paired_p_value(self.first, self.second)
+        if self.first == self.second:
+            return 1.0
+        apart = abs(self.first[0] - self.second[0])
+        return 0.0 if self.error == 0.0 else float(2 * stats.norm.sf(apart / self.error))
+
+
+def shared_scores(a: Row, b: Row) -> SharedScores:
+    """Returns what the board compares two of its rows by."""
+    runs = [{run.record.seed: run for run in row.runs} for row in (a, b)]
+    seeds = [runs[side].keys() | {record.seed for record in row.failures} for side, row in enumerate((a, b))]
+    shared = sorted(seeds[0] & seeds[1])
+    first, second = ([found[seed].score if seed in found else 0.0 for seed in shared] for found in runs)
+    errors = [found[seed].error if seed in found else 0.0 for found in runs for seed in shared[:1]]
+    return SharedScores(shared, first, second, math.hypot(*errors))
 
 
 def _by_score(row: Row) -> tuple[float, str, str]:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from unlearnbench.benchmark.statistics import holm, jackknife, paired_p_value, student, wilson
+from unlearnbench.benchmark.statistics import (
+    bootstrap_mean,
+    holm,
+    jackknife,
+    paired_p_value,
+    seeds_to_separate,
+    student,
+    wilson,
+)
 
 Z = stats.norm.ppf(0.975)
 
@@ -85,3 +93,50 @@ def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values):
     assert all(new >= min(1.0, old) - 1e-12 for new, old in zip(adjusted, p_values, strict=True))
     order = np.argsort(p_values, kind="stable")
     assert all(np.diff(np.asarray(adjusted)[order]) >= -1e-12)
+
+
+def test_the_bootstrap_of_normal_values_is_students_interval():
+    generator = np.random.default_rng(0)
+    for n, tolerance in ((3, 0.25), (10, 0.15), (200, 0.08)):
+        values = generator.normal(0.3, 1.0, n)
+        half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
+        interval = bootstrap_mean(values)
+        assert interval.low == pytest.approx(values.mean() - half, abs=tolerance * half)
+        assert interval.high == pytest.approx(values.mean() + half, abs=tolerance * half)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_bootstrap_of_few_values_covers_the_truth_as_often_as_it_says(n):
+    generator = np.random.default_rng(n)
+    intervals = [bootstrap_mean(generator.normal(0.2, 1.0, n), draws=400) for _ in range(1500)]
+    assert np.mean([low <= 0.2 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.018)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=6))
+def test_the_bootstrap_of_values_with_their_signs_turned_is_the_interval_turned(values):
+    interval, turned = bootstrap_mean(values, draws=200), bootstrap_mean([-value for value in values], draws=200)
+    assert turned == pytest.approx((-interval.high, -interval.low), abs=1e-9)
+
+
+def test_the_bootstrap_of_equal_values_is_a_point_and_of_one_value_nothing():
+    assert bootstrap_mean([0.5, 0.5, 0.5]) == (0.5, 0.5)
+    assert bootstrap_mean([0.5]) is None
+
+
+@pytest.mark.parametrize(("mean", "significance"), [(1.0, 0.05), (1.5, 0.05 / 3), (-0.7, 0.05)])
+def test_so_many_seeds_separate_as_often_as_they_are_said_to(mean, significance):
+    seeds = seeds_to_separate(mean, 1.0, significance)
+    generator = np.random.default_rng(0)
+    for n, enough in ((seeds, True), (seeds - 1, False)):
+        p_values = stats.ttest_1samp(generator.normal(mean, 1.0, (20_000, n)), 0.0, axis=1).pvalue
+        # The simulation's own error is 0.003.
+        assert (np.mean(p_values < significance) > 0.8 - 0.01) if enough else (np.mean(p_values < significance) < 0.81)
+
+
+def test_seeds_to_separate_at_the_edges():
+    assert seeds_to_separate(0.5, 1.0, 0.05) == 34  # the textbook's number for half a deviation, paired
+    assert seeds_to_separate(0.0, 1.0, 0.05) is None
+    assert seeds_to_separate(0.01, 1.0, 0.05) is None
+    assert seeds_to_separate(1.0, 0.0, 0.05) == 2
+    assert seeds_to_separate(1.0, 1e-6, 0.05) == 2
+    assert seeds_to_separate(-0.5, 1.0, 0.05) == 34
