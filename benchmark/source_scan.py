@@ -1,0 +1,97 @@
+"""Reads a method's source, without running it, for what a method has no business with.
+
+It says what the text shows. A name that is put together at run time gets past it; ``benchmark/guard.py`` watches the run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from .problem import Problem
+
+_PACKAGE = __package__.rpartition(".")[0]
+_CLOSED = {
+    f"{_PACKAGE}.tasks": "the tasks with their judges",
+    f"{_PACKAGE}.leaderboard": "the leaderboard",
+    **{
+        f"{_PACKAGE}.benchmark.{name}": "the harness"
+        for name in [
+            "assets",
+            "audit",
+            "contract",
+            "contract_worker",
+            "guard",
+            "integrity",
+            "memory",
+            "meter",
+            "registry",
+            "run",
+            "runner",
+            "store",
+            "timing",
+            "toy",
+            "trial",
+            "worker",
+        ]
+    },
+    "ctypes": "memory behind Python's back",
+    "gc": "every object of the process",
+}
+HARNESS_ONLY = frozenset({"meter", "retire", "check_finite", "warm_up"})
+"""Public names of a problem that are the harness's."""
+_FRAMES = frozenset(
+    {"_getframe", "currentframe", "_current_frames", "f_back", "f_locals", "__closure__", "__globals__"}
+)
+PRIVATE = frozenset(
+    {name for name in vars(Problem) if name.startswith("_") and not name.startswith("__")}
+    | {name for name in Problem.__init__.__code__.co_names if name.startswith("_") and not name.startswith("__")}
+)
+"""The names of a problem that are nobody's but its own."""
+
+
+def findings(path: Path, package: str = "") -> list[str]:
+    """Returns one phrase with its line for each thing in a file that a method should not do.
+
+    Args:
+        path: A Python file.
+        package: What its relative imports start from.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {(node.lineno, what) for node in ast.walk(tree) for what in _of(node, package) if hasattr(node, "lineno")}
+    return [f"{what} (line {line})" for line, what in sorted(found)]
+
+
+def _of(node: ast.AST, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        for name in _imported(node, package):
+            yield from (
+                f"imports {name}: {what}" for closed, what in _CLOSED.items() if f"{name}.".startswith(f"{closed}.")
+            )
+    elif isinstance(node, ast.Attribute):
+        of_problem = isinstance(node.value, ast.Name) and node.value.id == "problem"
+        own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        hidden = node.attr.startswith("_") and not node.attr.startswith("__")
+        if (of_problem and (hidden or node.attr in {*HARNESS_ONLY, "__dict__"})) or (node.attr in PRIVATE and not own):
+            yield f"reads '{node.attr}' of the problem"
+        if node.attr in _FRAMES:
+            yield f"reads other functions' variables through '{node.attr}'"
+    elif isinstance(node, ast.Constant) and node.value in PRIVATE:
+        yield f"names '{node.value}' of the problem"
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("eval", "exec", "__import__")
+    ):
+        yield f"calls {node.func.id}, which hides what it does"
+
+
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    base = ".".join([*parts, *([node.module] if node.module else [])])
+    # `from unlearnbench import tasks` names a module, `from unlearnbench.tasks.x import y` a thing inside of one.
+    yield from {base if base.startswith(tuple(_CLOSED)) else f"{base}.{alias.name}" for alias in node.names}
