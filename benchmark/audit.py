@@ -22,26 +22,8 @@ _NETWORK = {f"socket.{name}" for name in ("connect", "getaddrinfo", "gethostbyna
 _PROCESS = ("subprocess.", "os.system", "os.fork", "os.posix_spawn", "os.spawn", "os.exec", "pty.spawn")
 _CHANGES = ["remove", "rename", "rmdir", "mkdir", "truncate", "symlink", "link", "chmod", "chown", "utime"]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_DATA = [
-    ".safetensors",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".bin",
-    ".npy",
-    ".npz",
-    ".csv",
-    ".gz",
-    ".tar",
-    ".zip",
-    ".parquet",
-    ".arrow",
-    ".h5",
-    ".pkl",
-    ".png",
-    ".jpg",
-    ".jpeg",
-]
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npy", ".npz", ".pkl", ".h5")
+_DATA = (*_WEIGHTS, ".csv", ".gz", ".tar", ".zip", ".parquet", ".arrow", ".png", ".jpg", ".jpeg")
 
 
 class Ear:
@@ -52,7 +34,7 @@ class Ear:
     """
 
     def __init__(self, own: Path) -> None:
-        self._own = str(own.resolve())
+        self._own = f"{own.resolve()}{os.sep}"
         self._assets = _asset_folders()
         self.listening: Literal["off", "load", "unlearn"] = "off"
         """While a plugin is loaded only the network and the benchmark's files count; libraries do the rest."""
@@ -82,13 +64,17 @@ class Ear:
             return
         place = _place(path)
         shipped = place is not None and place.startswith(self._assets)
-        own_data = self.listening == "unlearn" and place is not None and place.lower().endswith(tuple(_DATA))
+        own_data = self.listening == "unlearn" and place is not None and place.lower().endswith(_DATA)
         if place is not None and (shipped or (own_data and not place.startswith(self._own))):
             self.heard.append(Heard("read", place))
 
     def _wrote(self, path: Any) -> None:
         place = _place(path)
-        if self.listening == "unlearn" and place is not None and not place.startswith((self._own, "/dev/")):
+        if (
+            self.listening == "unlearn"
+            and place is not None
+            and not f"{place}{os.sep}".startswith((self._own, "/dev/"))
+        ):
             self.heard.append(Heard("write", place))
 
 

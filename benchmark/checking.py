@@ -96,7 +96,7 @@ def check(
     """
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="unlearnbench-check-") as folder:
-        bench = _Bench(what, Path(folder), time_limit, progress)
+        bench = Bench(what, Path(folder), time_limit, progress)
         first = bench.run("first")
         if first.seen.mistake is not None:
             raise BenchmarkError(first.seen.mistake)
@@ -114,12 +114,24 @@ def check(
     return Report(name, what.task or "toy", first.seen.settings, time.perf_counter() - start, judge(evidence))
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
+    """A run that was made."""
+
     seen: Seen
     leftovers: bool
+    """Whether a process that it started outlived it."""
 
 
-class _Bench:
+class Bench:
+    """Makes the runs of one check.
+
+    Args:
+        what: See ``subject``.
+        folder: For the runs' working folders and reports.
+        time_limit: Seconds for one run.
+        progress: Told how many runs are done, and of how many.
+    """
+
     def __init__(self, what: Subject, folder: Path, time_limit: float, progress: Callable[[int, int], None]) -> None:
         self._what = what
         self._folder = folder
@@ -127,7 +139,7 @@ class _Bench:
         self._progress = progress
         self._done = 0
 
-    def run_more(self, half: int) -> list[_Made]:
+    def run_more(self, half: int) -> list[Made]:
         """Makes the runs beside the first: the same seed, another, and one that is killed half-way and started again."""
         with ThreadPoolExecutor(_cores()) as pool:
             again, other = pool.submit(self.run, "again"), pool.submit(self.run, "other", seed=1)
@@ -135,7 +147,7 @@ class _Bench:
             resumed = pool.submit(self.run, "killed")
             return [again.result(), other.result(), resumed.result()]
 
-    def run(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> _Made:
+    def run(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> Made:
         """Makes one run in the working folder of a name, which may hold what an earlier one left there."""
         working, report = self._folder / name, self._folder / f"{name}.json"
         working.mkdir(exist_ok=True)
@@ -158,7 +170,7 @@ class _Bench:
         self._progress(self._done, RUNS)
         return made
 
-    def _work(self, order: Path, report: Path) -> _Made:
+    def _work(self, order: Path, report: Path) -> Made:
         with order.with_suffix(".log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.contract_worker", str(order)],
@@ -175,9 +187,9 @@ class _Bench:
             finally:
                 leftovers = _end(process)
         if report.is_file():
-            return _Made(Seen.model_validate_json(report.read_bytes()), leftovers)
+            return Made(Seen.model_validate_json(report.read_bytes()), leftovers)
         took = f"took longer than {self._time_limit:g} s"
-        return _Made(Seen(error=took if code is None else f"its process ended with exit code {code}"), leftovers)
+        return Made(Seen(error=took if code is None else f"its process ended with exit code {code}"), leftovers)
 
 
 def _end(process: subprocess.Popen[bytes]) -> bool:

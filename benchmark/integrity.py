@@ -20,28 +20,9 @@ from .errors import BenchmarkError, shortened
 
 _PACKAGE = __package__.rpartition(".")[0]
 _WATCHED_FOLDERS = (f"{_PACKAGE}.benchmark", f"{_PACKAGE}.tasks")
-_TORCH = [
-    "Generator",
-    "Tensor",
-    "rand",
-    "randn",
-    "randint",
-    "randperm",
-    "rand_like",
-    "randn_like",
-    "randint_like",
-    "bernoulli",
-    "multinomial",
-    "normal",
-    "manual_seed",
-    "seed",
-    "initial_seed",
-    "set_rng_state",
-    "get_rng_state",
-    "equal",
-    "isfinite",
-    "allclose",
-]
+_DRAWING = ("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "bernoulli", "multinomial", "normal")
+_SEEDING = ("Generator", "manual_seed", "seed", "initial_seed", "set_rng_state", "get_rng_state")
+_COMPARING = ("Tensor", "equal", "isfinite", "allclose")
 
 
 class _Seen(NamedTuple):
@@ -83,7 +64,7 @@ class SharedCode:
             raise BenchmarkError(f"The method replaced {shortened(changed)}, which the harness and the judges share.")
 
     def _shared(self) -> Iterator[tuple[str, Any, str, Any]]:
-        for name in _TORCH:
+        for name in (*_DRAWING, *_SEEDING, *_COMPARING):
             yield f"torch.{name}", torch, name, vars(torch).get(name)
         own = [module for name, module in sorted(sys.modules.items()) if name.startswith(_WATCHED_FOLDERS)]
         for module in (time, random, np.random, *self._more, *own):

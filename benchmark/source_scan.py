@@ -12,30 +12,11 @@ from pathlib import Path
 from .problem import Problem
 
 _PACKAGE = __package__.rpartition(".")[0]
+OPEN = frozenset({"errors", "gradients", "method", "primitives", "problem", "targets"})
+"""The modules of ``benchmark/`` that methods are made of; the rest is the harness."""
 _CLOSED = {
     f"{_PACKAGE}.tasks": "the tasks with their judges",
     f"{_PACKAGE}.leaderboard": "the leaderboard",
-    **{
-        f"{_PACKAGE}.benchmark.{name}": "the harness"
-        for name in [
-            "assets",
-            "audit",
-            "contract",
-            "contract_worker",
-            "guard",
-            "integrity",
-            "memory",
-            "meter",
-            "registry",
-            "run",
-            "runner",
-            "store",
-            "timing",
-            "toy",
-            "trial",
-            "worker",
-        ]
-    },
     "ctypes": "memory behind Python's back",
     "gc": "every object of the process",
 }
@@ -65,10 +46,7 @@ def findings(path: Path, package: str = "") -> list[str]:
 
 def _of(node: ast.AST, package: str) -> Iterator[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
-        for name in _imported(node, package):
-            yield from (
-                f"imports {name}: {what}" for closed, what in _CLOSED.items() if f"{name}.".startswith(f"{closed}.")
-            )
+        yield from (f"imports {name}: {what}" for name in _imported(node, package) if (what := _closed(name)))
     elif isinstance(node, ast.Attribute):
         of_problem = isinstance(node.value, ast.Name) and node.value.id == "problem"
         own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
@@ -87,11 +65,19 @@ def _of(node: ast.AST, package: str) -> Iterator[str]:
         yield f"calls {node.func.id}, which hides what it does"
 
 
+def _closed(module: str) -> str | None:
+    """Returns what a module is if methods have no business with it."""
+    below = f"{_PACKAGE}.benchmark."
+    if module.startswith(below) and module.removeprefix(below).partition(".")[0] not in OPEN:
+        return "the harness"
+    return next((what for closed, what in _CLOSED.items() if f"{module}.".startswith(f"{closed}.")), None)
+
+
 def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    """The modules, or things inside of one, that a statement names."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
         return
-    parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-    base = ".".join([*parts, *([node.module] if node.module else [])])
-    # `from unlearnbench import tasks` names a module, `from unlearnbench.tasks.x import y` a thing inside of one.
-    yield from {base if base.startswith(tuple(_CLOSED)) else f"{base}.{alias.name}" for alias in node.names}
+    parts = package.split(".")
+    base = [*(parts[: len(parts) - node.level + 1] if node.level else []), *([node.module] if node.module else [])]
+    yield from (".".join([*base, alias.name]) for alias in node.names)

@@ -106,7 +106,7 @@ class RunProgress:
 @contextmanager
 def check_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Yields a callback that draws how many of a check's runs are done."""
-    with _bar(console) as bar:
+    with _bar(console, transient=True) as bar:
         row = bar.add_task("watched runs", total=None)
         yield lambda done, total: bar.update(row, completed=done, total=total)
 
@@ -159,6 +159,6 @@ def task_progress(console: Console) -> Iterator[PreparationProgress]:
         yield PreparationProgress(bar)
 
 
-def _bar(console: Console, *further: ProgressColumn) -> Progress:
+def _bar(console: Console, *further: ProgressColumn, transient: bool = False) -> Progress:
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), *further)
-    return Progress(*columns, TextColumn("{task.description}"), console=console)
+    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=transient)

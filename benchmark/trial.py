@@ -125,9 +125,9 @@ class Run:
     def _problem(self, method: Method) -> Problem:
         if self._trial.task is not None:
             task = make_task(self._trial.task, {})
+            check_applicable(task, method)
             for lacking in task.missing():
                 raise BenchmarkError(lacking)
-            check_applicable(task, method)
             return task.problem(method, self._trial.seed, torch.device("cpu"))
         if registry.asks_for_oracle(type(method)) and not registry.is_builtin(type(method)):
             raise BenchmarkError(

@@ -1,0 +1,261 @@
+"""The contract: honest methods keep it, and each cheat is caught by the check that is there for it."""
+
+import ast
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cheating_methods
+import unlearnbench
+from unlearnbench.benchmark import registry, source_scan, toy
+from unlearnbench.benchmark.checking import Bench, check, subject
+from unlearnbench.benchmark.contract import CHECKS, Evidence, judge
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.integrity import SharedCode
+from unlearnbench.benchmark.method import Method, Need
+from unlearnbench.benchmark.run import make_method
+
+CHEATS = {
+    cls.name: cls
+    for cls in vars(cheating_methods).values()
+    if inspect.isclass(cls) and issubclass(cls, Method) and hasattr(cls, "name")
+}
+ONE_RUN = {"deterministic", "seeded", "resume"}
+"""What takes several runs to tell."""
+
+
+def written(cls, folder):
+    """A file that holds one method, the honest one that it extends, and the imports that they need."""
+    classes = [base for base in reversed(cls.__mro__) if base.__module__ == cheating_methods.__name__]
+    body = "\n\n".join(inspect.getsource(base) for base in classes)
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    imports = []
+    for node in ast.parse(Path(cheating_methods.__file__).read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [alias for alias in node.names if (alias.asname or alias.name).split(".")[0] in used]
+            imports += [ast.unparse(node)] if node.names else []
+    path = folder / "cheat.py"
+    path.write_text("\n".join(imports) + "\n\n" + body)
+    return path
+
+
+def one_run(what, folder, time_limit=60.0):
+    """The outcomes of all checks that one watched run can decide."""
+    made = Bench(what, folder, time_limit, lambda done, total: None).run("only")
+    assert made.seen.mistake is None
+    results = judge(Evidence(made.seen, made.seen, made.seen, made.seen, True, made.leftovers))
+    return {result.check: (result.outcome, result.reason) for result in results if result.check not in ONE_RUN}
+
+
+def caught(outcomes):
+    return {name for name, (outcome, _) in outcomes.items() if outcome in ("fail", "note")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHEATS)
+def test_each_cheat_is_caught_by_the_checks_that_are_there_for_it_and_by_no_other(tmp_path, name):
+    cls = CHEATS[name]
+    what = subject(name, plugins=[written(cls, tmp_path)])
+    if getattr(cls, "five_runs", False):
+        outcomes = {r.check: (r.outcome, r.reason) for r in check(what).results}
+    else:
+        outcomes = one_run(what, tmp_path, 20.0 if name == "x-endless" else 60.0)
+    assert caught(outcomes) == cls.caught_by, outcomes
+
+
+def test_every_check_has_a_cheat_that_it_catches():
+    assert {name for cls in CHEATS.values() for name in cls.caught_by} >= {c.name for c in CHECKS} - {
+        "documented",
+        "seeded",
+    }
+
+
+def test_an_honest_method_keeps_the_contract(tmp_path):
+    assert caught(one_run(subject("sfron"), tmp_path)) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name in registry.methods.names() if not name.startswith(("toy-", "x-", "cheat-"))]
+)
+def test_every_registered_method_keeps_the_contract(tmp_path, name):
+    assert caught(one_run(subject(name), tmp_path)) == set()
+
+
+@pytest.mark.slow
+def test_a_whole_check_takes_less_than_a_minute_and_five_runs():
+    done = []
+    report = check(subject("sfron"), progress=lambda count, total: done.append((count, total)))
+    assert report.failures == []
+    assert {result.outcome for result in report.results} == {"pass"}
+    assert sorted(done) == [(count, 5) for count in range(1, 6)]
+    assert (report.method, report.task, report.settings["steps"]) == ("sfron", "toy", 6)
+
+
+@pytest.mark.slow
+def test_a_real_task_can_be_chosen():
+    report = check(subject("ascent", task="digits-vae"))
+    assert (report.failures, report.task) == ([], "digits-vae")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("problem._pools", "reads '_pools' of the problem"),
+        ("anything._granted", "reads '_granted' of the problem"),
+        ("getattr(p, '_oracle')", "names '_oracle' of the problem"),
+        ("problem.meter", "reads 'meter' of the problem"),
+        ("problem.__dict__", "reads '__dict__' of the problem"),
+        ("from unlearnbench.tasks.common import retrained", "imports unlearnbench.tasks.common.retrained"),
+        ("from unlearnbench import tasks", "imports unlearnbench.tasks"),
+        ("from ..leaderboard import ranking", "imports unlearnbench.leaderboard.ranking"),
+        ("import unlearnbench.benchmark.timing as clock", "imports unlearnbench.benchmark.timing"),
+        ("from unlearnbench.benchmark import worker", "imports unlearnbench.benchmark.worker"),
+        ("exec('x')", "calls exec"),
+    ],
+)
+def test_the_source_shows(tmp_path, text, found):
+    (tmp_path / "x.py").write_text(f"\n{text}\n")
+    (phrase,) = source_scan.findings(tmp_path / "x.py", "unlearnbench.methods")
+    assert phrase.startswith(found)
+    assert phrase.endswith("(line 2)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "self._optimizer",
+        "torch._foreach_add_(a, b)",
+        "from unlearnbench import Method, Need",
+        "from unlearnbench.benchmark.primitives import descend",
+        "from ..benchmark.problem import Problem",
+        "from .salun import SalUn",
+        "import unlearnbench",
+        "model.eval()",
+    ],
+)
+def test_the_source_of_an_honest_method_shows_nothing(tmp_path, text):
+    (tmp_path / "x.py").write_text(text)
+    assert source_scan.findings(tmp_path / "x.py", "unlearnbench.methods") == []
+
+
+def test_the_toy_problem_hands_out_only_what_was_declared():
+    problem = toy.toy_problem(make_method("ascent", {}))
+    (batch,) = problem.batches("forget", 1)
+    refused = [
+        lambda: problem.null_label,
+        lambda: problem.target(batch),
+        problem.encoder,
+        problem.label_tables,
+        lambda: problem.predict(batch, labels=batch.labels),
+        lambda: problem.generate(batch.labels, problem.model),
+        lambda: next(problem.batches("retain", 1)),
+        problem.oracle,
+    ]
+    assert len(refused) == len(Need)
+    for ask in refused:
+        with pytest.raises(BenchmarkError, match="without declaring it"):
+            ask()
+
+
+def test_the_toy_model_knows_the_class_that_its_oracle_does_not():
+    problem = toy.toy_problem(make_method("oracle", {}))
+    losses = {
+        name: problem.loss(next(problem.epoch("forget")), model).detach().mean()
+        for name, model in (("base", None), ("oracle", problem.oracle()))
+    }
+    assert losses["oracle"] > 2 * losses["base"]
+
+
+def test_shared_code_names_what_is_not_what_it_was(monkeypatch):
+    shared = SharedCode()
+    assert shared.changed() == []
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    monkeypatch.setattr(toy.ToyProblem, "loss", lambda *arguments: None)
+    assert shared.changed() == ["time.monotonic", "unlearnbench.benchmark.toy.ToyProblem.loss"]
+    with pytest.raises(BenchmarkError, match="The method replaced time.monotonic, unlearnbench"):
+        shared.require_unchanged()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x-clock", "x-samplers-seed"])
+def test_a_real_run_of_a_method_that_patches_is_a_failed_record(tmp_path, name):
+    plugin = written(CHEATS[name], tmp_path)
+    (record,) = unlearnbench.run("digits-vae", name, plugins=[plugin], device="cpu", results=tmp_path / "results")
+    assert record.status == "failed"
+    assert record.reason.startswith("The method replaced ")
+
+
+# The command line.
+
+
+def test_new_writes_a_method_of_forty_lines_its_test_and_nothing_else(cli, tmp_path):
+    done = cli("new", "method", "my-idea")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].strip() == "unlearnbench check my_idea.py"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my_idea.py", "test_my_idea.py"]
+    assert len((tmp_path / "my_idea.py").read_text().splitlines()) <= 40
+    assert source_scan.findings(tmp_path / "my_idea.py") == []
+
+
+@pytest.mark.slow
+def test_what_new_writes_works_at_once_from_any_folder(cli, tmp_path):
+    assert cli("new", "method", "2nd.idea", "--out", "sub folder").returncode == 0
+    done = cli("check", "sub folder/2nd_idea.py", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert (report["method"], report["failures"]) == ("2nd.idea", [])
+    assert {result["outcome"] for result in report["results"]} == {"pass"}
+    test = tmp_path / "sub folder" / "test_2nd_idea.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", test],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stdout
+    done = cli("run", "digits-vae", "2nd.idea", "--plugin", "sub folder/2nd_idea.py", "--set", "steps=2")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("new", "metod", "x"), "There is no thing to write named 'metod'; did you mean method?"),
+        (("new", "method", "My Idea"), "The method name 'My Idea' is not valid"),
+        (("new", "method", "salun"), "The method name 'salun' is taken"),
+        (("new", "method", "random"), "would hide the Python module 'random'"),
+        (("new", "method", "there"), "The file there.py is there already"),
+        (("check", "nowhere.py"), "There is no file nowhere.py to check"),
+        (("check", "salum"), "did you mean salun"),
+        (("check", "salun", "--task", "digit-vae"), "did you mean digits-vae"),
+        (("check", "there.py"), "defines none"),
+        (("check", "salun", "--set", "stepps=3"), "did you mean steps?"),
+        (("check", "salun", "--task", "digits-mae"), "needs a class-conditional model"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence(cli, tmp_path, arguments, says):
+    (tmp_path / "there.py").write_text("x = 1\n")
+    done = cli(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_check_prints_what_failed_and_exits_with_one(cli, tmp_path):
+    path = written(CHEATS["x-nothing"], tmp_path)
+    done = cli("check", path)
+    assert done.returncode == 1
+    assert "the weights are what they were" in done.stdout
+    assert "another seed gives the same weights" in done.stdout
+    assert "'x-nothing' on 'toy'" in done.stdout
+    assert "1 of 22 checks failed" in done.stdout
