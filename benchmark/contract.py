@@ -138,8 +138,10 @@ def _budget(evidence: Evidence) -> Verdict:
         return Verdict(
             "fail", f"{seen.stray_optimizer_steps} optimizer steps lie outside of the steps that the problem counts"
         )
+    if seen.trained_outside:
+        return Verdict("fail", "it goes on training between or after the steps that the problem counts")
     if seen.moved_outside:
-        return Verdict("fail", "weights move between or after the steps that the problem counts")
+        return Verdict("note", "weights move between or after the counted steps, without a gradient, as for an average")
     return Verdict("pass", f"{seen.steps} steps")
 
 

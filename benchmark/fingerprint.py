@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from .problem import TensorPool
 
+# Libraries set variables of their own when they are first imported.
+_ENVIRONMENT = ("UNLEARNBENCH_", "XDG_CACHE_HOME", "CUBLAS_", "HF_H")
+
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """Returns a copy of a model's weights and buffers by name."""
@@ -66,7 +69,7 @@ def process_state() -> dict[str, Any]:
         "the default device": torch.get_default_device(),
         "whether gradients are on": torch.is_grad_enabled(),
         "cuDNN's search": torch.backends.cudnn.benchmark,
-        "the environment": dict(os.environ),
+        "the benchmark's environment": {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)},
         "the working folder": str(Path.cwd()),
     }
 

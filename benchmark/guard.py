@@ -37,11 +37,12 @@ class Watch:
         self.ticks = 0
         self.stray_optimizer_steps = 0
         self.moved_outside = False
+        self.trained_outside = False
         self._over = False
         self._kill_at = kill_at
         self._problem = problem
         self._home = type(problem).__module__
-        self._weights = _weights(problem)
+        self._weights, self._backward = _weights(problem), 0
         problem.meter.on_step = self._lap
         problem.model.register_forward_hook(self._forward)
         register_optimizer_step_post_hook(self._optimized)
@@ -75,7 +76,7 @@ class Watch:
         if self.laps % 2 == 0:
             self._compare()
         else:
-            self._weights = _weights(self._problem)
+            self._weights, self._backward = _weights(self._problem), self._problem.meter.backward_passes
         self.laps += 1
         self._tick()
 
@@ -86,10 +87,13 @@ class Watch:
         self.stray_optimizer_steps += self.laps % 2 == 0 and not self._over
 
     def _compare(self) -> None:
-        """Weights that are not what the last step left were moved outside of it; a method may do so before its first."""
-        if self.laps:
-            now = _weights(self._problem)
-            self.moved_outside |= len(now) != len(self._weights) or not all(map(torch.equal, now, self._weights))
+        """Looks for weights that are not what the last step left; before its first step a method may do as it likes."""
+        if not self.laps:
+            return
+        now = _weights(self._problem)
+        if len(now) != len(self._weights) or not all(map(torch.equal, now, self._weights)):
+            self.moved_outside = True
+            self.trained_outside |= self._problem.meter.backward_passes > self._backward
 
 
 def _watched_class(cls: type[Problem], watch: Watch) -> type[Problem]:

@@ -68,6 +68,9 @@ class Seen(BaseModel):
     wanted_steps: int | None = None
     stray_optimizer_steps: int = 0
     moved_outside: bool = False
+    """Whether weights moved after the first counted step and in none of them."""
+    trained_outside: bool = False
+    """Whether there were gradients, too, where they moved."""
     touched: list[str] = []
     """Data that was written to."""
     shared_models: list[str] = []

@@ -1,6 +1,6 @@
 """A toy problem that meets every need, in memory and in a second: what the contract runs a method on.
 
-A denoiser of 1,500 weights learns 4x4 images of four classes. It is conditional, guided, generative, predicts images and has
+A denoiser of 1,232 weights learns 4x4 images of four classes. It is conditional, guided, generative, predicts images and has
 an encoder and a table of label embeddings, so each method finds what it asks for, and only what it declared.
 """
 

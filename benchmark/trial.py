@@ -43,7 +43,7 @@ class _Before(NamedTuple):
     pools: dict[str, Any]
     data: dict[str, str]
     base: str
-    oracle: Any
+    oracle: str | None
     generator: torch.Generator
     seed: int
     process: dict[str, Any]
@@ -145,7 +145,7 @@ class Run:
             pools=pools,
             data=fingerprint.digests_of(pools),
             base=_digest(_base()),
-            oracle=problem._oracle,
+            oracle=_oracle_digest(problem),
             generator=problem._generator,
             seed=problem._generator.initial_seed(),
             process=fingerprint.process_state(),
@@ -190,17 +190,13 @@ class Run:
         seen.changed = not all(k in before.state and torch.equal(before.state[k], v) for k, v in after.items())
         bad = [name for name, value in after.items() if value.is_floating_point() and not torch.isfinite(value).all()]
         seen.not_finite = bad[0] if bad else None
-        if before.oracle is not None:
-            try:
-                seen.is_oracle = fingerprint.digest_of(after) == _digest(before.oracle())
-            except BenchmarkError:
-                # A task need not have an oracle for each seed.
-                seen.is_oracle = False
+        seen.is_oracle = fingerprint.digest_of(after) == before.oracle
 
     def _take_over(self, watch: Watch, method: Method, problem: Problem) -> None:
         seen = self.seen
         seen.steps, seen.laps, seen.ticks = problem.meter.steps, watch.laps, watch.ticks
-        seen.stray_optimizer_steps, seen.moved_outside = watch.stray_optimizer_steps, watch.moved_outside
+        seen.stray_optimizer_steps = watch.stray_optimizer_steps
+        seen.moved_outside, seen.trained_outside = watch.moved_outside, watch.trained_outside
         seen.reached_for += sorted(watch.reached_for)
         seen.undeclared = sorted(need.value for need in watch.undeclared)
         # Tasks need not ask for each need that they meet; the toy problem does, but for labels that a batch carries.
@@ -215,6 +211,14 @@ def _base() -> nn.Module:
 
 def _digest(model: nn.Module) -> str:
     return fingerprint.digest_of(fingerprint.state_of(model))
+
+
+def _oracle_digest(problem: Problem) -> str | None:
+    try:
+        return None if problem._oracle is None else _digest(problem._oracle())
+    except BenchmarkError:
+        # A task need not have an oracle for each seed.
+        return None
 
 
 def _settings_fault(method: Method) -> str | None:

@@ -311,8 +311,23 @@ class FreeUpdates(Honest):
 
     def unlearn(self, problem):
         super().unlearn(problem)
-        for weight in problem.parameters():
-            weight.data.mul_(0.99)
+        for forget in problem.epoch("forget"):
+            weights = problem.parameters()
+            for weight, slope in zip(weights, torch.autograd.grad(problem.loss(forget).mean(), weights), strict=True):
+                weight.data.add_(slope, alpha=1e-3)
+
+
+class Average(Honest):
+    """Ends at an average of weights: no cheat, and worth a note."""
+
+    name = "x-average"
+    caught_by: ClassVar = {"budget"}
+
+    def unlearn(self, problem):
+        start = problem.original.state_dict()
+        super().unlearn(problem)
+        average = {key: (value + start[key]) / 2 for key, value in problem.model.state_dict().items()}
+        problem.model.load_state_dict(average)
 
 
 class MoreSteps(Honest):

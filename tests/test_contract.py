@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import cheating_methods
 import unlearnbench
+from helpers import ROOT
 from unlearnbench.benchmark import registry, source_scan, toy
 from unlearnbench.benchmark.checking import Bench, check, subject
 from unlearnbench.benchmark.contract import CHECKS, Evidence, judge
@@ -223,6 +225,23 @@ def test_what_new_writes_works_at_once_from_any_folder(cli, tmp_path):
     assert done.returncode == 0, done.stdout
     done = cli("run", "digits-vae", "2nd.idea", "--plugin", "sub folder/2nd_idea.py", "--set", "steps=2")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_on_writing_a_method_work(cli):
+    page = (ROOT / "docs" / "writing-a-method.md").read_text()
+    commands = [line.split() for line in page.splitlines() if line.startswith("    unlearnbench ")]
+    assert [command[1] for command in commands] == ["new", "check", "run"]
+    for _, *arguments in commands:
+        arguments += ["--set", "steps=1"] if arguments[0] == "run" else []
+        done = cli(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_on_writing_a_method_names_every_check():
+    page = (ROOT / "docs" / "writing-a-method.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert re.findall("`(.*?)`", " ".join(rows)) == [clause.name for clause in CHECKS]
 
 
 @pytest.mark.parametrize(
