@@ -149,9 +149,17 @@ class Bench:
 
     def run(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> Made:
         """Makes one run in the working folder of a name, which may hold what an earlier one left there."""
-        working, report = self._folder / name, self._folder / f"{name}.json"
-        working.mkdir(exist_ok=True)
+        order, report = self.order(name, seed=seed, kill_at=kill_at)
         report.unlink(missing_ok=True)
+        made = self._work(order, report)
+        self._done += 1
+        self._progress(self._done, RUNS)
+        return made
+
+    def order(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> tuple[Path, Path]:
+        """Writes down what a run is to do; returns that file, and the one that the run will write its report to."""
+        working, report, order = (self._folder / f"{name}{suffix}" for suffix in ("", ".json", ".order.json"))
+        working.mkdir(exist_ok=True)
         trial = Trial(
             file=self._what.file,
             name=self._what.name,
@@ -163,12 +171,8 @@ class Bench:
             folder=working,
             report=report,
         )
-        order = self._folder / f"{name}.order.json"
         order.write_text(trial.model_dump_json())
-        made = self._work(order, report)
-        self._done += 1
-        self._progress(self._done, RUNS)
-        return made
+        return order, report
 
     def _work(self, order: Path, report: Path) -> Made:
         with order.with_suffix(".log").open("w") as log:

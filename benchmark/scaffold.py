@@ -42,7 +42,7 @@ def write_new(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
     for path in (method, test):
         if path.exists():
             raise BenchmarkError(f"The file {path} is there already; choose another name or folder.")
-    if stem in sys.stdlib_module_names or importlib.util.find_spec(stem) is not None:
+    if _is_module(stem):
         raise BenchmarkError(f"A file {method.name} would hide the Python module '{stem}'; choose another name.")
     filled = {"@NAME@": name, "@CLASS@": _class_name(stem), "@FILE@": method.name, "@TEST@": test.name}
     for path, template in ((method, "method.py.txt"), (test, "test.py.txt")):
@@ -51,6 +51,14 @@ def write_new(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
             text = text.replace(blank, value)
         write_atomically(path, text.encode())
     return method, test
+
+
+def _is_module(stem: str) -> bool:
+    """Whether a file of this name would be imported in place of another, which does not lie beside it."""
+    if stem in sys.stdlib_module_names:
+        return True
+    found = importlib.util.find_spec(stem)
+    return found is not None and found.origin is not None and Path(found.origin).parent != Path.cwd()
 
 
 def _class_name(stem: str) -> str:

@@ -199,8 +199,9 @@ class Run:
         seen.moved_outside, seen.trained_outside = watch.moved_outside, watch.trained_outside
         seen.reached_for += sorted(watch.reached_for)
         seen.undeclared = sorted(need.value for need in watch.undeclared)
-        # Tasks need not ask for each need that they meet; the toy problem does, but for labels that a batch carries.
-        unused = method.needs - watch.used - {Need.LABELS} if self._trial.task is None else frozenset()
+        # Tasks need not ask for each need that they meet; the toy problem does, but for labels that a batch carries and
+        # for images that `predict` returns.
+        unused = method.needs - watch.used - {Need.LABELS, Need.IMAGES} if self._trial.task is None else frozenset()
         seen.unused = sorted(need.value for need in unused)
         seen.heard = list(dict.fromkeys(self._ear.heard))
 

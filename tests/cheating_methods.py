@@ -31,7 +31,6 @@ class Honest(Method):
 
     name = "x-honest"
     caught_by: ClassVar = set()
-    five_runs: ClassVar = False
     steps: int = 2
     """Steps."""
 
@@ -392,7 +391,7 @@ class Continues(Honest):
 
     name = "x-continues"
     caught_by: ClassVar = {"resume"}
-    five_runs: ClassVar = True
+    forked: ClassVar = False
 
     def unlearn(self, problem):
         saved = Path("weights.pt")
@@ -422,7 +421,7 @@ class Chance(Honest):
 
     name = "x-chance"
     caught_by: ClassVar = {"deterministic"}
-    five_runs: ClassVar = True
+    forked: ClassVar = False
 
     def unlearn(self, problem):
         optimizer = Adam(problem.parameters(), lr=random.SystemRandom().random())
@@ -455,7 +454,7 @@ class Halved(Honest):
     """Leaves half precision, which is faster to judge."""
 
     name = "x-halved"
-    caught_by: ClassVar = {"layout"}
+    caught_by: ClassVar = {"layout", "budget"}
 
     def unlearn(self, problem):
         super().unlearn(problem)
@@ -491,6 +490,7 @@ class Endless(Honest):
 
     name = "x-endless"
     caught_by: ClassVar = {"runs"}
+    forked: ClassVar = False
 
     def unlearn(self, problem):
         time.sleep(600)

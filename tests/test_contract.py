@@ -20,6 +20,7 @@ from unlearnbench.benchmark.contract import CHECKS, Evidence, judge
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.integrity import SharedCode
 from unlearnbench.benchmark.method import Method, Need
+from unlearnbench.benchmark.observation import Seen
 from unlearnbench.benchmark.run import make_method
 
 CHEATS = {
@@ -27,8 +28,9 @@ CHEATS = {
     for cls in vars(cheating_methods).values()
     if inspect.isclass(cls) and issubclass(cls, Method) and hasattr(cls, "name")
 }
-ONE_RUN = {"deterministic", "seeded", "resume"}
-"""What takes several runs to tell."""
+FORKED = [name for name, cls in CHEATS.items() if getattr(cls, "forked", True)]
+"""Those that one run is enough to catch."""
+HONEST = [name for name in registry.methods.names() if not name.startswith(("toy-", "x-", "cheat-"))]
 
 
 def written(cls, folder):
@@ -46,12 +48,34 @@ def written(cls, folder):
     return path
 
 
-def one_run(what, folder, time_limit=60.0):
-    """The outcomes of all checks that one watched run can decide."""
-    made = Bench(what, folder, time_limit, lambda done, total: None).run("only")
-    assert made.seen.mistake is None
-    results = judge(Evidence(made.seen, made.seen, made.seen, made.seen, True, made.leftovers))
-    return {result.check: (result.outcome, result.reason) for result in results if result.check not in ONE_RUN}
+def outcomes(results):
+    return {result.check: (result.outcome, result.reason) for result in results}
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory):
+    """The outcomes of all checks that one watched run can decide, method by method; all runs are made at once."""
+    reports = {}
+    for name in (*FORKED, *HONEST):
+        folder = tmp_path_factory.mktemp(name)
+        plugins = [written(CHEATS[name], folder)] if name in CHEATS else []
+        reports[name] = Bench(subject(name, plugins=plugins), folder, 0, lambda done, total: None).order("only")
+    script = Path(__file__).with_name("forked_trials.py")
+    subprocess.run(
+        [sys.executable, script, *(order for order, _ in reports.values())], stderr=subprocess.DEVNULL, check=True
+    )
+
+    def found(name):
+        report = reports[name][1]
+        seen = Seen.model_validate_json(report.read_bytes()) if report.is_file() else Seen(error="it left no report")
+        assert seen.mistake is None
+        return {
+            name: outcome
+            for name, outcome in outcomes(judge(Evidence(seen, seen, seen, seen, True, False))).items()
+            if name not in ("deterministic", "seeded", "resume")
+        }
+
+    return found
 
 
 def caught(outcomes):
@@ -59,15 +83,16 @@ def caught(outcomes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHEATS)
-def test_each_cheat_is_caught_by_the_checks_that_are_there_for_it_and_by_no_other(tmp_path, name):
-    cls = CHEATS[name]
-    what = subject(name, plugins=[written(cls, tmp_path)])
-    if getattr(cls, "five_runs", False):
-        outcomes = {r.check: (r.outcome, r.reason) for r in check(what).results}
-    else:
-        outcomes = one_run(what, tmp_path, 20.0 if name == "x-endless" else 60.0)
-    assert caught(outcomes) == cls.caught_by, outcomes
+@pytest.mark.parametrize("name", FORKED)
+def test_each_cheat_is_caught_by_the_checks_that_are_there_for_it_and_by_no_other(one_run, name):
+    assert caught(one_run(name)) == CHEATS[name].caught_by, one_run(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x-continues", "x-chance"])
+def test_what_takes_five_runs_to_tell_is_caught_by_them(tmp_path, name):
+    results = check(subject(name, plugins=[written(CHEATS[name], tmp_path)])).results
+    assert caught(outcomes(results)) == CHEATS[name].caught_by, results
 
 
 def test_every_check_has_a_cheat_that_it_catches():
@@ -77,16 +102,16 @@ def test_every_check_has_a_cheat_that_it_catches():
     }
 
 
-def test_an_honest_method_keeps_the_contract(tmp_path):
-    assert caught(one_run(subject("sfron"), tmp_path)) == set()
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HONEST)
+def test_every_registered_method_keeps_the_contract(one_run, name):
+    assert caught(one_run(name)) == set(), one_run(name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [name for name in registry.methods.names() if not name.startswith(("toy-", "x-", "cheat-"))]
-)
-def test_every_registered_method_keeps_the_contract(tmp_path, name):
-    assert caught(one_run(subject(name), tmp_path)) == set()
+def test_a_method_that_does_not_end_is_stopped(tmp_path):
+    what = subject("x-endless", plugins=[written(CHEATS["x-endless"], tmp_path)])
+    assert check(what, time_limit=20).failures == ["runs: it ended early: took longer than 20 s"]
 
 
 @pytest.mark.slow
