@@ -10,18 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import cheating_methods
 import unlearnbench
 from helpers import ROOT
 from unlearnbench.benchmark import registry, source_scan, toy
-from unlearnbench.benchmark.checking import Bench, check, subject
-from unlearnbench.benchmark.contract import CHECKS, Evidence, judge
+from unlearnbench.benchmark.checking import Bench, Report, check, subject
+from unlearnbench.benchmark.contract import CHECKS, Evidence, Result, judge
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.integrity import SharedCode
 from unlearnbench.benchmark.method import Method, Need
 from unlearnbench.benchmark.observation import Seen
 from unlearnbench.benchmark.run import make_method
+from unlearnbench.benchmark.terminal import print_report
 
 CHEATS = {
     cls.name: cls
@@ -210,12 +212,24 @@ def test_shared_code_names_what_is_not_what_it_was(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x-clock", "x-samplers-seed"])
-def test_a_real_run_of_a_method_that_patches_is_a_failed_record(tmp_path, name):
+def test_a_real_run_of_a_method_that_patches_is_a_failed_record(tmp_path):
+    name = "x-clock"
     plugin = written(CHEATS[name], tmp_path)
     (record,) = unlearnbench.run("digits-vae", name, plugins=[plugin], device="cpu", results=tmp_path / "results")
     assert record.status == "failed"
-    assert record.reason.startswith("The method replaced ")
+    assert record.reason == "The method replaced time.perf_counter, which the harness and the judges share."
+
+
+def test_a_report_reads_as_a_table_and_as_json(capsys):
+    results = [Result("finite", "why it is there", "pass", ""), Result("layout", "why", "fail", "'w' [x] was (2,)")]
+    report = Report("mine", "toy", {"steps": 6}, 12.3, results)
+    assert report.failures == ["layout: 'w' [x] was (2,)"]
+    assert json.loads(report.to_json())["results"][1]["reason"] == "'w' [x] was (2,)"
+    print_report(Console(width=120), report)
+    shown = capsys.readouterr().out
+    assert "why it is there" in shown
+    assert "'w' [x] was (2,)" in shown
+    assert "'mine' on 'toy', 12 s. 1 of 2 checks failed." in shown
 
 
 # The command line.
@@ -233,11 +247,6 @@ def test_new_writes_a_method_of_forty_lines_its_test_and_nothing_else(cli, tmp_p
 @pytest.mark.slow
 def test_what_new_writes_works_at_once_from_any_folder(cli, tmp_path):
     assert cli("new", "method", "2nd.idea", "--out", "sub folder").returncode == 0
-    done = cli("check", "sub folder/2nd_idea.py", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads(done.stdout)
-    assert (report["method"], report["failures"]) == ("2nd.idea", [])
-    assert {result["outcome"] for result in report["results"]} == {"pass"}
     test = tmp_path / "sub folder" / "test_2nd_idea.py"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", test],
@@ -248,8 +257,6 @@ def test_what_new_writes_works_at_once_from_any_folder(cli, tmp_path):
         env=os.environ,
     )
     assert done.returncode == 0, done.stdout
-    done = cli("run", "digits-vae", "2nd.idea", "--plugin", "sub folder/2nd_idea.py", "--set", "steps=2")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
