@@ -180,7 +180,9 @@ def check(
     task: Annotated[str | None, typer.Option(help="A task instead of the toy problem.")] = None,
     set_: Settings = None,
     plugin: Plugins = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for one of five runs [default: 60].")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds for one of five runs [default: 180].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Holds a method to the contract: on a toy problem, on the CPU, in under a minute."""

@@ -289,7 +289,7 @@ def test_the_page_on_writing_a_method_names_every_check():
         (("check", "salun", "--task", "digit-vae"), "did you mean digits-vae"),
         (("check", "there.py"), "defines none"),
         (("check", "salun", "--set", "stepps=3"), "did you mean steps?"),
-        (("check", "salun", "--task", "digits-mae"), "needs a class-conditional model"),
+        (("check", "cun", "--task", "digits-vae"), "needs an encoder, which the task"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(cli, tmp_path, arguments, says):
