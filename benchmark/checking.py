@@ -1,4 +1,4 @@
-"""Checks a method: makes the watched runs that the contract reads, each in a fresh process that cannot outlive it."""
+"""Checks a method: makes the watched runs that the contract reads, each in a fresh process that is ended with its children."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def test_the_commands_of_the_page_on_writing_a_method_work(cli):
     assert [command[1] for command in commands] == ["new", "check", "run"]
     for _, *arguments in commands:
         arguments += ["--set", "steps=1"] if arguments[0] == "run" else []
-        done = cli(*arguments)
+        done = cli(*arguments, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
