@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .benchmark.checking import Report
     from .benchmark.doctor import Finding
     from .benchmark.errors import BenchmarkError
     from .benchmark.method import Method, Need, Paper
@@ -60,10 +61,12 @@ __all__ = [
     "Record",
     "Task",
     "board",
+    "check",
     "compare",
     "doctor",
     "method_names",
     "metrics",
+    "new",
     "prepare",
     "records",
     "run",
@@ -222,6 +225,50 @@ def prepare(
 
     with searched_only_in(out):
         return make_task(task, settings or {}).prepare(progress)
+
+
+def new(kind: str, name: str, *, out: str | Path = ".") -> tuple[Path, Path]:
+    """Writes the first file of a method, which works as it stands, and its test; returns both paths.
+
+    Args:
+        kind: ``method``.
+        name: What the method is to be registered under.
+        out: The folder that the files go to.
+
+    Raises:
+        BenchmarkError: The name is not valid or taken, or a file is there already.
+    """
+    from .benchmark.scaffold import write_new
+
+    return write_new(kind, name, Path(out))
+
+
+def check(
+    method: str | Path,
+    *,
+    task: str | None = None,
+    settings: dict[str, Any] | None = None,
+    plugins: Sequence[str | Path] = (),
+    time_limit: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Holds a method to the contract, on a toy problem on the CPU, and returns what each check found.
+
+    Args:
+        method: A file that defines one, or a registered name.
+        task: A registered task instead of the toy problem.
+        settings: Of the method, as with ``--set``; ``steps`` is lowered unless it is set here.
+        plugins: Files that define methods or tasks.
+        time_limit: Seconds for one of the runs.
+        progress: Told how many runs are done, and of how many.
+
+    Raises:
+        BenchmarkError: The method cannot be found, loaded or configured, or does not fit the task.
+    """
+    from .benchmark import checking
+
+    what = checking.subject(method, task=task, settings=settings, plugins=[Path(path) for path in plugins])
+    return checking.check(what, time_limit=time_limit or checking.TIME_LIMIT, progress=progress)
 
 
 def doctor() -> list[Finding]:

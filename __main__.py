@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -184,6 +185,45 @@ def compare(
         err.print(f"[red]error:[/red] {escape(problem)}")
     if compared.problems:
         raise typer.Exit(RUNS_FAILED)
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(help="What to write: method.")],
+    name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits and hyphens.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the files.")] = Path(),
+) -> None:
+    """Writes the first file of a method, which works as it stands, and its test."""
+    method, test = unlearnbench.new(kind, name, out=out_dir)
+    out.print(f"Wrote {escape(str(method))} and {escape(str(test))}. Next:")
+    out.print(f"  unlearnbench check {escape(shlex.quote(str(method)))}")
+
+
+@app.command()
+def check(
+    method: Annotated[str, typer.Argument(help="A file that defines a method, or a registered name.")],
+    task: Annotated[str | None, typer.Option(help="A task instead of the toy problem.")] = None,
+    set_: Settings = None,
+    plugin: Plugins = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds for one of five runs [default: 180].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Holds a method to the contract: on a toy problem, on the CPU, in under a minute."""
+    from .benchmark.terminal import check_progress, print_report
+
+    with check_progress(err) as progress:
+        report = unlearnbench.check(
+            method,
+            task=task,
+            settings=parse_settings(set_),
+            plugins=plugin or [],
+            time_limit=time_limit,
+            progress=progress,
+        )
+    print(report.to_json()) if as_json else print_report(out, report)
+    raise typer.Exit(RUNS_FAILED if report.failures else 0)
 
 
 @app.command()

@@ -34,6 +34,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchmarkError:
     return BenchmarkError(f"There is no {kind} named '{name}'; {hint}")
 
 
+def shortened(names: list[str], most: int = 3) -> str:
+    """Returns some names as a part of a sentence."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def first_line(error: BaseException) -> str:
     """Returns an exception as one line, for a record's reason or a message on the terminal."""
     text = " ".join(str(error).split())

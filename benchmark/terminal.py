@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from .checking import Report
     from .record import Metric, Record
     from .runner import Event
 
@@ -102,6 +103,30 @@ class RunProgress:
             console.print(str(results / record.filename), markup=False)
 
 
+@contextmanager
+def check_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yields a callback that draws how many of a check's runs are done."""
+    with _bar(console, transient=True) as bar:
+        row = bar.add_task("watched runs", total=None)
+        yield lambda done, total: bar.update(row, completed=done, total=total)
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Prints the outcome of every check, with what to mend or to know, or why the check is there."""
+    colours = {"pass": "green", "fail": "red", "skip": "dim", "note": "yellow"}
+    table = Table("", "check", "", box=box.SIMPLE_HEAD)
+    for result in report.results:
+        colour = colours[result.outcome]
+        said = (
+            escape(result.reason) if result.outcome in ("fail", "note", "skip") else f"[dim]{escape(result.why)}[/dim]"
+        )
+        table.add_row(f"[{colour}]{result.outcome}[/{colour}]", result.check, said)
+    console.print(table)
+    failed = len(report.failures)
+    found = f"{failed} of {len(report.results)} checks failed" if failed else "It keeps the contract"
+    console.print(f"'{escape(report.method)}' on '{escape(report.task)}', {report.seconds:.0f} s. {found}.")
+
+
 def headline(metrics: list[Metric], name: str) -> str:
     """Returns a metric's values, one a judge, as a table shows them."""
     values = [metric.value for metric in metrics if metric.name == name]
@@ -134,6 +159,6 @@ def task_progress(console: Console) -> Iterator[PreparationProgress]:
         yield PreparationProgress(bar)
 
 
-def _bar(console: Console, *further: ProgressColumn) -> Progress:
+def _bar(console: Console, *further: ProgressColumn, transient: bool = False) -> Progress:
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), *further)
-    return Progress(*columns, TextColumn("{task.description}"), console=console)
+    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=transient)

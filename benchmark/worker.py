@@ -19,6 +19,7 @@ import torch
 
 from . import registry
 from .errors import BenchmarkError, Diverged, first_line
+from .integrity import SharedCode
 from .memory import MemoryWatch
 from .method import Method
 from .problem import Problem
@@ -44,6 +45,7 @@ class Run:
         self._events = events
         self._device = resolve_device(spec.device)
         configure_torch(spec.threads)
+        self._shared = SharedCode()
         for path in spec.plugins:
             registry.add_plugin(path)
         self._task: Task = make_task(spec.task, spec.task_config)
@@ -99,9 +101,11 @@ class Run:
             problem.meter.reset()
         self._problem = problem
         problem.meter.on_step = self._stopwatch.lap
+        self._shared.look()
         self._announce("unlearn")
         with self._stopwatch.phase("unlearn", timed=True):
             self._method.unlearn(problem)
+        self._shared.require_unchanged()
         problem.retire()
         problem.check_finite()
         self._announce("evaluate")
