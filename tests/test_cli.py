@@ -26,7 +26,7 @@ def test_help_answers_within_a_second_without_loading_torch(cli):
         done = cli("--help")
         fastest = min(fastest, time.perf_counter() - start)
     assert done.returncode == 0
-    for verb in ("list", "prepare", "run", "suite", "board", "doctor"):
+    for verb in ("list", "new", "check", "prepare", "run", "suite", "board", "compare", "doctor"):
         assert verb in done.stdout
     assert fastest < 1.0
 
