@@ -24,8 +24,8 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from .plan import Event
     from .record import Metric, Record
-    from .runner import Event
 
 HEADLINES = ("forget_accuracy", "retain_accuracy", "retain_accuracy_worst", "fid_retain", "oracle_distance")
 """The metrics that ``run`` prints."""
@@ -55,6 +55,8 @@ class RunProgress:
         self._bar.stop()
         if kind is KeyboardInterrupt:
             self._console.print("Stopped. What is finished is kept; the same command goes on from there.")
+            if str(error):
+                self._console.print(str(error), markup=False)
 
     def plan(self, count: int) -> None:
         """Told how many runs there are."""

@@ -23,10 +23,10 @@ from .memory import MemoryWatch
 from .method import Method
 from .problem import Problem
 from .provenance import collect_provenance, describe_device, resolve_device
-from .record import Cost, Phase, Record, Status, utc_now
+from .record import Cost, Phase, Record, Status
 from .run import RunSpec, check_applicable, make_method, make_task, method_info, run_id, task_info
 from .seeds import derive_seed
-from .store import write_record
+from .store import next_moment, write_record
 from .task import Evaluation, Task
 from .timing import Stopwatch, clock_for
 
@@ -76,7 +76,7 @@ class Run:
         method = method_info(self._method, self.spec.method_config)
         return Record(
             run_id=run_id(task, method, self.spec.seed, device),
-            created=utc_now(),
+            created=next_moment(self.spec.results, task.name, method.name),
             task=task,
             method=method,
             seed=self.spec.seed,
