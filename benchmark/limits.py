@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from time import monotonic
@@ -118,6 +119,17 @@ def session_bytes(leader: int) -> int:
             if name.isdigit() and os.getsid(int(name)) == leader:
                 total += int((_PROC / name / "statm").read_text().split()[1]) * _PAGE
     return total
+
+
+def end_with_runner() -> None:
+    """Has this process, a worker, and all that it started end as soon as its standard input closes: when its runner dies."""
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    sys.stdin.read()
+    # The worker leads its own session.
+    os.killpg(0, signal.SIGKILL)
 
 
 def kill_group(leader: int) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 from typing import TextIO
 
@@ -19,6 +17,7 @@ import torch
 
 from . import registry
 from .errors import BenchmarkError, Diverged, first_line
+from .limits import end_with_runner
 from .memory import MemoryWatch
 from .method import Method
 from .problem import Problem
@@ -178,7 +177,7 @@ def main() -> int:
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     spec = RunSpec.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_runner()
     try:
         record = Run(spec, events).record()
         write_record(spec.results, record)
@@ -186,12 +185,6 @@ def main() -> int:
         print(json.dumps({"error": str(error)}), file=events, flush=True)
         return 2
     return 0
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    # The worker leads its own session: this ends whatever it started, too.
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
