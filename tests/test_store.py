@@ -10,9 +10,16 @@ import pytest
 
 from helpers import make_record
 from unlearnbench.benchmark import record as record_module
-from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark import store
-from unlearnbench.benchmark.store import check_writable, find_record, load_records, next_moment, write_atomically, write_record
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.store import (
+    check_writable,
+    find_record,
+    load_records,
+    next_moment,
+    write_atomically,
+    write_record,
+)
 from unlearnbench.leaderboard.frame import latest
 
 
@@ -67,8 +74,7 @@ def test_a_real_file_size_limit_is_one_sentence(tmp_path):
     code = (
         "import resource, signal, pathlib\n"
         "from unlearnbench.benchmark.store import write_atomically\n"
-        "from unlearnbench.benchmark import record as record_module
-from unlearnbench.benchmark.errors import BenchmarkError\n"
+        "from unlearnbench.benchmark.errors import BenchmarkError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n    write_atomically(pathlib.Path('big'), b'x' * 5000)\n"
@@ -121,7 +127,9 @@ def test_the_newest_source_stays_the_newest_when_the_clock_is_set_back(tmp_path,
     write_record(tmp_path, old)
     monkeypatch.setattr(store, "utc_now", lambda: "2026-01-01T00:00:00Z")
     changed = old.method.model_copy(update={"source_sha256": "3" * 64})
-    new = make_record("sfron", 0, run_id="b" * 64, created=next_moment(tmp_path, "digits-ddpm", "sfron"), method=changed)
+    new = make_record(
+        "sfron", 0, run_id="b" * 64, created=next_moment(tmp_path, "digits-ddpm", "sfron"), method=changed
+    )
     assert latest([new, old]) == [new]
 
 
