@@ -127,9 +127,8 @@ def test_the_newest_source_stays_the_newest_when_the_clock_is_set_back(tmp_path,
     write_record(tmp_path, old)
     monkeypatch.setattr(store, "utc_now", lambda: "2026-01-01T00:00:00Z")
     changed = old.method.model_copy(update={"source_sha256": "3" * 64})
-    new = make_record(
-        "sfron", 0, run_id="b" * 64, created=next_moment(tmp_path, "digits-ddpm", "sfron"), method=changed
-    )
+    later = next_moment(tmp_path, "digits-ddpm", "sfron")
+    new = make_record("sfron", 0, run_id="b" * 64, created=later).model_copy(update={"method": changed})
     assert latest([new, old]) == [new]
 
 
