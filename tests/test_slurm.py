@@ -110,6 +110,9 @@ def test_a_requeued_job_is_seen_through_and_a_cancelled_one_is_made_by_the_next_
     requeued, cancelled = jobs(tmp_path, [0, 1])
     subprocess.run(["scontrol", "requeue", requeued], check=True)
     subprocess.run(["scancel", cancelled], check=True)
+    jobs(tmp_path, [0], state="PENDING")
+    # Slurm itself would wait two minutes.
+    subprocess.run(["scontrol", "update", f"JobId={requeued}", "StartTime=now"], check=True)
     _, message = process.communicate(timeout=240)
     assert process.returncode == 2
     assert f"The Slurm job {cancelled} of toy toy-sleeps seed 1 ended as CANCELLED and left no record" in message
