@@ -53,7 +53,7 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.print("Stopped. What is finished is kept; the same command goes on from there.")
             if str(error):
                 self._console.print(str(error), markup=False)
