@@ -272,7 +272,7 @@ def start_suite(undisturbed, results):
 
 
 def wait_for_records(results, count):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(results.rglob("*.json"))) < count:
         assert time.monotonic() < deadline
         time.sleep(0.02)
