@@ -143,6 +143,24 @@ def test_a_runner_takes_over_what_a_killed_one_had_claimed(forks, prepared, tmp_
     assert outcome(results) == outcome(prepared)
 
 
+@slow
+def test_a_worker_that_is_killed_just_before_its_runner_is_no_failed_run(forks, prepared, tmp_path):
+    """A machine or a cluster's job that is ended: the runner must not take its own end for the method's."""
+    results = tmp_path / "results"
+    process = start(forks, results, prepared)
+    deadline = time.monotonic() + 60
+    while not (alive := workers(prepared)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for pid in alive:
+        os.killpg(pid, signal.SIGKILL)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
+    expected = outcome(prepared)
+    assert all(expected[name] == found for name, found in outcome(results).items())
+
+
 def test_a_claim_is_held_once_and_cleans_up(tmp_path):
     path = tmp_path / "toy" / "x.json"
     claim = Claim.take(path)
