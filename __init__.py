@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .benchmark.doctor import Finding
     from .benchmark.errors import BenchmarkError
     from .benchmark.method import Method, Need, Paper
+    from .benchmark.plan import Event, Refused
     from .benchmark.problem import Batch, Problem
     from .benchmark.record import Record
-    from .benchmark.runner import Event, Refused
     from .benchmark.store import LoadedRecords
     from .benchmark.suite import Request
     from .benchmark.task import Task
@@ -148,7 +148,10 @@ def run_requests(
     workers: int | None = None,
     threads: int = 1,
     time_limit: float | None = None,
+    memory_limit: float | None = None,
     retry_failed: bool = False,
+    executor: str = "local",
+    slurm: dict[str, Any] | None = None,
     on_plan: Callable[[int], None] = lambda count: None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> tuple[list[Record], list[Refused]]:
@@ -159,10 +162,13 @@ def run_requests(
         results: The folder that records go to.
         device: ``auto``, ``cpu`` or ``cuda``.
         plugins: Files that define methods or tasks.
-        workers: Runs at a time; by default one a core on a CPU, one on a GPU.
+        workers: Runs at a time; by default one a core on a CPU, one a GPU, all of them on a cluster.
         threads: PyTorch's threads in each run.
         time_limit: Seconds for one run.
+        memory_limit: Gigabytes for one run.
         retry_failed: Whether runs that failed before are made again.
+        executor: ``local``, or ``slurm`` for jobs on a cluster.
+        slurm: What each job asks the cluster for, such as ``{"partition": "gpu", "time": 120}``.
         on_plan: Told how many runs there are.
         on_event: Told what happens.
 
@@ -173,25 +179,26 @@ def run_requests(
         BenchmarkError: See ``run``.
     """
     from .benchmark import registry
+    from .benchmark.limits import check_executor, make_limits
 
+    check_executor(executor, slurm)
+    limits = make_limits(time_limit, memory_limit, here=executor == "local")
     for path in plugins:
         registry.add_plugin(Path(path))
     # Names are checked before PyTorch is loaded, so that a typing mistake is answered at once.
     for request in requests:
         registry.tasks.check(request.task)
         registry.methods.check(request.method)
-    from .benchmark import runner
+    from .benchmark.executors import make_executor
+    from .benchmark.plan import Where, plan
+    from .benchmark.runner import Runner
 
-    where = runner.Where(Path(results), device, threads, tuple(Path(path) for path in plugins))
-    plans, refused = runner.plan(requests, where)
+    folder = Path(results)
+    where = Where(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
+    plans, refused = plan(requests, where)
+    made_by = make_executor(executor, plans, where, limits, workers=workers, retry_failed=retry_failed, slurm=slurm)
     on_plan(len(plans))
-    made = runner.Runner(
-        Path(results),
-        workers=workers or runner.default_workers(plans, threads),
-        time_limit=time_limit or runner.DEFAULT_TIME_LIMIT,
-        retry_failed=retry_failed,
-        on_event=on_event,
-    ).run(plans)
+    made = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event).run(plans)
     return made, refused
 
 

@@ -34,9 +34,16 @@ Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="File that defines methods or tasks; repeatable.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one on a GPU].")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
 TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: 1800].")]
+MemoryLimit = Annotated[
+    float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
+]
+Executor = Annotated[str, typer.Option(help="local or slurm.")]
+Slurm = Annotated[
+    list[str] | None, typer.Option("--slurm", help="key=value that jobs ask for: partition, time (minutes), mem, …")
+]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")]
 
 
@@ -89,7 +96,10 @@ def run(
     workers: Workers = None,
     threads: Threads = 1,
     time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     retry_failed: Retry = False,
+    executor: Executor = "local",
+    slurm: Slurm = None,
 ) -> None:
     """Runs a method on a task."""
     with RunProgress(err) as progress:
@@ -104,7 +114,10 @@ def run(
             workers=workers,
             threads=threads,
             time_limit=time_limit,
+            memory_limit=memory_limit,
             retry_failed=retry_failed,
+            executor=executor,
+            slurm=parse_settings(slurm, "--slurm"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -121,7 +134,10 @@ def suite(
     workers: Workers = None,
     threads: Threads = 1,
     time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     retry_failed: Retry = False,
+    executor: Executor = "local",
+    slurm: Slurm = None,
 ) -> None:
     """Runs a matrix of tasks, methods and seeds; what is finished is not done again."""
     with RunProgress(err) as progress:
@@ -133,7 +149,10 @@ def suite(
             workers=workers,
             threads=threads,
             time_limit=time_limit,
+            memory_limit=memory_limit,
             retry_failed=retry_failed,
+            executor=executor,
+            slurm=parse_settings(slurm, "--slurm"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -257,7 +276,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
     """Reads ``key=value`` pairs; values are JSON where they can be, else text.
 
     Raises:
@@ -267,7 +286,7 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise BenchmarkError(f"'{pair}' is no setting; write --set key=value.")
+            raise BenchmarkError(f"'{pair}' is no setting; write {option} key=value.")
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class BenchmarkError(Exception):
@@ -15,6 +16,10 @@ class BenchmarkError(Exception):
 
 class NotApplicable(BenchmarkError):
     """A method and a task that do not fit; the result is "not applicable", which is not a score of zero."""
+
+
+class NoRecord(BenchmarkError):
+    """A run was stopped from outside and left no record; the same command makes it again."""
 
 
 class Diverged(Exception):
@@ -37,6 +42,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchmarkError:
 def shortened(names: list[str], most: int = 3) -> str:
     """Returns some names as a part of a sentence."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def cannot_write(path: Path, error: OSError) -> BenchmarkError:
+    """Returns the error for a file or folder that the disk or its rights refuse."""
+    return BenchmarkError(
+        f"{path} could not be written: {error.strerror}; free some space or choose another folder, "
+        "and start again: what is finished is kept."
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -28,11 +28,16 @@ def resolve_device(choice: str) -> torch.device:
     Raises:
         BenchmarkError: It is none of these, or there is no usable GPU.
     """
-    if choice not in ("auto", "cpu", "cuda"):
-        raise BenchmarkError(f"There is no device '{choice}'; choose auto, cpu or cuda.")
+    check_device(choice)
     if choice == "cuda" and not torch.cuda.is_available():
         raise BenchmarkError("There is no GPU that PyTorch can use on this machine; run with --device cpu.")
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_device(choice: str) -> None:
+    """Raises unless it is ``auto``, ``cpu`` or ``cuda``."""
+    if choice not in ("auto", "cpu", "cuda"):
+        raise BenchmarkError(f"There is no device '{choice}'; choose auto, cpu or cuda.")
 
 
 def describe_device(device: torch.device, threads: int) -> Device:

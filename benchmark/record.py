@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -221,7 +221,7 @@ class Record(_Part):
     run_id: Sha256
     """The hash of what decides the outcome: task, method, their configurations and sources, seed, device."""
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-    """When the run ended, UTC."""
+    """When the run ended, UTC; never earlier than another record of its task and method in its folder."""
     task: TaskInfo
     """What was run on."""
     method: MethodInfo
@@ -265,9 +265,20 @@ def record_filename(task: str, method: str, seed: int, run_id: str) -> str:
     return f"{task}/{method}/seed{seed}-{run_id[:12]}.json"
 
 
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def utc_now() -> str:
     """Returns the time as a record shows it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(_MOMENT)
+
+
+def moment_after(moment: str) -> str:
+    """Returns the time one second after a record's, or now if that is no time at all, as 9999-99-99 is not."""
+    try:
+        return (datetime.strptime(moment, _MOMENT) + timedelta(seconds=1)).strftime(_MOMENT)
+    except (ValueError, OverflowError):
+        return utc_now()
 
 
 def canonical_sha256(value: Any) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import BenchmarkError
-from .record import Record, parse_record
+from .errors import BenchmarkError, cannot_write
+from .record import Record, moment_after, parse_record, utc_now
 
 
 class LoadedRecords(NamedTuple):
@@ -39,10 +39,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise BenchmarkError(
-            f"{path} could not be written: {error.strerror}; free some space or choose another folder, "
-            "and start again: what is finished is kept."
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def check_writable(folder: Path) -> None:
@@ -51,9 +48,15 @@ def check_writable(folder: Path) -> None:
     Raises:
         BenchmarkError: They could not.
     """
-    probe = folder / ".probe"
-    write_atomically(probe, b"")
-    probe.unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A file without a name: a runner that is killed here leaves nothing behind.
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -70,6 +73,18 @@ def find_record(folder: Path, filename: str) -> Record | None:
         return parse_record(path.read_bytes(), str(path))
     except (OSError, BenchmarkError):
         return None
+
+
+def next_moment(folder: Path, task: str, method: str) -> str:
+    """Returns the time that a new record of a task and a method bears: now, and later than any such record before it.
+
+    The board takes the newest record of a row, so the order must hold even where the machine's clock was set back: the
+    record is then dated a second after the latest one that is there.
+    """
+    siblings = (find_record(folder, f"{task}/{method}/{path.name}") for path in record_files(folder / task / method))
+    latest = max((record.created for record in siblings if record is not None), default="")
+    now = utc_now()
+    return now if now > latest else moment_after(latest)
 
 
 def record_files(folder: Path) -> Iterator[Path]:

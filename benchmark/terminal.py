@@ -25,8 +25,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .checking import Report
+    from .plan import Event
     from .record import Metric, Record
-    from .runner import Event
 
 HEADLINES = ("forget_accuracy", "retain_accuracy", "retain_accuracy_worst", "fid_retain", "oracle_distance")
 """The metrics that ``run`` prints."""
@@ -54,8 +54,10 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.print("Stopped. What is finished is kept; the same command goes on from there.")
+            if str(error):
+                self._console.print(str(error), markup=False)
 
     def plan(self, count: int) -> None:
         """Told how many runs there are."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 from typing import TextIO
 
@@ -20,14 +18,15 @@ import torch
 from . import registry
 from .errors import BenchmarkError, Diverged, first_line
 from .integrity import SharedCode
+from .limits import end_with_runner
 from .memory import MemoryWatch
 from .method import Method
 from .problem import Problem
 from .provenance import collect_provenance, describe_device, resolve_device
-from .record import Cost, Phase, Record, Status, utc_now
+from .record import Cost, Phase, Record, Status
 from .run import RunSpec, check_applicable, make_method, make_task, method_info, run_id, task_info
 from .seeds import derive_seed
-from .store import write_record
+from .store import next_moment, write_record
 from .task import Evaluation, Task
 from .timing import Stopwatch, clock_for
 
@@ -78,7 +77,7 @@ class Run:
         method = method_info(self._method, self.spec.method_config)
         return Record(
             run_id=run_id(task, method, self.spec.seed, device),
-            created=utc_now(),
+            created=next_moment(self.spec.results, task.name, method.name),
             task=task,
             method=method,
             seed=self.spec.seed,
@@ -182,7 +181,7 @@ def main() -> int:
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     spec = RunSpec.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_runner()
     try:
         record = Run(spec, events).record()
         write_record(spec.results, record)
@@ -190,12 +189,6 @@ def main() -> int:
         print(json.dumps({"error": str(error)}), file=events, flush=True)
         return 2
     return 0
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    # The worker leads its own session: this ends whatever it started, too.
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 import unlearnbench as ub
-from unlearnbench.benchmark import registry, runner
+from unlearnbench.benchmark import plan, registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.method import Need
 from unlearnbench.benchmark.record import Status
@@ -68,8 +68,8 @@ def silent(*_):
 
 def made_record(task, method, tmp_path, settings):
     """A record made in this process, written as the runner would."""
-    where = runner.Where(tmp_path / "results", "cpu", 1, (PLUGIN,))
-    plans, refused = runner.plan([Request(task, method, [0], settings)], where)
+    where = plan.Where(tmp_path / "results", "cpu", 1, (PLUGIN,))
+    plans, refused = plan.plan([Request(task, method, [0], settings)], where)
     assert not refused
     record = Run(plans[0].spec, io.StringIO()).record()
     write_atomically(tmp_path / "results" / record.filename, record.model_dump_json().encode())

@@ -1,6 +1,7 @@
 """The runner with real worker processes: every end is a record, and nothing that was finished is lost or done again."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import unlearnbench
 from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.runner import worker_environment
+from unlearnbench.benchmark.executors import worker_environment
 from unlearnbench.benchmark.store import load_records
 from unlearnbench.benchmark.suite import Request
 from unlearnbench.leaderboard.ranking import rank_all
@@ -89,6 +90,14 @@ def test_a_run_that_the_kernel_kills_is_out_of_memory(tmp_path):
     assert record.status == "out-of-memory"
 
 
+def test_a_run_that_takes_too_much_memory_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNLEARNBENCH_TEST", str(tmp_path))
+    (record,) = run("toy-hoards", tmp_path, memory_limit=1.2)
+    assert record.status == "out-of-memory"
+    assert "GB of memory, more than its limit of 1.2 GB" in record.reason
+    assert workers_alive(tmp_path) == []
+
+
 def test_finished_runs_are_not_done_again_failed_ones_on_demand(tmp_path):
     seen = []
     listen = {"on_event": lambda event: seen.append(event.phase)}
@@ -149,6 +158,22 @@ def test_a_read_only_folder_is_one_sentence(tmp_path):
     folder.write_text("")
     with pytest.raises(BenchmarkError, match="could not be written: File exists"):
         run("toy-good", folder)
+
+
+def test_a_folder_on_a_read_only_disk_is_one_sentence(tmp_path):
+    """A real one, since root may write wherever a disk lets it."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=24k", "tmpfs", tmp_path], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("a read-only file system cannot be mounted here")
+    try:
+        with pytest.raises(
+            BenchmarkError, match="could not be written: Read-only file system; free some space or choose"
+        ):
+            run("toy-good", tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
@@ -247,7 +272,7 @@ def start_suite(undisturbed, results):
 
 
 def wait_for_records(results, count):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(results.rglob("*.json"))) < count:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -266,6 +291,13 @@ def workers_alive(results):
     return alive
 
 
+def check_no_worker_outlives_its_runner(results):
+    deadline = time.monotonic() + 30
+    while workers_alive(results):
+        assert time.monotonic() < deadline, "a worker outlived its runner"
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_suite_that_is_stopped_in_the_middle_ends_like_an_undisturbed_one(undisturbed, tmp_path, how):
     expected = quality(undisturbed / "results"), board(undisturbed / "results")
@@ -278,10 +310,7 @@ def test_a_suite_that_is_stopped_in_the_middle_ends_like_an_undisturbed_one(undi
         assert process.returncode == 130
         assert "What is finished is kept" in message
         assert "Traceback" not in message
-    deadline = time.monotonic() + 30
-    while workers_alive(results):
-        assert time.monotonic() < deadline, "a worker outlived its runner"
-        time.sleep(0.1)
+    check_no_worker_outlives_its_runner(results)
     kept = load_records([results])
     assert kept.problems == []
     assert 3 <= len(kept.records) < 10
@@ -289,3 +318,34 @@ def test_a_suite_that_is_stopped_in_the_middle_ends_like_an_undisturbed_one(undi
     again(undisturbed, results)
     assert (quality(results), board(results)) == expected
     assert not list(results.rglob("*.part"))
+
+
+def test_a_suite_killed_at_random_moments_ends_like_an_undisturbed_one(undisturbed, tmp_path):
+    """Real workers and the command line; ``test_kills.py`` has ten times as many moments with light workers."""
+    expected, chance = (quality(undisturbed / "results"), board(undisturbed / "results")), random.Random(0)
+    results = copied(undisturbed, tmp_path)
+    for path in sorted(results.rglob("*.json"))[::3]:
+        path.unlink()
+    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        process = start_suite(undisturbed, results)
+        time.sleep(chance.uniform(1, 9))
+        process.send_signal(how)
+        process.communicate(timeout=60)
+        check_no_worker_outlives_its_runner(results)
+        kept = quality(results)
+        assert kept == {name: expected[0][name] for name in kept}
+    again(undisturbed, results)
+    assert (quality(results), board(results)) == expected
+    assert {path.suffix for path in results.rglob("*") if path.is_file()} == {".json"}
+
+
+def test_two_commands_on_one_folder_share_the_work(undisturbed, tmp_path):
+    results = copied(undisturbed, tmp_path)
+    for path in sorted(results.rglob("*.json"))[::3]:
+        path.unlink()
+    pair = [start_suite(undisturbed, results) for _ in range(2)]
+    messages = [process.communicate(timeout=240)[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    said = "".join(messages)
+    assert (said.count("done"), said.count("kept")) == (4, 16)
+    assert quality(results) == quality(undisturbed / "results")

@@ -9,8 +9,18 @@ import threading
 import pytest
 
 from helpers import make_record
+from unlearnbench.benchmark import record as record_module
+from unlearnbench.benchmark import store
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.store import find_record, load_records, write_atomically, write_record
+from unlearnbench.benchmark.store import (
+    check_writable,
+    find_record,
+    load_records,
+    next_moment,
+    write_atomically,
+    write_record,
+)
+from unlearnbench.leaderboard.frame import latest
 
 
 def test_a_written_record_is_found_again(tmp_path):
@@ -93,3 +103,41 @@ def test_readers_never_see_half_a_file(tmp_path):
     stop.set()
     reader.join()
     assert seen <= {(100_000, b"a", b"a"), (100_000, b"b", b"b")}
+
+
+@pytest.mark.parametrize(
+    ("there", "now", "expected"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2026-06-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "2025-12-31T23:00:00Z", "2026-01-01T00:00:01Z"),
+        ("2026-12-31T23:59:59Z", "2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+    ],
+)
+def test_records_keep_their_order_when_the_clock_is_set_back(tmp_path, monkeypatch, there, now, expected):
+    write_record(tmp_path, make_record("sfron", created=there))
+    write_record(tmp_path, make_record("salun", created="2030-01-01T00:00:00Z"))
+    monkeypatch.setattr(store, "utc_now", lambda: now)
+    monkeypatch.setattr(record_module, "utc_now", lambda: now)
+    assert next_moment(tmp_path, "digits-ddpm", "sfron") == expected
+
+
+def test_the_newest_source_stays_the_newest_when_the_clock_is_set_back(tmp_path, monkeypatch):
+    old = make_record("sfron", 0, run_id="a" * 64, created="2026-06-01T00:00:00Z")
+    write_record(tmp_path, old)
+    monkeypatch.setattr(store, "utc_now", lambda: "2026-01-01T00:00:00Z")
+    changed = old.method.model_copy(update={"source_sha256": "3" * 64})
+    later = next_moment(tmp_path, "digits-ddpm", "sfron")
+    new = make_record("sfron", 0, run_id="b" * 64, created=later).model_copy(update={"method": changed})
+    assert latest([new, old]) == [new]
+
+
+def test_a_file_in_the_folders_place_is_one_sentence(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(BenchmarkError, match="results could not be written: File exists; free some space or choose"):
+        check_writable(tmp_path / "results")
+
+
+def test_the_check_of_a_folder_leaves_nothing(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []

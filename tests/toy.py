@@ -201,6 +201,24 @@ class OutOfMemory(Method):
         torch.empty(2**46)
 
 
+class Hoards(Method):
+    """Takes ever more memory, in a process that it starts."""
+
+    name = "toy-hoards"
+    megabytes: int = 2000
+
+    def unlearn(self, problem):
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            return
+        held = []
+        for _ in range(self.megabytes // 20):
+            held.append(b"x" * 20_000_000)
+            time.sleep(0.02)
+        os._exit(0)
+
+
 class Sleeps(Method):
     """Never ends in time."""
 

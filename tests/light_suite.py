@@ -1,0 +1,61 @@
+"""A suite of toy runs with light workers, for processes that are forked from one that has loaded PyTorch already."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from helpers import TOY, make_cost, make_metric
+from unlearnbench.benchmark import registry
+from unlearnbench.benchmark.executors import LocalExecutor
+from unlearnbench.benchmark.limits import make_limits
+from unlearnbench.benchmark.plan import Plan, Where, plan
+from unlearnbench.benchmark.provenance import collect_provenance
+from unlearnbench.benchmark.record import Record, utc_now
+from unlearnbench.benchmark.runner import Runner
+from unlearnbench.benchmark.store import write_record
+from unlearnbench.benchmark.suite import Request
+
+WORKER = Path(__file__).parent / "light_worker.py"
+METHODS = ("original", "toy-good", "toy-raises")
+SEEDS = [0, 1, 2, 3]
+
+
+def plans(results: Path) -> list[Plan]:
+    registry.add_plugin(TOY)
+    requests = [Request("toy", method, SEEDS, {}) for method in METHODS]
+    return plan(requests, Where(results, "cpu", 1, (TOY,)))[0]
+
+
+def prepare(folder: Path) -> list[Plan]:
+    """Writes the records that the suite is to end with."""
+    listed = plans(folder)
+    for item in listed:
+        failed = item.method.name == "toy-raises"
+        record = Record(
+            run_id=item.run_id,
+            created=utc_now(),
+            task=item.task,
+            method=item.method,
+            seed=item.spec.seed,
+            status="failed" if failed else "ok",
+            reason="ValueError: no luck" if failed else None,
+            device=item.device,
+            cost=None if failed else make_cost(1.0 + item.spec.seed),
+            metrics=[] if failed else [make_metric("forget_accuracy", item.spec.seed / 10)],
+            provenance=collect_provenance(),
+        )
+        write_record(folder, record)
+    return listed
+
+
+def run(results: Path, prepared: Path, ledger: Path) -> None:
+    """The process that is killed: a real runner that leads a session, with light workers."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, str(WORKER), str(prepared), str(ledger)]
+    executor = LocalExecutor(results, workers=2, limits=make_limits(60), command=command)
+    try:
+        Runner(results, executor=executor, on_event=lambda event: None).run(plans(results))
+    except KeyboardInterrupt:
+        os._exit(130)

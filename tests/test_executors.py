@@ -1,0 +1,134 @@
+"""Which GPU a run gets, and what a run may take: no GPU needed."""
+
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from unlearnbench.benchmark import executors, limits
+from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.executors import GpuPool, equal_gpus, make_executor, worker_environment
+from unlearnbench.benchmark.limits import Guard, Limits, make_limits, session_bytes
+from unlearnbench.benchmark.plan import Where
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes PyTorch see some GPUs."""
+
+    def build(models, visible=None):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(models))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(name=models[index]))
+        if visible is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("models", "visible", "expected"),
+    [
+        ([], None, []),
+        (["H200"], None, ["0"]),
+        (["H200"] * 3, None, ["0", "1", "2"]),
+        (["H200"] * 2, "3, 5", ["3", "5"]),
+        (["H200"] * 2, "GPU-aa,GPU-bb", ["GPU-aa", "GPU-bb"]),
+        (["H200", "T4", "H200"], None, ["0", "2"]),
+    ],
+)
+def test_only_gpus_of_one_model_are_used_by_the_names_they_have_here(machine, models, visible, expected):
+    machine(models, visible)
+    assert equal_gpus() == expected
+
+
+def test_each_run_gets_a_gpu_of_its_own_and_gives_it_back():
+    pool = GpuPool(["0", "1", "2"])
+    with pool.one() as first, pool.one() as second:
+        with pool.one() as third:
+            assert {first, second, third} == {"0", "1", "2"}
+        with pool.one() as again:
+            assert again == third
+    with GpuPool([]).one() as none:
+        assert none is None
+
+
+def test_more_runs_than_gpus_are_spread_evenly():
+    pool, held, seen = GpuPool(["0", "1"]), threading.Barrier(6), []
+
+    def one_run():
+        with pool.one() as gpu:
+            seen.append(gpu)
+            held.wait(10)
+
+    threads = [threading.Thread(target=one_run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seen) == ["0"] * 3 + ["1"] * 3
+
+
+def test_a_worker_sees_its_gpu_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert worker_environment(1, "1")["CUDA_VISIBLE_DEVICES"] == "1"
+    assert worker_environment(1)["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+@pytest.mark.parametrize(("device", "workers", "expected"), [("cuda", None, 3), ("cuda", 2, 2), ("cpu", None, 4)])
+def test_as_many_runs_at_a_time_as_gpus_or_cores(machine, monkeypatch, tmp_path, device, workers, expected):
+    machine(["H200"] * 3)
+    monkeypatch.setattr(executors.os, "sched_getaffinity", lambda pid: set(range(8)))
+    plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
+    where = Where(tmp_path, device, 2)
+    assert make_executor("local", plans, where, make_limits(), workers=workers).capacity == expected
+
+
+def sleeper(code="import time; time.sleep(60)"):
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+
+
+def test_a_guard_ends_what_takes_too_long_whatever_the_wall_clock_says(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with sleeper() as process:
+        guard = Guard(process.pid, Limits(0.3))
+        guard.start()
+        assert process.wait(10) == -9
+        guard.dismiss()
+    assert guard.verdict == ("timeout", "took longer than 0.3 s")
+
+
+def test_a_guard_counts_what_a_process_started():
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'held = b\"x\" * 300_000_000; input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdin=subprocess.PIPE) as process:
+        guard = Guard(process.pid, Limits(60, 250e6))
+        guard.start()
+        assert process.wait(30) == -9
+        guard.dismiss()
+        assert session_bytes(process.pid) == 0
+    status, reason = guard.verdict
+    assert status == "out-of-memory"
+    assert "more than its limit of 0.25 GB" in reason
+
+
+def test_a_guard_that_is_dismissed_says_nothing():
+    guard = Guard(1, Limits(60, 1e15))
+    guard.start()
+    guard.dismiss()
+    assert guard.verdict is None
+
+
+def test_limits_are_what_the_user_says_or_most_of_this_machine(monkeypatch, tmp_path):
+    assert make_limits(5, 2) == Limits(5, 2e9)
+    assert make_limits().seconds == 1800
+    assert 1e8 < make_limits().memory_bytes < 1e15
+    assert make_limits(here=False).memory_bytes is None
+    monkeypatch.setattr(limits, "_PROC", tmp_path)
+    assert make_limits().memory_bytes is None
+    with pytest.raises(BenchmarkError, match="no /proc to read a run's memory from"):
+        make_limits(gigabytes=1)
