@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .benchmark.suite import Request
     from .benchmark.task import Task
     from .leaderboard.site import Board
+    from .leaderboard.verdicts import Comparison
 
 _EXPORTS = {
     "Batch": ".benchmark.problem",
@@ -58,6 +59,7 @@ __all__ = [
     "doctor",
     "method_names",
     "prepare",
+    "regress",
     "run",
     "run_requests",
     "suite",
@@ -238,3 +240,39 @@ def board(results: Sequence[str | Path] = ("results",), *, out: str | Path = "si
 
     shipped = [COMMITTED_RESULTS] if committed and COMMITTED_RESULTS.is_dir() else []
     return build_board([*shipped, *(Path(folder) for folder in results)], Path(out))
+
+
+def regress(
+    baseline: str | Path,
+    current: str | Path = "results",
+    *,
+    margins: dict[str, float] | None = None,
+    cost: str = "auto",
+    same_device: bool = False,
+    partial: bool = False,
+) -> Comparison:
+    """Compares a folder of records with a baseline and says whether any method got worse.
+
+    Args:
+        baseline: The folder to compare with.
+        current: The folder of now.
+        margins: Margins to use instead of the defaults, by metric.
+        cost: ``auto`` judges time where it can be judged, ``required`` makes a point of it, ``off`` leaves it out.
+        same_device: Whether another device than the baseline's is not comparable at all.
+        partial: Whether rows of the baseline that were not run now are left out.
+
+    Raises:
+        BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
+    """
+    from .leaderboard.regression import compare_folders
+
+    references = [COMMITTED_RESULTS] if COMMITTED_RESULTS.is_dir() else []
+    return compare_folders(
+        Path(baseline),
+        Path(current),
+        references,
+        margins=margins or {},
+        cost=cost,
+        same_device=same_device,
+        partial=partial,
+    )
