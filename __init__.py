@@ -266,11 +266,10 @@ def regress(
     """
     from .leaderboard.regression import compare_folders
 
-    references = [COMMITTED_RESULTS] if COMMITTED_RESULTS.is_dir() else []
     return compare_folders(
         Path(baseline),
         Path(current),
-        references,
+        COMMITTED_RESULTS,
         margins=margins or {},
         cost=cost,
         same_device=same_device,

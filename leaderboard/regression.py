@@ -139,7 +139,7 @@ def compare(
 def compare_folders(
     baseline: Path,
     current: Path,
-    references: Sequence[Path] = (),
+    references: Path | None = None,
     *,
     margins: Mapping[str, object],
     cost: str = "auto",
@@ -147,6 +147,15 @@ def compare_folders(
     partial: bool = False,
 ) -> Comparison:
     """Compares two folders of records; see ``compare``.
+
+    Args:
+        baseline: How it was.
+        current: How it is.
+        references: A results folder to take oracles from, where the baseline has none.
+        margins: Margins to use instead of the defaults, by metric.
+        cost: See ``compare``.
+        same_device: See ``compare``.
+        partial: See ``compare``.
 
     Raises:
         BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
@@ -157,10 +166,12 @@ def compare_folders(
     # A file that cannot be read may be the very run that got worse.
     for problem in before.problems + now.problems:
         raise BenchmarkError(problem)
+    tasks = {record.task.name for record in before.records}
+    oracles = [references / task / "oracle" for task in sorted(tasks)] if references else []
     return compare(
         before.records,
         now.records,
-        references=load_records(list(references)).records,
+        references=load_records([folder for folder in oracles if folder.is_dir()]).records,
         margins={name: as_margin(name, value) for name, value in margins.items()},
         cost=cast(CostMode, cost),
         same_device=same_device,
@@ -267,7 +278,8 @@ def _judged(cells: Sequence[_Cell]) -> list[Finding]:
 def _finding(cell: _Cell, p_value: float, tests: int) -> Finding:
     low, high = cell.loss.bounds()
     margin = cell.measure.margin.value
-    if high < margin:
+    # A loss of exactly the margin is not below it, whatever the arithmetic makes of its last digit.
+    if high < margin * (1 - 1e-9):
         verdict = Verdict.FINE
     elif p_value < ALPHA and cell.loss.mean > 0:
         verdict = Verdict.REGRESSION

@@ -110,13 +110,12 @@ def simulate(
     sizes = len(row.found), seeds
     common, *own = (generator.standard_normal(sizes) for _ in range(3))
     jitter = [np.sqrt(shared) * common + np.sqrt(1 - shared) * side for side in own]
+    before, now = (
+        [_drawn(row, seed, dict(zip(row.found, column.tolist(), strict=True))) for seed, column in enumerate(noise.T)]
+        for noise in jitter
+    )
     move = {"unchanged": 0.0, "better": -1.0}.get(kind, 1.0)
-    sides = []
-    for after, noise in enumerate(jitter):
-        moved = {metric: move * after}
-        jitters = [dict(zip(row.found, column.tolist(), strict=True)) for column in noise.T]
-        sides.append([_drawn(row, seed, drawn, moved) for seed, drawn in enumerate(jitters)])
-    return sides[0], sides[1]
+    return before, _with_move(row, metric, move, before, now) if move else now
 
 
 def rates(
@@ -236,19 +235,36 @@ def _spread(records: Sequence[Record]) -> dict[tuple[str, str | None], tuple[flo
     return {key: (float(np.mean(found)), float(np.std(found, ddof=1))) for key, found in values.items()}
 
 
-def _drawn(row: Template, seed: int, jitter: Mapping[str, float], moved: Mapping[str, float]) -> Record:
+def _drawn(row: Template, seed: int, jitter: Mapping[str, float]) -> Record:
     like = row.records[seed % len(row.records)]
     metrics = []
     for metric in like.metrics:
         mean, deviation = row.spread[metric.name, metric.judge]
-        value = _within(metric, mean, mean + deviation * jitter[metric.name])
-        if moved.get(metric.name):
-            measure = row.found[metric.name][0]
-            by = moved[metric.name] * measure.margin.value * (abs(mean) if measure.margin.relative else 1.0)
-            value = _moved(measure, value, by, row.targets.get(_key(like, metric), 0.0))
-        half = ((metric.ci_high or 0.0) - (metric.ci_low or 0.0)) / 2
-        metrics.append(metric.model_copy(update={"value": value, "ci_low": value - half, "ci_high": value + half}))
+        metrics.append(_at(metric, _within(metric, mean, mean + deviation * jitter[metric.name])))
     return like.model_copy(update={"seed": seed, "metrics": metrics, "run_id": f"{seed:064x}"})
+
+
+def _with_move(row: Template, name: str, move: float, before: Sequence[Record], now: Sequence[Record]) -> list[Record]:
+    """Makes a metric worse by so many margins; a relative margin is a share of what the baseline shows."""
+    measure = row.found[name][0]
+    shown = _spread(before)
+    moved = []
+    for record in now:
+        metrics = []
+        for metric in record.metrics:
+            if metric.name == name and metric.value is not None:
+                scale = abs(shown[name, metric.judge][0]) if measure.margin.relative else 1.0
+                target = row.targets.get(_key(record, metric), 0.0)
+                metric = _at(metric, _moved(measure, metric.value, move * measure.margin.value * scale, target))
+            metrics.append(metric)
+        moved.append(record.model_copy(update={"metrics": metrics}))
+    return moved
+
+
+def _at(metric: Metric, value: float) -> Metric:
+    """The metric at another value, with an interval as wide as before."""
+    half = ((metric.ci_high or 0.0) - (metric.ci_low or 0.0)) / 2
+    return metric.model_copy(update={"value": value, "ci_low": value - half, "ci_high": value + half})
 
 
 def _key(record: Record, metric: Metric) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from .verdicts import Comparison, Finding, Verdict
 
 _STYLES = {Verdict.FINE: "green", Verdict.REGRESSION: "red", Verdict.NOT_JUDGED: "dim"}
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def write_reports(
@@ -142,4 +143,5 @@ def _xml(text: str) -> str:
 
 def _plain(text: str) -> str:
     """On one line, with nothing in it that Markdown or HTML would take for markup."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(_xml(text).split())).replace("@", "@\u200b")
+    one_line = html.escape(" ".join(_xml(text).split()), quote=False)
+    return _MARKDOWN.sub(r"\\\1", one_line).replace("@", "@\u200b")
