@@ -11,6 +11,7 @@ The test fails with one sentence on a regression, and is skipped with the reason
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,36 +103,46 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def _guarded(request: pytest.FixtureRequest) -> None:
-    """The mark is enough: a test that carries it need not ask for the fixture."""
-    if request.node.get_closest_marker(MARK) is not None:
-        request.getfixturevalue(MARK)
-
-
 @pytest.fixture
-def unlearning(request: pytest.FixtureRequest, tmp_path: Path) -> Comparison:
-    """The comparison of the marked method with its baseline; gets here only if nothing got worse."""
-    guard = _guard(request.node)
-    folder = request.node.path.parent
-    kept = request.config.getoption("--unlearning-results")
-    results = Path(kept) if kept else tmp_path / "results"
+def unlearning(request: pytest.FixtureRequest) -> None:
+    """The comparison of the marked method with its baseline; a test gets to see it only if nothing got worse.
+
+    It is made when the test is called, so that a regression is a failure of the test and not an error of its setup.
+    """
+    _guard(request.node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Compares before a marked test is called; the mark is enough, the fixture need not be asked for."""
+    if pyfuncitem.get_closest_marker(MARK) is None:
+        return
+    kept = pyfuncitem.config.getoption("--unlearning-results")
+    with tempfile.TemporaryDirectory() as fresh:
+        compared = _compared(_guard(pyfuncitem), pyfuncitem, Path(kept or fresh))
+    if MARK in pyfuncitem.funcargs:
+        pyfuncitem.funcargs[MARK] = compared
+
+
+def _compared(guard: Guard, item: pytest.Function, results: Path) -> Comparison:
+    """Fails or skips the test unless nothing got worse."""
     from .benchmark.errors import BenchmarkError
     from .leaderboard.verdicts import Verdict
 
+    folder = item.path.parent
     try:
-        if request.config.getoption("--unlearning-update"):
+        if item.config.getoption("--unlearning-update"):
             guard.run(folder, folder / guard.baseline)
             pytest.skip(f"the baseline of {guard.method} is in {guard.baseline}; commit it")
         _check_baseline(guard, folder)
         compared = guard.compare(folder, results)
     except BenchmarkError as error:
-        pytest.fail(str(error), pytrace=False)
-    if compared.verdict is Verdict.FINE:
-        return compared
-    if compared.verdict is Verdict.REGRESSION or guard.strict:
-        pytest.fail(compared.sentence, pytrace=False)
-    pytest.skip(compared.sentence)
+        _fail(str(error))
+    if compared.verdict is Verdict.REGRESSION or (guard.strict and compared.verdict is not Verdict.FINE):
+        _fail(compared.sentence)
+    if compared.verdict is not Verdict.FINE:
+        pytest.skip(compared.sentence)
+    return compared
 
 
 def _check_baseline(guard: Guard, folder: Path) -> None:

@@ -44,7 +44,7 @@ def inner(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=300,
+            timeout=600,
             env={**os.environ, "COLUMNS": "400"},
         )
 
@@ -73,7 +73,7 @@ def test_a_baseline_is_made_and_then_guards(inner, tmp_path):
 def test_the_mark_alone_is_enough_and_a_regression_is_one_sentence(inner, tmp_path):
     inner("--unlearning-update")
     oracle = "import unlearnbench as u; u.run('toy', 'oracle', seeds=(0, 1), plugins=['toy.py'], results='baseline')"
-    subprocess.run([sys.executable, "-c", oracle], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", oracle], cwd=tmp_path, check=True, timeout=600)
     for path in (tmp_path / "baseline" / "toy" / "oracle").glob("*.json"):
         shutil.copy(path, tmp_path / "baseline" / "toy" / "toy-good")
     done = inner("--unlearning-results", "kept", argument="", check="True")
@@ -83,7 +83,7 @@ def test_the_mark_alone_is_enough_and_a_regression_is_one_sentence(inner, tmp_pa
         text = path.read_text().replace('"status": "ok"', '"status": "timeout"')
         path.write_text(text)
     done = inner("--unlearning-results", "kept", argument="", check="True")
-    assert "1 failed" in done.stdout or "1 error" in done.stdout
+    assert "1 failed" in done.stdout, done.stdout
     assert "Failed: regression: toy · toy-good: seed 0 ended well in the baseline and now as timeout" in done.stdout
     assert "Traceback" not in done.stdout
 
