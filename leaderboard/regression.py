@@ -15,7 +15,7 @@ Holm's correction over all rows and metrics, else ``inconclusive``.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
@@ -187,8 +187,8 @@ def _cells(
     if not runs:
         return [], [], set(margins)
     first = runs[0][0]
-    sides = [metric for run in runs for record in run for metric in record.metrics if metric.label is None]
-    guarded = measures(first.task.family, {metric.name: metric.direction for metric in sides}, margins)
+    directions = {key[0]: metric.direction for run in runs for record in run for key, metric in overall(record).items()}
+    guarded = measures(first.task.family, directions, margins)
     cells, unfit = [], list[Finding]()
     same = all(a.metrics == b.metrics for a, b in runs)
     for measure in guarded:
@@ -351,16 +351,23 @@ def oracle_values(records: Sequence[Record]) -> dict[Key, float]:
     for record in records:
         if record.method.name != "oracle" or record.status is not Status.OK:
             continue
-        for metric in record.metrics:
-            if metric.label is None and metric.value is not None:
+        for metric in overall(record).values():
+            if metric.value is not None:
                 key = record.task.sha256, metric.name, metric.judge, metric.identity
                 found[key][record.seed] = metric.value
     return {key: float(np.mean(list(values.values()))) for key, values in found.items()}
 
 
+def overall(record: Record) -> dict[tuple[str, str | None], Metric]:
+    """Returns a record's metrics by name and judge, without those that have one value a class."""
+    found = Counter((metric.name, metric.judge) for metric in record.metrics)
+    return {(m.name, m.judge): m for m in record.metrics if found[m.name, m.judge] == 1}
+
+
 def _by_judge(record: Record, name: str) -> dict[str | None, Metric]:
-    wanted = (metric for metric in record.metrics if metric.name == name and metric.label is None)
-    return {metric.judge: metric for metric in wanted if metric.value is not None}
+    return {
+        judge: metric for (known, judge), metric in overall(record).items() if known == name and metric.value is not None
+    }
 
 
 def _value(metric: Metric) -> float:

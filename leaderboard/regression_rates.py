@@ -24,7 +24,7 @@ from .frame import latest
 from .margins import Measure, measures
 from .noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
 from .pairing import Pair, pair_runs
-from .regression import Key, Series, compare, detectable, oracle_values, series
+from .regression import Key, Series, compare, detectable, oracle_values, overall, series
 from .rules import FAMILIES, rules_for
 from .verdicts import Verdict
 
@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[1] / "docs"
 RATES = DOCS / "guarding.json"
 PAGE = DOCS / "guarding.md"
-HISTORIES = 500
+HISTORIES = 300
 SEEDS = (3, 5)
 SHARED = (0.0, 0.9, 0.999)
 FEWEST_SEEDS = 3
@@ -185,7 +185,8 @@ def margin_table() -> str:
     """Returns what is guarded and by which margin, as the page shows it."""
     lines = ["| family | metric | worse is | margin |", "|---|---|---|---|"]
     for family in FAMILIES:
-        wanted = {part.metric: "" for rules in rules_for(family) for part in (*rules.components, *rules.gates)}
+        wanted = {part.metric: "" for rules in rules_for(family) for part in rules.components}
+        wanted |= {gate.metric: "" for rules in rules_for(family) for gate in rules.gates}
         for measure in measures(family, wanted):
             share = " of the baseline" if measure.margin.relative else ""
             lines.append(f"| {family} | `{measure.metric}` | {measure.worse} | {measure.margin}{share} |")
@@ -214,7 +215,7 @@ def main() -> None:
 
 def _guarded(pair: Pair, targets: Mapping[Key, float]) -> dict[str, tuple[Measure, Series]]:
     first = next(iter(pair.baseline.values()))
-    directions = {metric.name: metric.direction for metric in first.metrics if metric.label is None}
+    directions = {metric.name: metric.direction for metric in overall(first).values()}
     found = {}
     for measure in measures(first.task.family, directions):
         known = series(pair, measure, targets)
@@ -224,7 +225,7 @@ def _guarded(pair: Pair, targets: Mapping[Key, float]) -> dict[str, tuple[Measur
 
 
 def _thin(record: Record, found: Mapping[str, object]) -> Record:
-    kept = [metric for metric in record.metrics if metric.name in found and metric.label is None]
+    kept = [metric for metric in overall(record).values() if metric.name in found]
     return record.model_copy(update={"metrics": kept, "gallery": None})
 
 

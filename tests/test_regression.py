@@ -229,6 +229,22 @@ def test_what_was_set_makes_another_row():
     assert any("steps=9" in note and "not in the baseline" in note for note in found.notes)
 
 
+def test_the_worst_class_is_guarded_whichever_it_is_and_classes_one_by_one_are_not():
+    before, after = history(retain_accuracy_worst=-0.1)
+
+    def per_class(records, worst):
+        made = []
+        for record in records:
+            named = [m.model_copy(update={"label": worst if m.name.endswith("_worst") else None}) for m in record.metrics]
+            extra = [named[0].model_copy(update={"name": "retain_accuracy_class", "label": c}) for c in range(3)]
+            made.append(record.model_copy(update={"metrics": [*named, *extra]}))
+        return made
+
+    found = verdicts(compare(per_class(before, 1), per_class(after, 2), references=anchors()))
+    assert found["retain_accuracy_worst"] is Verdict.REGRESSION
+    assert "retain_accuracy_class" not in found
+
+
 @functools.cache
 def committed():
     return templates(load_records([ROOT / "leaderboard" / "results"]).records)
