@@ -366,7 +366,9 @@ def overall(record: Record) -> dict[tuple[str, str | None], Metric]:
 
 def _by_judge(record: Record, name: str) -> dict[str | None, Metric]:
     return {
-        judge: metric for (known, judge), metric in overall(record).items() if known == name and metric.value is not None
+        judge: metric
+        for (known, judge), metric in overall(record).items()
+        if known == name and metric.value is not None
     }
 
 

@@ -235,7 +235,9 @@ def test_the_worst_class_is_guarded_whichever_it_is_and_classes_one_by_one_are_n
     def per_class(records, worst):
         made = []
         for record in records:
-            named = [m.model_copy(update={"label": worst if m.name.endswith("_worst") else None}) for m in record.metrics]
+            named = [
+                m.model_copy(update={"label": worst if m.name.endswith("_worst") else None}) for m in record.metrics
+            ]
             extra = [named[0].model_copy(update={"name": "retain_accuracy_class", "label": c}) for c in range(3)]
             made.append(record.model_copy(update={"metrics": [*named, *extra]}))
         return made
