@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .benchmark.task import Task
     from .leaderboard.comparison import Comparison
     from .leaderboard.site import Board
+    from .leaderboard.verdicts import Verdicts
 
 _EXPORTS = {
     "Batch": ".benchmark.problem",
@@ -69,6 +70,7 @@ __all__ = [
     "new",
     "prepare",
     "records",
+    "regress",
     "run",
     "run_requests",
     "suite",
@@ -381,3 +383,38 @@ def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path
         # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
         folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
     return [*shipped, *map(Path, folders)]
+
+
+def regress(
+    baseline: str | Path,
+    current: str | Path = "results",
+    *,
+    margins: dict[str, float] | None = None,
+    cost: str = "auto",
+    same_device: bool = False,
+    partial: bool = False,
+) -> Verdicts:
+    """Compares a folder of records with a baseline and says whether any method got worse.
+
+    Args:
+        baseline: The folder to compare with.
+        current: The folder of now.
+        margins: Margins to use instead of the defaults, by metric.
+        cost: ``auto`` judges time where it can be judged, ``required`` makes a point of it, ``off`` leaves it out.
+        same_device: Whether another device than the baseline's is not comparable at all.
+        partial: Whether rows of the baseline that were not run now are left out.
+
+    Raises:
+        BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
+    """
+    from .leaderboard.regression import compare_folders
+
+    return compare_folders(
+        Path(baseline),
+        Path(current),
+        COMMITTED_RESULTS,
+        margins=margins or {},
+        cost=cost,
+        same_device=same_device,
+        partial=partial,
+    )

@@ -117,7 +117,7 @@ def run(
             memory_limit=memory_limit,
             retry_failed=retry_failed,
             executor=executor,
-            slurm=parse_settings(slurm, "--slurm"),
+            slurm=parse_settings(slurm, "--slurm key=value"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -152,7 +152,7 @@ def suite(
             memory_limit=memory_limit,
             retry_failed=retry_failed,
             executor=executor,
-            slurm=parse_settings(slurm, "--slurm"),
+            slurm=parse_settings(slurm, "--slurm key=value"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -246,6 +246,33 @@ def check(
 
 
 @app.command()
+def regress(
+    baseline: Annotated[Path, typer.Option(help="Folder of records to compare with.")],
+    current: Annotated[Path, typer.Option(help="Folder of records of now.")] = Path("results"),
+    margin: Annotated[list[str] | None, typer.Option(help="metric=number instead of the default; repeatable.")] = None,
+    cost: Annotated[str, typer.Option(help="Whether time is judged: auto, required or off.")] = "auto",
+    same_device: Annotated[bool, typer.Option("--same-device", help="Compare nothing across devices.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out what was not run now.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="File for JUnit's XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="File for Markdown, - for the terminal.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Says whether methods got worse: exit code 0 fine, 1 regression, 2 inconclusive or a mistake, 3 not comparable."""
+    from .leaderboard.regression_report import write_reports
+
+    compared = unlearnbench.regress(
+        baseline,
+        current,
+        margins=parse_settings(margin, "--margin metric=number"),
+        cost=cost,
+        same_device=same_device,
+        partial=partial,
+    )
+    write_reports(out, compared, junit_file=junit, markdown_file=markdown, as_json=as_json)
+    raise typer.Exit(compared.exit_code)
+
+
+@app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Says what this machine can run and what is missing."""
     from .benchmark.doctor import diagnose
@@ -276,7 +303,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
+def parse_settings(pairs: list[str] | None, form: str = "--set key=value") -> dict[str, Any]:
     """Reads ``key=value`` pairs; values are JSON where they can be, else text.
 
     Raises:
@@ -286,7 +313,7 @@ def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, 
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise BenchmarkError(f"'{pair}' is no setting; write {option} key=value.")
+            raise BenchmarkError(f"'{pair}' is no setting; write {form}.")
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:

@@ -265,6 +265,9 @@ _BY_FAMILY = {
     "image-to-image": (SUPPRESSION, INDISTINGUISHABILITY),
 }
 
+FAMILIES = tuple(_BY_FAMILY)
+"""The families that have rules."""
+
 
 def rules_for(family: str) -> tuple[Rules, ...]:
     """Returns a family's rules, one a track; none for a family that has none, as a third party's task may."""
