@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import BenchmarkError
-from .record import Record, parse_record
+from .record import MAX_RECORD_BYTES, Record, parse_record
 
 
 class LoadedRecords(NamedTuple):
@@ -59,15 +59,32 @@ def check_writable(folder: Path) -> None:
 def write_record(folder: Path, record: Record) -> Path:
     """Writes a record into a results folder and returns its path."""
     path = folder / record.filename
-    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
+    write_atomically(path, record_bytes(record))
     return path
+
+
+def record_bytes(record: Record) -> bytes:
+    """Returns a record as its file holds it."""
+    return record.model_dump_json(indent=1).encode() + b"\n"
+
+
+def read_record(path: Path) -> Record:
+    """Reads one record; of a file that is too large for one, no more is read than it takes to know that.
+
+    Raises:
+        BenchmarkError: It is no whole record of this release's schema.
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"{path} is not a file; remove it.")
+    with path.open("rb") as file:
+        return parse_record(file.read(MAX_RECORD_BYTES + 1), str(path))
 
 
 def find_record(folder: Path, filename: str) -> Record | None:
     """Returns a finished run's record, or None if it is absent or not readable, so that it has to be made again."""
-    path = folder / filename
     try:
-        return parse_record(path.read_bytes(), str(path))
+        return read_record(folder / filename)
     except (OSError, BenchmarkError):
         return None
 
@@ -90,7 +107,7 @@ def load_records(folders: list[Path]) -> LoadedRecords:
             raise BenchmarkError(f"There is no results folder {folder}; make one with `unlearnbench run`.")
         for path in record_files(folder):
             try:
-                record = parse_record(path.read_bytes(), str(path))
+                record = read_record(path)
             except OSError as error:
                 problems.append(f"{path} could not be read: {error.strerror}.")
             except BenchmarkError as error:
