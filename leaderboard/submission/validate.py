@@ -91,13 +91,13 @@ def _standing(before: Contents, after: Contents, whole: bool, own: Sequence[str]
 
 
 def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -> Iterator[Problem]:
-    for path, digest in before.hashes.items():
+    for path, accepted in before.hashes.items():
         first, second, *_ = path.split("/")
         method = second.removesuffix(".py") if first == METHODS else second
         if method in own:
             continue
         if path in after.hashes:
-            if after.hashes[path] != digest:
+            if after.hashes[path] != accepted:
                 yield Problem(path, "is accepted already, and the submission changes it; put it back as it was.")
         elif whole:
             yield Problem(path, "is accepted already, and the submission removes it; put it back.")
