@@ -20,8 +20,13 @@ class LoadedRecords(NamedTuple):
     """One sentence for every file that could not be read as a record."""
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Writes a file so that at every moment it is absent, whole and old, or whole and new.
+
+    Args:
+        path: The file.
+        data: What goes into it.
+        durable: Whether to wait until the disk has it; what can be made again in a moment need not.
 
     Raises:
         BenchmarkError: The disk is full, or the folder cannot be written.
@@ -32,8 +37,9 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:

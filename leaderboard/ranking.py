@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +23,21 @@ DRAWS = 500
 _Z95 = float(stats.norm.ppf(0.975))
 
 
-class RunScore(NamedTuple):
+@dataclass(frozen=True)
+class RunScore:
     """One run, scored."""
 
     record: Record
     score: float
-    error: float
-    """The standard error that the sampling of the metrics leaves."""
     components: dict[str, float]
     utility: float
     failed_gates: list[str]
+    sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
+
+    @functools.cached_property
+    def error(self) -> float:
+        """The standard error that the sampling of the metrics leaves; it takes drawing, so only who asks pays for it."""
+        return self.sampling_error()
 
 
 class Row(NamedTuple):
@@ -56,6 +63,11 @@ class Row(NamedTuple):
     def name(self) -> str:
         """The method with what was set of it."""
         return f"{self.method} ({self.config})" if self.config else self.method
+
+    @property
+    def records(self) -> list[Record]:
+        """All runs, those that failed last."""
+        return [*(run.record for run in self.runs), *self.failures]
 
     def component(self, key: str) -> float | None:
         """Returns the mean of a component or of ``utility`` over the seeds."""
@@ -162,11 +174,11 @@ class _Anchors:
         """Returns the original's value of a metric and judge, of the same seed if it was run."""
         if seed in self._originals:
             return self._originals[seed].get(key, math.nan)
-        return float(np.mean([values.get(key, math.nan) for values in self._originals.values()]))
+        return _mean(values.get(key, math.nan) for values in self._originals.values())
 
     def oracle(self, key: tuple[str, str | None]) -> float:
         """Returns the oracles' mean value of a metric and judge."""
-        return float(np.mean([values.get(key, math.nan) for values in self._oracles]))
+        return _mean(values.get(key, math.nan) for values in self._oracles)
 
     def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
         """Returns the worse of original and oracle; the original alone on a track without an oracle.
@@ -208,7 +220,7 @@ def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
         rank=None,
         score=float(np.mean(scores)) if scores else None,
         interval=None if interval is None else Interval(max(0.0, interval.low), min(1.0, interval.high)),
-        runs=runs or [RunScore(record, 0.0, 0.0, {}, 0.0, []) for record in good],
+        runs=runs or [RunScore(record, 0.0, {}, 0.0, []) for record in good],
         failures=failures,
         failed_gates=sorted({gate for run in runs for gate in run.failed_gates}),
         unlearn_seconds=float(np.median(seconds)) if seconds else None,
@@ -221,14 +233,13 @@ def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
     utility = 1 - max(used.values())
-    draws = _drawn_scores(metrics, rules, record.seed, anchors)
     return RunScore(
         record=record,
         score=_geometric_mean([*components.values(), max(0.0, utility)]),
-        error=float(np.std(draws, ddof=1)),
         components=components,
         utility=max(0.0, utility),
         failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
+        sampling_error=lambda: float(np.std(_drawn_scores(metrics, rules, record.seed, anchors), ddof=1)),
     )
 
 
@@ -282,6 +293,11 @@ def _sampled(metric: Metric, generator: np.random.Generator | None) -> Floats:
     if generator is None or metric.ci_low is None or metric.ci_high is None:
         return np.array(value)
     return generator.normal(value, abs(metric.ci_high - metric.ci_low) / (2 * _Z95), DRAWS)
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else math.nan
 
 
 def _geometric_mean(values: Sequence[float]) -> float:
