@@ -93,15 +93,16 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, str]]:
     for place, folders, files in os.walk(folder):
         folders.sort()
         here = Path(place).relative_to(folder)
+        if len(here.parts) > 2:
+            problems.append(Problem(shown(here.as_posix()), "lies deeper than TASK/METHOD/FILE; remove it."))
+            folders.clear()
+            continue
         for name in sorted([*files, *(name for name in folders if (folder / here / name).is_symlink())]):
             path = here / name
             if stat.S_ISREG(os.lstat(folder / path).st_mode):
                 yield path, path.as_posix()
             else:
                 problems.append(Problem(shown(path.as_posix()), "is a link or a device; put the file itself there."))
-        if len(here.parts) > 2:
-            problems.append(Problem(shown(here.as_posix()), "lies deeper than TASK/METHOD/FILE; remove it."))
-            folders.clear()
 
 
 def _read(path: Path, name: str, skip: dict[str, str], found: Contents) -> None:
