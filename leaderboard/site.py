@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.record import Metric, Record, canonical_sha256
-from ..benchmark.store import load_records, write_atomically
+from ..benchmark.store import load_records, without_collector, write_atomically
 from . import front, plots
 from .attestations import Attestations, load_attestations
 from .ranking import Ranking, Row, rank_all
@@ -47,6 +47,11 @@ def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = 
     Raises:
         BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
     """
+    with without_collector():
+        return _build(folders, out, verifications)
+
+
+def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Board:
     loaded = load_records(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
