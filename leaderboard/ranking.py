@@ -35,6 +35,14 @@ class RunScore:
     sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
 
     @functools.cached_property
+    def by_name(self) -> dict[str, list[Metric]]:
+        """The record's metrics by name, for pages that ask for one after the other."""
+        found: dict[str, list[Metric]] = defaultdict(list)
+        for metric in self.record.metrics:
+            found[metric.name].append(metric)
+        return dict(found)
+
+    @functools.cached_property
     def error(self) -> float:
         """The standard error that the sampling of the metrics leaves; it takes drawing, so only who asks pays for it."""
         return self.sampling_error()
@@ -78,8 +86,8 @@ class Row(NamedTuple):
         """Returns a metric's means over the seeds, one a judge."""
         values: dict[str | None, list[float]] = defaultdict(list)
         for run in self.runs:
-            for metric in run.record.metrics:
-                if metric.name == name and metric.value is not None:
+            for metric in run.by_name.get(name, ()):
+                if metric.value is not None:
                     values[metric.judge].append(metric.value)
         return [float(np.mean(found)) for found in values.values()]
 
@@ -197,8 +205,12 @@ def _values(record: Record) -> dict[tuple[str, str | None], float]:
     return {
         (metric.name, metric.judge): math.nan if metric.value is None else metric.value
         for metric in record.metrics
-        if metric.direction != "info" and not metric.name.endswith("_class")
+        if _is_scored(metric)
     }
+
+
+def _is_scored(metric: Metric) -> bool:
+    return metric.direction != "info" and not metric.name.endswith("_class")
 
 
 def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
@@ -229,7 +241,7 @@ def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
 
 
 def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
-    metrics = [metric for metric in record.metrics if (metric.name, metric.judge) in _values(record)]
+    metrics = [metric for metric in record.metrics if _is_scored(metric)]
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
     utility = 1 - max(used.values())

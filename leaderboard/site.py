@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.record import Metric, Record, canonical_sha256
+from ..benchmark.record import Record, canonical_sha256
 from ..benchmark.store import load_records, without_collector, write_atomically
 from . import front, plots
 from .attestations import Attestations, load_attestations
+from .metric_table import metric_rows
 from .ranking import Ranking, Row, rank_all
 
 _HERE = Path(__file__).parent
@@ -75,7 +75,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     )
     pictures: dict[str, str] = {}
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
-    environment.filters |= {"measured": measured, "picture": lambda png: picture_name(png, pictures)}
+    environment.filters["picture"] = lambda png: picture_name(png, pictures)
     for name in ("style.css", "board.js"):
         yield name, (_HERE / "static" / name).read_bytes()
     boards = []
@@ -96,7 +96,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
                 row=row,
                 badge=badges[row.name],
                 sheets=_sheets(row, anchors),
-                tables=_metric_tables(row, ranking.rules.destination),
+                tables=metric_rows(row, ranking.rules.destination),
                 destinations=_destinations(row, ranking.rules.destination),
                 root="../",
             )
@@ -107,8 +107,12 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     )
     yield "index.html", index_page.encode()
     yield "rules.html", environment.get_template("rules.html.j2").render(rankings=rankings, root="").encode()
-    yield "board.csv", _csv(rankings).encode()
-    flat = [_flat(ranking, row) for ranking in rankings for row in ranking.rows]
+    flat = [
+        _flat(ranking, row) | {"checked": attestations.badge(row.records).text}
+        for ranking in rankings
+        for row in ranking.rows
+    ]
+    yield "board.csv", _csv(flat).encode()
     yield "board.json", json.dumps(flat, indent=1).encode()
 
 
@@ -155,29 +159,6 @@ def _sheets(row: Row, anchors: dict[str, Row]) -> list[list[Sheet]]:
     return [line for line in found if line]
 
 
-class MetricRow(NamedTuple):
-    """One metric in one table, seed by seed."""
-
-    name: str
-    judge: str | None
-    label: int | None
-    metrics: list[Metric | None]
-
-
-def _metric_tables(row: Row, destination: str) -> list[MetricRow]:
-    """Returns the rows of the table of all metrics, seed by seed; the worst class may differ between seeds."""
-    keys = {
-        (metric.name, metric.judge, metric.label if metric.name.endswith("_class") else None): None
-        for run in row.runs
-        for metric in run.record.metrics
-        if metric.name != destination
-    }
-    return [
-        MetricRow(name, judge, label, [_find(run.record, name, judge, label) for run in row.runs])
-        for name, judge, label in keys
-    ]
-
-
 class Destinations(NamedTuple):
     """Where the forgotten mass went."""
 
@@ -189,8 +170,8 @@ class Destinations(NamedTuple):
 def _destinations(row: Row, destination: str) -> Destinations:
     found: dict[int, dict[str, list[float]]] = {}
     for run in row.runs:
-        for metric in run.record.metrics:
-            if metric.name == destination and metric.label is not None and metric.value is not None:
+        for metric in run.by_name.get(destination, ()):
+            if metric.label is not None and metric.value is not None:
                 found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
     judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
     means = {
@@ -198,11 +179,6 @@ def _destinations(row: Row, destination: str) -> Destinations:
         for label, shares in sorted(found.items())
     }
     return Destinations(judges, means)
-
-
-def _find(record: Record, name: str, judge: str | None, label: int | None) -> Metric | None:
-    matching = (m for m in record.metrics if m.name == name and m.judge == judge and label in (None, m.label))
-    return next(matching, None)
 
 
 def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
@@ -233,8 +209,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
     }
 
 
-def _csv(rankings: list[Ranking]) -> str:
-    rows = [_flat(ranking, row) for ranking in rankings for row in ranking.rows]
+def _csv(rows: list[dict[str, Any]]) -> str:
     fields = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fields, lineterminator="\n")
@@ -251,15 +226,6 @@ def _inert(value: Any) -> Any:
 def number(value: float | None, digits: int = 3) -> str:
     """Returns a number as the site shows it; a dash for none."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def measured(metric: Metric | None) -> str:
-    """Returns a metric with its interval as the site shows it, as markup: a page may hold thousands."""
-    if metric is None or metric.value is None:
-        return "–"
-    if metric.ci_low is None or metric.ci_high is None:
-        return f"{metric.value:.4f}"
-    return Markup(f'{metric.value:.4f} <span class="span">{metric.ci_low:.4f} to {metric.ci_high:.4f}</span>')
 
 
 def seconds(value: float | None) -> str:
