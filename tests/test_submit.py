@@ -4,9 +4,9 @@ import json
 import shutil
 
 import pytest
-from submissions import ACCEPTED, committed, mine, with_changes, write_submission
 
 from helpers import ROOT, TOY, anchors, between, make_record
+from submissions import ACCEPTED, committed, mine, with_changes, write_submission
 from unlearnbench.benchmark.record import Status
 from unlearnbench.benchmark.store import load_records, write_record
 from unlearnbench.leaderboard.attestations import (

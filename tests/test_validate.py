@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from submissions import ACCEPTED, committed, mine, with_changes, write_submission
 
+from submissions import ACCEPTED, committed, mine, with_changes, write_submission
 from unlearnbench.benchmark.store import record_bytes, write_record
 from unlearnbench.leaderboard.site import build_board
 from unlearnbench.leaderboard.submission.layout import MAX_METHOD_BYTES, shown
