@@ -143,7 +143,7 @@ def test_mixed_devices_and_mixed_sources():
     assert incomplete(rows, board) == []
     other = rows[0].device.model_copy(update={"name": "Other"})
     mixed = [*rows[:2], make_record("sfron", 2, between(0.9), device=other)]
-    assert any("mixes devices (seeds 0, 1 on cpu · Test CPU" in sentence for sentence in incomplete(mixed, board))
+    assert any("mixes devices (seeds 2 on cpu · Other" in sentence for sentence in incomplete(mixed, board))
     changed = rows[2].method.model_copy(update={"source_sha256": "9" * 64})
     two = [*rows[:2], rows[2].model_copy(update={"method": changed})]
     assert any("mixes 2 versions of the method's file" in sentence for sentence in incomplete(two, board))
