@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from .benchmark.task import Task
     from .leaderboard.comparison import Comparison
     from .leaderboard.site import Board
+    from .leaderboard.submission.pack import Submission
+    from .leaderboard.submission.validate import Validation
+    from .leaderboard.submission.verify import Verification
     from .leaderboard.verdicts import Verdicts
 
 _EXPORTS = {
@@ -73,12 +76,17 @@ __all__ = [
     "regress",
     "run",
     "run_requests",
+    "submit",
     "suite",
     "task_names",
+    "validate",
+    "verify",
 ]
 
 COMMITTED_RESULTS = Path(__file__).parent / "leaderboard" / "results"
 """The records of the full suite that ship with the package."""
+COMMITTED_VERIFICATIONS = COMMITTED_RESULTS.parent / "verifications"
+"""What maintainers checked of them."""
 
 
 def __getattr__(name: str) -> Any:
@@ -287,20 +295,28 @@ def doctor() -> list[Finding]:
     return diagnose()
 
 
-def board(results: Sequence[str | Path] | None = None, *, out: str | Path = "site", committed: bool = True) -> Board:
+def board(
+    results: Sequence[str | Path] | None = None,
+    *,
+    out: str | Path = "site",
+    committed: bool = True,
+    verifications: Sequence[str | Path] = (),
+) -> Board:
     """Builds the leaderboard's static site.
 
     Args:
         results: Folders of records; by default ``results`` if it is there.
         out: The folder that the site is written to.
         committed: Whether to show the records that ship with the package, too.
+        verifications: Folders of what `verify` and `validate` attest.
 
     Raises:
         BenchmarkError: A folder does not exist, there is no record, or the site cannot be written.
     """
     from .leaderboard.site import build_board
 
-    return build_board(_folders(results, committed), Path(out))
+    checked = [COMMITTED_VERIFICATIONS, *(Path(folder) for folder in verifications)]
+    return build_board(_folders(results, committed), Path(out), checked)
 
 
 def compare(
@@ -418,3 +434,106 @@ def regress(
         same_device=same_device,
         partial=partial,
     )
+
+
+def submit(
+    method: str,
+    *,
+    results: str | Path = "results",
+    out: str | Path = "submission",
+    tasks: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+) -> Submission:
+    """Packs a method's finished runs and its file for the leaderboard, or returns all that is missing.
+
+    Args:
+        method: A registered method.
+        results: The folder of its records.
+        out: The folder to pack them into, empty or not there yet.
+        tasks: The tasks to submit; by default all that there are runs of.
+        plugins: Files that define methods.
+
+    Raises:
+        BenchmarkError: A name is unknown, there is no run of the method, or the folder is not empty.
+    """
+    from .leaderboard.submission import pack
+
+    accepted = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
+    return pack.submit(method, Path(results), Path(out), accepted, tasks, [Path(path) for path in plugins])
+
+
+def validate(
+    folder: str | Path, *, base: str | Path | None = None, own: Sequence[str] = (), attest: str | Path | None = None
+) -> Validation:
+    """Checks a submission without running anything of it.
+
+    Args:
+        folder: A submission to the records that ship with the package; with ``base``, all records as they would be after it.
+        base: The folder of all accepted records before it.
+        own: Methods whose accepted rows the submission may change or remove.
+        attest: A file to write the attestation of what was computed again to.
+
+    Raises:
+        BenchmarkError: A folder does not exist, or the attestation cannot be written.
+    """
+    from .leaderboard.attestations import write_attestation
+    from .leaderboard.submission import validate as checks
+
+    shipped = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
+    accepted = Path(base) if base is not None else shipped
+    found = checks.validate(Path(folder), accepted, whole=base is not None, own=own)
+    if attest is not None:
+        write_attestation(Path(attest), checks.attest(found, __version__))
+    return found
+
+
+def verify(
+    record: str | Path,
+    *,
+    plugins: Sequence[str | Path] = (),
+    results: str | Path | None = None,
+    out: str | Path = "verifications",
+    device: str | None = None,
+    **options: Any,
+) -> Verification:
+    """Makes a record's run again and compares every number with the stored interval.
+
+    Args:
+        record: The record's file.
+        plugins: Files that define methods or tasks.
+        results: Where the new record goes; by default it is thrown away.
+        out: The folder that the attestation goes to, which `board` turns into a badge.
+        device: ``auto``, ``cpu`` or ``cuda``; by default the record's kind.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: The file is no record, its task or method is not this release's, or the run cannot be made.
+    """
+    import tempfile
+
+    from .benchmark import registry
+    from .benchmark.store import read_record
+    from .leaderboard.attestations import write_attestation
+    from .leaderboard.submission import verify as checks
+
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    stored = read_record(Path(record))
+    checks.check_same_sources(stored)
+    with tempfile.TemporaryDirectory() as folder:
+        (again,) = run(
+            stored.task.name,
+            stored.method.name,
+            seeds=[stored.seed],
+            settings={**stored.task.config_passed, **stored.method.config_passed},
+            results=results or folder,
+            plugins=plugins,
+            device=device or stored.device.kind,
+            threads=stored.device.threads,
+            retry_failed=True,
+            **options,
+        )
+    comparisons = checks.compare(stored, again)
+    path = checks.attestation_path(Path(out), stored)
+    write_attestation(path, checks.attest(stored, again, comparisons))
+    return checks.Verification(stored, again, comparisons, path)

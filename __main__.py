@@ -167,11 +167,12 @@ def board(
     results: Annotated[list[Path] | None, typer.Option("--results", help="Folder of records; repeatable.")] = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the site.")] = Path("site"),
     committed: Annotated[bool, typer.Option(help="Show the records that ship with the suite, too.")] = True,
+    verifications: Annotated[Path, typer.Option(help="Folder of what `verify` attests.")] = Path("verifications"),
 ) -> None:
     """Builds the leaderboard's page and prints the ranking."""
     from .leaderboard.terminal import print_ranking
 
-    built = unlearnbench.board(results, out=out_dir, committed=committed)
+    built = unlearnbench.board(results, out=out_dir, committed=committed, verifications=[verifications])
     print_ranking(out, built)
     for problem in built.problems:
         err.print(f"[red]error:[/red] {escape(problem)}")
@@ -270,6 +271,66 @@ def regress(
     )
     write_reports(out, compared, junit_file=junit, markdown_file=markdown, as_json=as_json)
     raise typer.Exit(compared.exit_code)
+
+
+@app.command()
+def submit(
+    method: Annotated[str, typer.Argument(help="The method, with all the settings that there are runs of.")],
+    task: Annotated[list[str] | None, typer.Option(help="A task to submit; repeatable [default: all].")] = None,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder to pack into.")] = Path("submission"),
+) -> None:
+    """Packs a method's runs and its file for the leaderboard, or says all that is missing."""
+    from .leaderboard.submission.terminal import print_submission
+
+    packed = unlearnbench.submit(method, results=results, out=out_dir, tasks=task or [], plugins=plugin or [])
+    print_submission(out, err, packed)
+    raise typer.Exit(RUNS_FAILED if packed.problems else 0)
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="A submission; with --base, all records as they would be after it.")],
+    base: Annotated[
+        Path | None, typer.Option(help="All accepted records before it [default: the shipped ones].")
+    ] = None,
+    own: Annotated[list[str] | None, typer.Option(help="A method whose rows may change; repeatable.")] = None,
+    attest: Annotated[Path | None, typer.Option(help="File to write the attestation to.")] = None,
+) -> None:
+    """Checks a submission, without running anything of it."""
+    from .leaderboard.submission.terminal import print_validation
+
+    found = unlearnbench.validate(folder, base=base, own=own or [], attest=attest)
+    print_validation(out, err, found)
+    raise typer.Exit(RUNS_FAILED if found.problems else 0)
+
+
+@app.command()
+def verify(
+    record: Annotated[Path, typer.Argument(help="The record's file.")],
+    plugin: Plugins = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: the record's].")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in [default: none].")] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of attestations.")] = Path("verifications"),
+    time_limit: TimeLimit = None,
+) -> None:
+    """Makes a record's run again and says whether the numbers agree."""
+    from .leaderboard.submission.terminal import print_verification
+
+    with RunProgress(err) as progress:
+        found = unlearnbench.verify(
+            record,
+            plugins=plugin or [],
+            results=results,
+            out=out_dir,
+            device=device,
+            time_limit=time_limit,
+            on_plan=progress.plan,
+            on_event=progress.event,
+        )
+    print_verification(out, found)
+    raise typer.Exit(0 if found.agrees else RUNS_FAILED)
 
 
 @app.command()

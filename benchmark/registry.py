@@ -6,6 +6,7 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -13,7 +14,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -172,11 +173,17 @@ def source(plugin: type[Method | Task]) -> Source:
     root = plugin.__module__.partition(".")[0]
     if root.startswith(_FILE_PREFIX):
         return Source(path, "file")
-    name = importlib.metadata.packages_distributions().get(root, [root])[0]
+    name = _distributions().get(root, [root])[0]
     try:
         return Source(path, f"{name} {importlib.metadata.version(name)}")
     except importlib.metadata.PackageNotFoundError:
         return Source(path, f"{name} (not installed)")
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Looks through every installed package, which takes a third of a second, so once is enough."""
+    return importlib.metadata.packages_distributions()
 
 
 def _load_file(path: Path) -> ModuleType:

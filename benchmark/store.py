@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import BenchmarkError, cannot_write
-from .record import Record, moment_after, parse_record, utc_now
+from .record import MAX_RECORD_BYTES, Record, moment_after, parse_record, utc_now
 
 
 class LoadedRecords(NamedTuple):
@@ -20,8 +22,13 @@ class LoadedRecords(NamedTuple):
     """One sentence for every file that could not be read as a record."""
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Writes a file so that at every moment it is absent, whole and old, or whole and new.
+
+    Args:
+        path: The file.
+        data: What goes into it.
+        durable: Whether to wait until the disk has it; what can be made again in a moment need not.
 
     Raises:
         BenchmarkError: The disk is full, or the folder cannot be written.
@@ -32,8 +39,9 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
@@ -62,15 +70,32 @@ def check_writable(folder: Path) -> None:
 def write_record(folder: Path, record: Record) -> Path:
     """Writes a record into a results folder and returns its path."""
     path = folder / record.filename
-    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
+    write_atomically(path, record_bytes(record))
     return path
+
+
+def record_bytes(record: Record) -> bytes:
+    """Returns a record as its file holds it."""
+    return record.model_dump_json(indent=1).encode() + b"\n"
+
+
+def read_record(path: Path) -> Record:
+    """Reads one record; of a file that is too large for one, no more is read than it takes to know that.
+
+    Raises:
+        BenchmarkError: It is no whole record of this release's schema.
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"{path} is not a file; remove it.")
+    with path.open("rb") as file:
+        return parse_record(file.read(MAX_RECORD_BYTES + 1), str(path))
 
 
 def find_record(folder: Path, filename: str) -> Record | None:
     """Returns a finished run's record, or None if it is absent or not readable, so that it has to be made again."""
-    path = folder / filename
     try:
-        return parse_record(path.read_bytes(), str(path))
+        return read_record(folder / filename)
     except (OSError, BenchmarkError):
         return None
 
@@ -100,16 +125,41 @@ def load_records(folders: list[Path]) -> LoadedRecords:
     """
     records: dict[str, Record] = {}
     problems = []
+    shared: dict[Any, Any] = {}
     for folder in folders:
         if not folder.is_dir():
             raise BenchmarkError(f"There is no results folder {folder}; make one with `unlearnbench run`.")
         for path in record_files(folder):
             try:
-                record = parse_record(path.read_bytes(), str(path))
+                record = read_record(path)
             except OSError as error:
                 problems.append(f"{path} could not be read: {error.strerror}.")
             except BenchmarkError as error:
                 problems.append(str(error))
             else:
                 records[record.run_id] = record
+                _share(record, shared)
     return LoadedRecords(list(records.values()), problems)
+
+
+def _share(record: Record, shared: dict[Any, Any]) -> None:
+    """Has records hold what they have in common once: of ten thousand, that is more than half of their memory."""
+    for metric in record.metrics:
+        identity = metric.identity
+        key = tuple(identity.__dict__.values())
+        metric.__dict__["identity"] = shared.setdefault(key, identity)
+        # Which fields a file named is of no further use, and takes more room than the numbers.
+        for part in (metric, identity):
+            object.__setattr__(part, "__pydantic_fields_set__", shared.setdefault(type(part), part.model_fields_set))
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Stops the cyclic garbage collector, which would walk over thousands of records again and again and free nothing."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +23,29 @@ DRAWS = 500
 _Z95 = float(stats.norm.ppf(0.975))
 
 
-class RunScore(NamedTuple):
+@dataclass(frozen=True)
+class RunScore:
     """One run, scored."""
 
     record: Record
     score: float
-    error: float
-    """The standard error that the sampling of the metrics leaves."""
     components: dict[str, float]
     utility: float
     failed_gates: list[str]
+    sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, list[Metric]]:
+        """The record's metrics by name, for pages that ask for one after the other."""
+        found: dict[str, list[Metric]] = defaultdict(list)
+        for metric in self.record.metrics:
+            found[metric.name].append(metric)
+        return dict(found)
+
+    @functools.cached_property
+    def error(self) -> float:
+        """The standard error that the sampling of the metrics leaves; it takes drawing, so only who asks pays for it."""
+        return self.sampling_error()
 
 
 class Row(NamedTuple):
@@ -57,6 +72,11 @@ class Row(NamedTuple):
         """The method with what was set of it."""
         return f"{self.method} ({self.config})" if self.config else self.method
 
+    @property
+    def records(self) -> list[Record]:
+        """All runs, those that failed last."""
+        return [*(run.record for run in self.runs), *self.failures]
+
     def component(self, key: str) -> float | None:
         """Returns the mean of a component or of ``utility`` over the seeds."""
         values = [run.utility if key == "utility" else run.components[key] for run in self.runs]
@@ -66,8 +86,8 @@ class Row(NamedTuple):
         """Returns a metric's means over the seeds, one a judge."""
         values: dict[str | None, list[float]] = defaultdict(list)
         for run in self.runs:
-            for metric in run.record.metrics:
-                if metric.name == name and metric.value is not None:
+            for metric in run.by_name.get(name, ()):
+                if metric.value is not None:
                     values[metric.judge].append(metric.value)
         return [float(np.mean(found)) for found in values.values()]
 
@@ -162,11 +182,11 @@ class _Anchors:
         """Returns the original's value of a metric and judge, of the same seed if it was run."""
         if seed in self._originals:
             return self._originals[seed].get(key, math.nan)
-        return float(np.mean([values.get(key, math.nan) for values in self._originals.values()]))
+        return _mean(values.get(key, math.nan) for values in self._originals.values())
 
     def oracle(self, key: tuple[str, str | None]) -> float:
         """Returns the oracles' mean value of a metric and judge."""
-        return float(np.mean([values.get(key, math.nan) for values in self._oracles]))
+        return _mean(values.get(key, math.nan) for values in self._oracles)
 
     def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
         """Returns the worse of original and oracle; the original alone on a track without an oracle.
@@ -185,8 +205,12 @@ def _values(record: Record) -> dict[tuple[str, str | None], float]:
     return {
         (metric.name, metric.judge): math.nan if metric.value is None else metric.value
         for metric in record.metrics
-        if metric.direction != "info" and not metric.name.endswith("_class")
+        if _is_scored(metric)
     }
+
+
+def _is_scored(metric: Metric) -> bool:
+    return metric.direction != "info" and not metric.name.endswith("_class")
 
 
 def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
@@ -208,7 +232,7 @@ def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
         rank=None,
         score=float(np.mean(scores)) if scores else None,
         interval=None if interval is None else Interval(max(0.0, interval.low), min(1.0, interval.high)),
-        runs=runs or [RunScore(record, 0.0, 0.0, {}, 0.0, []) for record in good],
+        runs=runs or [RunScore(record, 0.0, {}, 0.0, []) for record in good],
         failures=failures,
         failed_gates=sorted({gate for run in runs for gate in run.failed_gates}),
         unlearn_seconds=float(np.median(seconds)) if seconds else None,
@@ -217,18 +241,17 @@ def _row(records: list[Record], rules: Rules, anchors: _Anchors) -> Row:
 
 
 def _score_run(record: Record, rules: Rules, anchors: _Anchors) -> RunScore:
-    metrics = [metric for metric in record.metrics if (metric.name, metric.judge) in _values(record)]
+    metrics = [metric for metric in record.metrics if _is_scored(metric)]
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
     utility = 1 - max(used.values())
-    draws = _drawn_scores(metrics, rules, record.seed, anchors)
     return RunScore(
         record=record,
         score=_geometric_mean([*components.values(), max(0.0, utility)]),
-        error=float(np.std(draws, ddof=1)),
         components=components,
         utility=max(0.0, utility),
         failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
+        sampling_error=lambda: float(np.std(_drawn_scores(metrics, rules, record.seed, anchors), ddof=1)),
     )
 
 
@@ -284,6 +307,11 @@ def _sampled(metric: Metric, generator: np.random.Generator | None) -> Floats:
     return generator.normal(value, abs(metric.ci_high - metric.ci_low) / (2 * _Z95), DRAWS)
 
 
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else math.nan
+
+
 def _geometric_mean(values: Sequence[float]) -> float:
     return float(np.prod(values) ** (1 / len(values)))
 
@@ -311,7 +339,7 @@ class SharedScores(NamedTuple):
     first: list[float]
     second: list[float]
     error: float
-    """The standard error that the sampling of the metrics leaves of the difference on the first shared seed."""
+    """The standard error that the sampling of the metrics leaves of the difference on a single shared seed; else 0."""
 
     @property
     def p_value(self) -> float:
@@ -330,7 +358,9 @@ def shared_scores(a: Row, b: Row) -> SharedScores:
     seeds = [runs[side].keys() | {record.seed for record in row.failures} for side, row in enumerate((a, b))]
     shared = sorted(seeds[0] & seeds[1])
     first, second = ([found[seed].score if seed in found else 0.0 for seed in shared] for found in runs)
-    errors = [found[seed].error if seed in found else 0.0 for found in runs for seed in shared[:1]]
+    # Several seeds speak for themselves, and what sampling leaves open takes a while to compute.
+    single = shared if len(shared) == 1 else []
+    errors = [found[seed].error if seed in found else 0.0 for found in runs for seed in single]
     return SharedScores(shared, first, second, math.hypot(*errors))
 
 

@@ -1,20 +1,25 @@
-"""Builds the static site: Jinja pages, one style sheet, one small script; no request leaves the page."""
+"""Builds the static site: Jinja pages, one style sheet, one small script, pictures; no request leaves its folder."""
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.record import Metric, Record, canonical_sha256
-from ..benchmark.store import load_records, write_atomically
-from . import plots
+from ..benchmark.record import Record, canonical_sha256
+from ..benchmark.store import load_records, without_collector, write_atomically
+from . import front, plots
+from .attestations import Attestations, load_attestations
+from .metric_table import metric_rows
 from .ranking import Ranking, Row, rank_all
 
 _HERE = Path(__file__).parent
@@ -31,24 +36,36 @@ class Board(NamedTuple):
     """One sentence for every file that is no readable record."""
 
 
-def build_board(folders: list[Path], out: Path) -> Board:
+def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Board:
     """Builds the site from folders of records; later folders win over earlier ones.
+
+    Args:
+        folders: Where the records are.
+        out: Where the site goes.
+        verifications: Folders of attestations, which become badges.
 
     Raises:
         BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
     """
+    with without_collector():
+        return _build(folders, out, verifications)
+
+
+def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Board:
     loaded = load_records(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
         raise BenchmarkError(f"There is no record to build a board from. {reason}")
+    attestations, problems = load_attestations(verifications)
     rankings = rank_all(loaded.records)
-    for name, text in _pages(rankings).items():
-        write_atomically(out / name, text.encode())
-    return Board(out / "index.html", rankings, loaded.problems)
+    for name, data in _files(rankings, attestations):
+        # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
+        write_atomically(out / name, data, durable=False)
+    return Board(out / "index.html", rankings, loaded.problems + problems)
 
 
-def _pages(rankings: list[Ranking]) -> dict[str, str]:
-    """Returns every file of the site by its path."""
+def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
+    """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -56,28 +73,62 @@ def _pages(rankings: list[Ranking]) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pictures: dict[str, str] = {}
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
-    pages = {name: (_HERE / "static" / name).read_text() for name in ("style.css", "board.js")}
+    environment.filters["picture"] = lambda png: picture_name(png, pictures)
+    for name in ("style.css", "board.js"):
+        yield name, (_HERE / "static" / name).read_bytes()
     boards = []
+    template = environment.get_template("method.html.j2")
+    most = front.rows_of_each(rankings)
     for index, ranking in enumerate(rankings):
         links = {row.name: _page_name(index, ranking, row) for row in ranking.rows}
-        plot = plots.cost_plot(ranking, links)
-        boards.append({"ranking": ranking, "links": links, "plot": plot, "anchor": f"board-{index}"})
+        badges = {row.name: attestations.badge(row.records) for row in ranking.rows}
+        board = front.Shown.of(index, ranking, links, badges)
+        boards.append(board.first(most))
+        if boards[-1].page or index >= front.BOARDS:
+            whole = environment.get_template("board.html.j2").render(board=board.below("../"), plots=plots, root="../")
+            yield board.own_page, whole.encode()
         anchors = {row.method: row for row in ranking.rows if row.method in GALLERY_ROWS and not row.config}
         for row in ranking.rows:
-            pages[links[row.name]] = environment.get_template("method.html.j2").render(
+            page = template.render(
                 ranking=ranking,
                 row=row,
+                badge=badges[row.name],
                 sheets=_sheets(row, anchors),
-                tables=_metric_tables(row, ranking.rules.destination),
+                tables=metric_rows(row, ranking.rules.destination),
                 destinations=_destinations(row, ranking.rules.destination),
                 root="../",
             )
-    pages["index.html"] = environment.get_template("index.html.j2").render(boards=boards, plots=plots, root="")
-    pages["rules.html"] = environment.get_template("rules.html.j2").render(rankings=rankings, root="")
-    pages["board.csv"] = _csv(rankings)
-    pages["board.json"] = json.dumps([_flat(ranking, row) for ranking in rankings for row in ranking.rows], indent=1)
-    return pages
+            yield links[row.name], page.encode()
+            yield from _new(pictures)
+    index_page = environment.get_template("index.html.j2").render(
+        boards=boards, plots=plots, root="", shown=front.BOARDS
+    )
+    yield "index.html", index_page.encode()
+    yield "rules.html", environment.get_template("rules.html.j2").render(rankings=rankings, root="").encode()
+    flat = [
+        _flat(ranking, row) | {"checked": attestations.badge(row.records).text}
+        for ranking in rankings
+        for row in ranking.rows
+    ]
+    yield "board.csv", _csv(flat).encode()
+    yield "board.json", json.dumps(flat, indent=1).encode()
+
+
+def _new(pictures: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Yields the pictures that the last page named for the first time; the dictionary remembers their names alone."""
+    for name, png in pictures.items():
+        if png:
+            yield name, base64.b64decode(png)
+            pictures[name] = ""
+
+
+def picture_name(png: str, pictures: dict[str, str]) -> str:
+    """Returns the path of a picture, which is written once however many pages show it."""
+    name = f"samples/{hashlib.sha256(png.encode()).hexdigest()[:20]}.png"
+    pictures.setdefault(name, png)
+    return name
 
 
 def _page_name(index: int, ranking: Ranking, row: Row) -> str:
@@ -108,29 +159,6 @@ def _sheets(row: Row, anchors: dict[str, Row]) -> list[list[Sheet]]:
     return [line for line in found if line]
 
 
-class MetricRow(NamedTuple):
-    """One metric in one table, seed by seed."""
-
-    name: str
-    judge: str | None
-    label: int | None
-    metrics: list[Metric | None]
-
-
-def _metric_tables(row: Row, destination: str) -> list[MetricRow]:
-    """Returns the rows of the table of all metrics, seed by seed; the worst class may differ between seeds."""
-    keys = {
-        (metric.name, metric.judge, metric.label if metric.name.endswith("_class") else None): None
-        for run in row.runs
-        for metric in run.record.metrics
-        if metric.name != destination
-    }
-    return [
-        MetricRow(name, judge, label, [_find(run.record, name, judge, label) for run in row.runs])
-        for name, judge, label in keys
-    ]
-
-
 class Destinations(NamedTuple):
     """Where the forgotten mass went."""
 
@@ -142,8 +170,8 @@ class Destinations(NamedTuple):
 def _destinations(row: Row, destination: str) -> Destinations:
     found: dict[int, dict[str, list[float]]] = {}
     for run in row.runs:
-        for metric in run.record.metrics:
-            if metric.name == destination and metric.label is not None and metric.value is not None:
+        for metric in run.by_name.get(destination, ()):
+            if metric.label is not None and metric.value is not None:
                 found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
     judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
     means = {
@@ -151,11 +179,6 @@ def _destinations(row: Row, destination: str) -> Destinations:
         for label, shares in sorted(found.items())
     }
     return Destinations(judges, means)
-
-
-def _find(record: Record, name: str, judge: str | None, label: int | None) -> Metric | None:
-    matching = (m for m in record.metrics if m.name == name and m.judge == judge and label in (None, m.label))
-    return next(matching, None)
 
 
 def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
@@ -186,8 +209,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
     }
 
 
-def _csv(rankings: list[Ranking]) -> str:
-    rows = [_flat(ranking, row) for ranking in rankings for row in ranking.rows]
+def _csv(rows: list[dict[str, Any]]) -> str:
     fields = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fields, lineterminator="\n")

@@ -1,0 +1,167 @@
+"""Packs a method's finished runs into the layout of the accepted records, or says all that is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...benchmark import registry
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.record import Record, file_sha256
+from ...benchmark.run import check_applicable, make_method, make_task, method_info
+from ...benchmark.store import load_records, record_bytes, write_atomically
+from .layout import method_path
+from .requirements import REFERENCES, SEEDS, RowKey
+from .sources import is_suites
+from .validate import validate
+
+
+class Submission(NamedTuple):
+    """What was packed, or what keeps it from being packed."""
+
+    folder: Path
+    files: list[str]
+    """Paths inside the folder; none if anything is missing."""
+    problems: list[str]
+    """Everything that is missing, one sentence each."""
+    notes: list[str]
+    """What the submission does without."""
+
+
+def submit(
+    method: str,
+    results: Path,
+    out: Path,
+    accepted: Path | None,
+    tasks: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+) -> Submission:
+    """Packs a method's runs, with all its settings, and its file.
+
+    Args:
+        method: The method.
+        results: The folder of finished runs.
+        out: The submission's folder; it must be empty or not there yet.
+        accepted: The accepted records, whose reference rows count.
+        tasks: The tasks to submit; all that there are runs of, if empty.
+        plugins: Files that define methods; they are run.
+
+    Raises:
+        BenchmarkError: There is no such method or folder, no run of the method, or the folder is not empty.
+    """
+    for path in plugins:
+        registry.add_plugin(path)
+    registry.methods.check(method)
+    for task in tasks:
+        registry.tasks.check(task)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BenchmarkError(f"The folder {out} is not empty; choose another with --out, or remove it.")
+    mine = [record for record in load_records([results]).records if record.method.name == method]
+    asked = [record for record in mine if not tasks or record.task.name in tasks]
+    if not asked:
+        task = tasks[0] if tasks else "digits-vae"
+        raise BenchmarkError(
+            f"There is no run of '{method}' in {results}; make some with `unlearnbench run {task} {method} --seeds 0,1,2`."
+        )
+    current, outdated = _by_source(asked, _current_source(method))
+    files = _staged(current, results, accepted, method)
+    problems = [*outdated, *_whole_task(method, current), *_checked(files, accepted)]
+    if not problems:
+        for name, data in files.items():
+            write_atomically(out / name, data)
+    return Submission(out, [] if problems else sorted(files), problems, list(_not_run(method, current)))
+
+
+def _current_source(method: str) -> str:
+    """The hash of a method's file as it is now.
+
+    Raises:
+        BenchmarkError: It extends a method of another file, which nobody could check without running both.
+    """
+    cls = registry.methods.get(method)
+    digest = method_info(make_method(method, {}), {}).source_sha256
+    if not registry.is_builtin(cls) and digest != file_sha256(registry.source(cls).path):
+        raise BenchmarkError(
+            f"The method '{method}' extends a method of another file; copy that into its own and run it again."
+        )
+    return digest
+
+
+def _by_source(records: Sequence[Record], digest: str) -> tuple[list[Record], list[str]]:
+    """Splits off the runs of older versions of the file; those that no newer run stands for are missing."""
+    current = [record for record in records if record.method.source_sha256 == digest]
+    again = {(RowKey.of(record), record.seed) for record in current}
+    stale: dict[RowKey, set[int]] = defaultdict(set)
+    for record in records:
+        key = RowKey.of(record)
+        if record.method.source_sha256 != digest and (key, record.seed) not in again:
+            stale[key].add(record.seed)
+    sentences = [
+        f"{key.name}: the seeds {', '.join(map(str, sorted(seeds)))} were run with another version of the method's file; "
+        "run them again."
+        for key, seeds in sorted(stale.items())
+    ]
+    return current, sentences
+
+
+def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
+    """At least one embedded task must be whole, by its defaults, so that anyone can run the method again."""
+    embedded = _embedded(method)
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for record in records:
+        if not record.task.config_passed:
+            seeds[record.task.name].add(record.seed)
+    if embedded and not any(seeds[name].issuperset(SEEDS) for name in embedded):
+        yield (
+            f"No embedded task is whole; run one of {', '.join(embedded)} with "
+            f"`unlearnbench run {embedded[0]} {method} --seeds {','.join(map(str, SEEDS))}`."
+        )
+
+
+def _not_run(method: str, records: Sequence[Record]) -> Iterator[str]:
+    lacking = sorted(set(_embedded(method)) - {record.task.name for record in records})
+    if lacking:
+        yield f"Not run, though the method fits: {', '.join(lacking)}."
+
+
+def _embedded(method: str) -> list[str]:
+    """The embedded tasks that a method fits."""
+    fitting = []
+    for name in registry.tasks.names():
+        # Somebody's broken task is no reason to keep a method from being submitted.
+        with contextlib.suppress(BenchmarkError):
+            cls = registry.tasks.get(name)
+            if cls.tier == "embedded" and registry.is_builtin(cls):
+                check_applicable(make_task(name, {}), make_method(method, {}))
+                fitting.append(name)
+    return fitting
+
+
+def _staged(records: Sequence[Record], results: Path, accepted: Path | None, method: str) -> dict[str, bytes]:
+    """The submission's files: the runs, the reference rows that the board lacks, the method's file."""
+    boards = {(record.task.sha256, record.device.group) for record in records}
+    there = {record.run_id for record in load_records([accepted]).records} if accepted is not None else set()
+    references = [
+        record
+        for record in load_records([results]).records
+        if record.method.name in REFERENCES
+        and not record.method.config_passed
+        and (record.task.sha256, record.device.group) in boards
+        and record.run_id not in there
+    ]
+    files = {record.filename: record_bytes(record) for record in [*records, *references]}
+    if not is_suites(method):
+        files[method_path(method)] = registry.source(registry.methods.get(method)).path.read_bytes()
+    return files
+
+
+def _checked(files: dict[str, bytes], accepted: Path | None) -> list[str]:
+    """Checks a submission as it will be checked when it is handed in."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            write_atomically(Path(folder) / name, data)
+        return [str(problem) for problem in validate(Path(folder), accepted).problems]

@@ -1,0 +1,174 @@
+"""What continuous integration runs on a submission: every check, one sentence for each thing that is wrong.
+
+Nothing that a submission brings is run or trusted, and a record that fails one check is not used for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...benchmark.record import Record, Status, utc_now
+from ..attestations import Attestation, Statement, digest
+from .layout import METHODS, Contents, Problem, method_path, read_contents
+from .plausible import implausible
+from .recompute import drift
+from .requirements import RowKey, incomplete
+from .sources import Sources, is_suites
+
+_Key = tuple[str, str | None, int | None]
+_Way = tuple[str | None, ...]
+_FEW_STEPS = 3
+"""The times of fewer steps may be equal by chance."""
+
+
+class Validation(NamedTuple):
+    """What was found."""
+
+    passed: dict[str, Record]
+    """The new records that nothing is wrong with in themselves, by path."""
+    hashes: dict[str, str]
+    """Of every file's bytes, by path."""
+    new: int
+    """How many records were checked."""
+    problems: list[Problem]
+
+
+def validate(folder: Path, accepted: Path | None, *, whole: bool = False, own: Sequence[str] = ()) -> Validation:
+    """Checks a submission.
+
+    Args:
+        folder: The submission; or, if ``whole``, the folder of all accepted records as it would be after it.
+        accepted: The accepted records before it, if there are any.
+        whole: Whether everything accepted must still be in the folder, and only what is new is checked.
+        own: Methods whose accepted rows and file the submission may change or remove.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    before = read_contents(accepted) if accepted is not None else Contents({}, {}, {}, {}, [])
+    after = read_contents(folder, before.hashes if whole else {})
+    standing = dict(_standing(before, after, whole, own))
+    sources = Sources(after.sources if whole else {**before.sources, **after.sources})
+    peers = _Peers(standing.values())
+    problems, passed = [*after.problems, *_edits(before, after, whole, own)], {}
+    for path, record in after.records.items():
+        # The later checks compute with what a record says, so that it must be sane first.
+        found = implausible(record, after.texts[path]) or [
+            *drift(record),
+            *sources.problems(record),
+            *peers.problems(record),
+        ]
+        problems += [Problem(path, sentence) for sentence in found]
+        if not found:
+            passed[path] = record
+    problems += [*_files(after, standing.values()), *_duplicates(passed, standing)]
+    lacking = incomplete(list(passed.values()), standing.values())
+    problems += [Problem("", sentence) for sentence in lacking]
+    return Validation(passed, after.hashes, len(after.records), list(dict.fromkeys(problems)))
+
+
+def attest(validation: Validation, suite_version: str) -> Attestation:
+    """Returns that the numbers of all records that passed follow from one another."""
+    return Attestation(
+        kind="recomputed",
+        created=utc_now(),
+        suite_version=suite_version,
+        statements=[
+            Statement(run_id=record.run_id, sha256=digest(record), agrees=True, compared=len(record.metrics))
+            for record in sorted(validation.passed.values(), key=lambda record: record.filename)
+        ],
+    )
+
+
+def _standing(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -> Iterator[tuple[str, Record]]:
+    """Yields the accepted records that stand after the submission as they did before it."""
+    for path, record in before.records.items():
+        untouched = not whole and path not in after.hashes and record.method.name not in own
+        if untouched or after.hashes.get(path) == before.hashes[path]:
+            yield path, record
+
+
+def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -> Iterator[Problem]:
+    for path, accepted in before.hashes.items():
+        first, second, *_ = path.split("/")
+        method = second.removesuffix(".py") if first == METHODS else second
+        if method in own:
+            continue
+        if path in after.hashes:
+            if after.hashes[path] != accepted:
+                yield Problem(path, "is accepted already, and the submission changes it; put it back as it was.")
+        elif whole:
+            yield Problem(path, "is accepted already, and the submission removes it; put it back.")
+
+
+def _files(after: Contents, standing: Iterable[Record]) -> Iterator[Problem]:
+    used = {record.method.name for record in [*after.records.values(), *standing]}
+    for method in after.sources:
+        if is_suites(method):
+            yield Problem(method_path(method), "has the name of a method of the suite; rename it.")
+        elif method not in used:
+            yield Problem(method_path(method), "is the file of a method that no record is of; remove it.")
+
+
+def _duplicates(passed: Mapping[str, Record], standing: Mapping[str, Record]) -> Iterator[Problem]:
+    """A row has one run a seed, and no two runs take the same time to the nanosecond, step by step."""
+    runs: dict[tuple[RowKey, str, int], str] = {}
+    times: dict[tuple[float, ...], str] = {}
+    for path, record in {**standing, **passed}.items():
+        key = RowKey.of(record), record.device.group, record.seed
+        first = runs.setdefault(key, path)
+        if first != path:
+            new = path if path in passed else first
+            yield Problem(new, f"is a second run of seed {record.seed} of {key[0].name}; one stays.")
+        steps = tuple(record.cost.step_seconds) if record.cost is not None else ()
+        if len(steps) >= _FEW_STEPS and times.setdefault(steps, path) != path:
+            yield Problem(path, f"has the very times of {times[steps]}, step by step; it is a copy.")
+
+
+class _Peers:
+    """Compares records with the accepted ones of the same task: the same metrics, measured in the same way."""
+
+    def __init__(self, accepted: Iterable[Record]) -> None:
+        self._by_task: dict[str, dict[_Key, set[_Way]]] = {}
+        for record in accepted:
+            if record.status is Status.OK:
+                known = self._by_task.setdefault(record.task.sha256, {})
+                for key, way in _by_key(record).items():
+                    known.setdefault(key, set()).add(way)
+
+    def problems(self, record: Record) -> Iterator[str]:
+        """Yields in what way a record was measured differently."""
+        theirs = self._by_task.get(record.task.sha256)
+        if theirs is None or record.status is not Status.OK:
+            return
+        mine = _by_key(record)
+        if theirs.keys() - mine.keys():
+            yield f"lacks the metric '{_first(theirs.keys() - mine.keys())}', unlike the accepted records of the task."
+        if mine.keys() - theirs.keys():
+            yield f"holds the metric '{_first(mine.keys() - theirs.keys())}', unlike the accepted records of the task."
+        different = [key for key, way in mine.items() if key in theirs and way not in theirs[key]]
+        if different:
+            yield f"measured '{_first(different)}' in another way than the accepted records of the task."
+
+
+def _first(keys: Iterable[_Key]) -> str:
+    return min(" ".join(str(part) for part in key if part is not None) for key in keys)
+
+
+def _by_key(record: Record) -> dict[_Key, _Way]:
+    """How a record's metrics were measured; which class is the worst is an outcome and no part of it.
+
+    A package's new version is shown beside the number; what it computes, from what and by which judge may not change.
+    """
+    return {
+        (m.name, m.judge, None if m.name.endswith("_worst") else m.label): (
+            m.direction,
+            m.identity.implementation,
+            m.identity.protocol,
+            m.identity.weights_sha256,
+            m.identity.reference_sha256,
+        )
+        for m in record.metrics
+    }

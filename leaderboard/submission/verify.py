@@ -1,0 +1,127 @@
+"""Says whether a run that was made again agrees with its record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ...benchmark import registry
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.record import Metric, Record, Status, utc_now
+from ...benchmark.run import make_method, make_task, method_info
+from ..attestations import Attestation, Statement, digest
+
+Verdict = Literal["same", "inside", "not judged", "differs"]
+_COUNTS = ("steps", "forward_passes", "forward_samples", "backward_passes", "forget_samples", "retain_samples")
+"""What a run counts does not depend on how fast a machine is."""
+
+
+class Comparison(NamedTuple):
+    """One number of the record beside the same number of the new run."""
+
+    name: str
+    stored: float | None
+    again: float | None
+    verdict: Verdict
+    """``inside``: not equal, and within the stored interval. ``not judged``: it has no interval, on another device."""
+
+
+class Verification(NamedTuple):
+    """A record, the run made again, and what came of the comparison."""
+
+    record: Record
+    again: Record
+    comparisons: list[Comparison]
+    attestation: Path
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every number that can be judged agrees."""
+        return all(item.verdict != "differs" for item in self.comparisons)
+
+
+def check_same_sources(record: Record) -> None:
+    """Raises if the task or the method is another than the record's, so that a run of it would say nothing.
+
+    Raises:
+        BenchmarkError: It is, or a name is not registered.
+    """
+    name = record.method.name
+    if name not in registry.methods.names():
+        raise BenchmarkError(f"The method '{name}' is not part of the suite; give its file with --plugin FILE.")
+    method = method_info(make_method(name, record.method.config_passed), record.method.config_passed)
+    if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
+        raise BenchmarkError(
+            f"The record was made with another version of the method '{name}'; give that file with --plugin."
+        )
+    task = make_task(record.task.name, record.task.config_passed)
+    for sentence in task.missing():
+        raise BenchmarkError(sentence)
+    if task.sha256() != record.task.sha256:
+        raise BenchmarkError(f"The record was made on another version of the task '{task.name}' than this release's.")
+
+
+def compare(record: Record, again: Record) -> list[Comparison]:
+    """Compares every metric and every count of a record with those of the run made again."""
+    if record.status is not again.status:
+        return [Comparison(f"status {record.status.value}, now {again.status.value}", None, None, "differs")]
+    if record.status is not Status.OK:
+        return [Comparison(f"status {record.status.value}", None, None, "same")]
+    same_machine = (record.device, record.provenance.packages) == (again.device, again.provenance.packages)
+    return [*_metrics(record, again, same_machine), *_counts(record, again)]
+
+
+def attestation_path(folder: Path, record: Record) -> Path:
+    """Returns where the attestation of a record made again goes."""
+    return folder / f"{record.task.name}-{record.method.name}-seed{record.seed}-{record.run_id[:12]}.json"
+
+
+def attest(record: Record, again: Record, comparisons: list[Comparison]) -> Attestation:
+    """Returns what the comparison says of the record."""
+    judged = [item for item in comparisons if item.verdict != "not judged"]
+    differs = [item.name[:200] for item in comparisons if item.verdict == "differs"]
+    statement = Statement(
+        run_id=record.run_id, sha256=digest(record), agrees=not differs, compared=len(judged), differs=differs[:20]
+    )
+    return Attestation(
+        kind="rerun",
+        created=utc_now(),
+        suite_version=again.provenance.suite_version,
+        device=again.device.group,
+        statements=[statement],
+    )
+
+
+def _metrics(record: Record, again: Record, same_machine: bool) -> Iterator[Comparison]:
+    new = {_key(metric): metric for metric in again.metrics}
+    for metric in record.metrics:
+        name = " ".join(str(part) for part in _key(metric) if part is not None)
+        other = new.get(_key(metric))
+        value = other.value if other is not None else None
+        yield Comparison(name, metric.value, value, _verdict(metric, other, same_machine))
+
+
+def _verdict(stored: Metric, again: Metric | None, same_machine: bool) -> Verdict:
+    if again is None:
+        return "differs"
+    if stored.value == again.value:
+        return "same"
+    if stored.value is None or again.value is None or stored.ci_low is None or stored.ci_high is None:
+        # Where nothing says how far a number may lie, only the same machine has to find it again.
+        return "differs" if same_machine else "not judged"
+    slack = 1e-9 * max(1.0, abs(stored.value))
+    inside = stored.ci_low - slack <= again.value <= stored.ci_high + slack
+    return "inside" if inside and math.isfinite(again.value) else "differs"
+
+
+def _counts(record: Record, again: Record) -> Iterator[Comparison]:
+    for name in _COUNTS:
+        stored, now = (getattr(run.cost, name, None) for run in (record, again))
+        yield Comparison(name.replace("_", " "), stored, now, "same" if stored == now else "differs")
+
+
+def _key(metric: Metric) -> tuple[str, str | None, int | None]:
+    """Which class is the worst may change between two that are as bad."""
+    return metric.name, metric.judge, None if metric.name.endswith("_worst") else metric.label

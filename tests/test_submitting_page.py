@@ -1,0 +1,42 @@
+"""The page on submitting, run word for word as a newcomer does."""
+
+import re
+import shlex
+import time
+
+import pytest
+
+from helpers import ROOT
+
+PAGE = ROOT / "docs" / "submitting.md"
+MINUTES = 5
+
+
+def commands() -> list[str]:
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), flags=re.S)
+    return block.strip().splitlines()
+
+
+def test_the_page_names_only_verbs_that_there_are_or_will_be(cli):
+    verbs = {shlex.split(line)[1] for line in commands()}
+    assert verbs == {"new", "check", "run", "submit", "validate", "board"}
+    known = cli("--help").stdout
+    for verb in verbs - {"new", "check"}:
+        assert verb in known
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_from_an_empty_folder_to_a_row_on_the_board(cli, tmp_path):
+    if cli("new", "--help").returncode:
+        pytest.skip("`unlearnbench new` is not there yet")
+    start = time.perf_counter()
+    for line in commands():
+        program, *arguments = shlex.split(line)
+        assert program == "unlearnbench"
+        done = cli(*arguments)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert time.perf_counter() - start < 60 * MINUTES
+    assert (tmp_path / "submission" / "methods" / "mine.py").is_file()
+    rows = re.findall(r'<th scope="row"><a href="[^"]*">mine</a>', (tmp_path / "site" / "index.html").read_text())
+    assert len(rows) >= 1
