@@ -1,5 +1,6 @@
 """The sentences of docs/findings.md, over the committed records."""
 
+import numpy as np
 import pytest
 
 from helpers import ROOT
@@ -7,7 +8,8 @@ from unlearnbench.benchmark.store import load_records
 from unlearnbench.leaderboard.ranking import rank_all
 
 IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
-GENTLE, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.06, 0.25))
+PROXIES = "digits-mae · proxy_fold={} retain_data=proxy · suppression"
+GENTLE, SEARCHED, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.03, 0.06, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,9 @@ def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boa
     from unlearnbench.benchmark import registry
     from unlearnbench.benchmark.run import make_task
 
-    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED}
+    proxies = {PROXIES.format(fold) for fold in range(3)}
+    proxies |= {title.replace("suppression", "indistinguishability") for title in proxies}
+    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED} | proxies
     for board in boards.values():
         assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
     for name in ("digits-ddpm", "digits-dit", "digits-mae"):
@@ -74,35 +78,59 @@ def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
         assert 0.02 < found.metric("feature_ratio")[0] <= original.metric("feature_ratio")[0] * 1.1
 
 
-def test_li2024_trades_forgetting_for_the_others_and_is_not_half_way_within_five_percent(boards):
-    board = boards[IN_PAINTING]
-    gentle, strong = row(board, GENTLE), row(board, STRONG)
-    assert gentle.metric("suppression")[0] < 0.1
-    assert gentle.metric("retain_change")[0] < 0.05
-    assert 0.1 < strong.metric("suppression")[0] < 0.5
-    assert strong.metric("retain_change")[0] > 0.05
+def values(row, name):
+    """A metric's values, one a seed."""
+    return [next(m.value for m in run.record.metrics if m.name == name) for run in row.runs]
+
+
+def test_li2024_suppresses_the_digit_and_costs_the_others_under_five_percent(boards):
+    found = row(boards[IN_PAINTING], SEARCHED)
+    assert min(values(found, "suppression")) > 0.5
+    assert np.mean(values(found, "suppression")) > 1
+    assert max(values(found, "retain_change")) < 0.05
+
+
+def test_half_the_weight_goes_about_half_way_and_the_papers_weight_costs_more(boards):
+    gentle, strong = row(boards[IN_PAINTING], GENTLE), row(boards[IN_PAINTING], STRONG)
+    assert 0.4 < np.mean(values(gentle, "suppression")) < 0.6
+    assert np.mean(values(gentle, "retain_change")) < 0.015
+    assert min(values(strong, "retain_change")) > 0.05
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_proxies_serve_as_well_where_they_cover_the_neighbours(boards, fold):
+    found = row(boards[PROXIES.format(fold)], GENTLE)
+    assert min(values(found, "suppression")) > 0.5
+    assert max(values(found, "retain_change")) < 0.05
+
+
+def test_proxies_do_not_serve_where_the_neighbours_are_kept_unseen(boards):
+    found = row(boards[PROXIES.format(2)], GENTLE)
+    assert min(values(found, "suppression")) > 0.5
+    assert min(values(found, "retain_change")) > 0.05
 
 
 def test_an_oracle_still_fills_holes(boards):
-    assert 0.1 < row(boards[IN_PAINTING], "oracle").metric("suppression")[0] < 0.5
+    found = values(row(boards[IN_PAINTING], "oracle"), "suppression")
+    assert min(found) > 0.6
+    assert max(found) < 0.85
 
 
 def test_what_suppresses_most_breaks_the_rest(boards):
     board = boards[IN_PAINTING]
     for name in ("gradient-surgery", "pcgrad", "rgd", "sfron"):
-        assert row(board, name).metric("suppression")[0] > 1
         assert row(board, name).failed_gates
 
 
 def test_a_gate_in_front_of_the_original_suppresses_and_scores_nothing(boards):
     gate = row(boards[IN_PAINTING], "cheat-gate")
-    assert gate.metric("suppression")[0] > 0.4
+    assert gate.metric("suppression")[0] > 0.35
     assert gate.score == 0
 
 
 def test_judges_of_whole_pictures_read_the_visible_part(boards):
     noise = row(boards[IN_PAINTING], "cheat-fill")
-    assert max(noise.metric("judge_accuracy_forget")) > 0.5
+    assert min(noise.metric("judge_accuracy_forget")) > 0.5
 
 
 def test_the_best_methods_of_the_unet_carry_over_to_the_transformer(boards):
