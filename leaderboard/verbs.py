@@ -1,0 +1,269 @@
+"""The verbs that read records. They are the package's own, ``unlearnbench.board`` and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..benchmark.store import LoadedRecords
+    from .comparison import Comparison
+    from .site import Board
+    from .submission.pack import Submission
+    from .submission.validate import Validation
+    from .submission.verify import Verification
+    from .verdicts import Verdicts
+
+COMMITTED_RESULTS = Path(__file__).parent / "results"
+"""The records of the full suite that ship with the package."""
+COMMITTED_VERIFICATIONS = COMMITTED_RESULTS.parent / "verifications"
+"""What maintainers checked of them."""
+
+
+def board(
+    results: Sequence[str | Path] | None = None,
+    *,
+    out: str | Path = "site",
+    committed: bool = True,
+    verifications: Sequence[str | Path] = (),
+) -> Board:
+    """Builds the leaderboard's static site.
+
+    Args:
+        results: Folders of records; by default ``results`` if it is there.
+        out: The folder that the site is written to.
+        committed: Whether to show the records that ship with the package, too.
+        verifications: Folders of what `verify` and `validate` attest.
+
+    Raises:
+        BenchmarkError: A folder does not exist, there is no record, or the site cannot be written.
+    """
+    from .site import build_board
+
+    checked = [COMMITTED_VERIFICATIONS, *(Path(folder) for folder in verifications)]
+    return build_board(_folders(results, committed), Path(out), checked)
+
+
+def compare(
+    methods: Sequence[str],
+    tasks: Sequence[str] | None = None,
+    *,
+    folders: Sequence[str | Path] | None = None,
+    committed: bool = True,
+) -> Comparison:
+    """Compares methods over the seeds that they share, on every board that holds two of them.
+
+    Args:
+        methods: Names as on the board, with or without what was set: ``"sfron"``, ``"uno (lr=0.001 steps=50)"``. A name
+            without settings is the row of the defaults, or all of the method's rows on a board that has none.
+        tasks: Names of tasks; by default all.
+        folders: Folders of records; by default ``results`` if it is there.
+        committed: Whether to read the records that ship with the package, too.
+
+    Raises:
+        BenchmarkError: A folder does not exist, a name is unknown, or there is nothing to compare.
+    """
+    from .comparison import compare_records
+
+    loaded = _load(folders, committed)
+    return compare_records(loaded.records, methods, tasks, loaded.problems)
+
+
+def records(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+    """Returns the runs that the boards show: one row each with its score, its cost and the headline metrics.
+
+    Of a run that was made anew from another source only the newest counts, as on the board. A file that is no readable
+    record is warned of.
+
+    Args:
+        folders: See ``compare``.
+        committed: See ``compare``.
+
+    Returns:
+        ``score`` (with the track's name where a task has tracks: ``score_suppression``), the components and ``utility``
+        likewise, and a column for each metric and judge (``forget_accuracy_resnet``). What a run has not is NaN.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    from .scored import scored_frame
+
+    return scored_frame(_load(folders, committed, warn=True).records)
+
+
+def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+    """Returns every metric of the runs that the boards show: one row a run, metric, judge and class, with its interval.
+
+    Args:
+        folders: See ``compare``.
+        committed: See ``compare``.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    from .scored import long_frame
+
+    return long_frame(_load(folders, committed, warn=True).records)
+
+
+def _load(folders: Sequence[str | Path] | None, committed: bool, *, warn: bool = False) -> LoadedRecords:
+    import warnings
+
+    from ..benchmark.store import load_records
+
+    loaded = load_records(_folders(folders, committed))
+    for problem in loaded.problems if warn else []:
+        warnings.warn(problem, stacklevel=3)
+    return loaded
+
+
+def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path]:
+    """Returns the folders to read; later ones win over earlier ones."""
+    shipped = [COMMITTED_RESULTS] if committed and COMMITTED_RESULTS.is_dir() else []
+    if folders is None:
+        # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
+        folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
+    return [*shipped, *map(Path, folders)]
+
+
+def regress(
+    baseline: str | Path,
+    current: str | Path = "results",
+    *,
+    margins: dict[str, float] | None = None,
+    cost: str = "auto",
+    same_device: bool = False,
+    partial: bool = False,
+) -> Verdicts:
+    """Compares a folder of records with a baseline and says whether any method got worse.
+
+    Args:
+        baseline: The folder to compare with.
+        current: The folder of now.
+        margins: Margins to use instead of the defaults, by metric.
+        cost: ``auto`` judges time where it can be judged, ``required`` makes a point of it, ``off`` leaves it out.
+        same_device: Whether another device than the baseline's is not comparable at all.
+        partial: Whether rows of the baseline that were not run now are left out.
+
+    Raises:
+        BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
+    """
+    from .regression import compare_folders
+
+    return compare_folders(
+        Path(baseline),
+        Path(current),
+        COMMITTED_RESULTS,
+        margins=margins or {},
+        cost=cost,
+        same_device=same_device,
+        partial=partial,
+    )
+
+
+def submit(
+    method: str,
+    *,
+    results: str | Path = "results",
+    out: str | Path = "submission",
+    tasks: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+) -> Submission:
+    """Packs a method's finished runs and its file for the leaderboard, or returns all that is missing.
+
+    Args:
+        method: A registered method.
+        results: The folder of its records.
+        out: The folder to pack them into, empty or not there yet.
+        tasks: The tasks to submit; by default all that there are runs of.
+        plugins: Files that define methods.
+
+    Raises:
+        BenchmarkError: A name is unknown, there is no run of the method, or the folder is not empty.
+    """
+    from .submission import pack
+
+    accepted = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
+    return pack.submit(method, Path(results), Path(out), accepted, tasks, [Path(path) for path in plugins])
+
+
+def validate(
+    folder: str | Path, *, base: str | Path | None = None, own: Sequence[str] = (), attest: str | Path | None = None
+) -> Validation:
+    """Checks a submission without running anything of it.
+
+    Args:
+        folder: A submission to the records that ship with the package; with ``base``, all records as they would be after it.
+        base: The folder of all accepted records before it.
+        own: Methods whose accepted rows the submission may change or remove.
+        attest: A file to write the attestation of what was computed again to.
+
+    Raises:
+        BenchmarkError: A folder does not exist, or the attestation cannot be written.
+    """
+    from .. import __version__
+    from .attestations import write_attestation
+    from .submission import validate as checks
+
+    shipped = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
+    accepted = Path(base) if base is not None else shipped
+    found = checks.validate(Path(folder), accepted, whole=base is not None, own=own)
+    if attest is not None:
+        write_attestation(Path(attest), checks.attest(found, __version__))
+    return found
+
+
+def verify(
+    record: str | Path,
+    *,
+    plugins: Sequence[str | Path] = (),
+    results: str | Path | None = None,
+    out: str | Path = "verifications",
+    device: str | None = None,
+    **options: Any,
+) -> Verification:
+    """Makes a record's run again and compares every number with the stored interval.
+
+    Args:
+        record: The record's file.
+        plugins: Files that define methods or tasks.
+        results: Where the new record goes; by default it is thrown away.
+        out: The folder that the attestation goes to, which `board` turns into a badge.
+        device: ``auto``, ``cpu`` or ``cuda``; by default the record's kind.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: The file is no record, its task or method is not this release's, or the run cannot be made.
+    """
+    import tempfile
+
+    from ..benchmark import registry
+    from ..benchmark.store import read_record
+    from ..benchmark.verbs import run
+    from .attestations import write_attestation
+    from .submission import verify as checks
+
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    stored = read_record(Path(record))
+    checks.check_same_sources(stored)
+    with tempfile.TemporaryDirectory() as folder:
+        (again,) = run(
+            stored.task.name,
+            stored.method.name,
+            seeds=[stored.seed],
+            settings={**stored.task.config_passed, **stored.method.config_passed},
+            results=results or folder,
+            plugins=plugins,
+            device=device or stored.device.kind,
+            threads=stored.device.threads,
+            retry_failed=True,
+            **options,
+        )
+    comparisons = checks.compare(stored, again)
+    path = checks.attestation_path(Path(out), stored)
+    write_attestation(path, checks.attest(stored, again, comparisons))
+    return checks.Verification(stored, again, comparisons, path)
