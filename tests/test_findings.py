@@ -83,18 +83,19 @@ def values(row, name):
     return [next(m.value for m in run.record.metrics if m.name == name) for run in row.runs]
 
 
-def test_li2024_suppresses_the_digit_and_costs_the_others_under_five_percent(boards):
-    found = row(boards[IN_PAINTING], SEARCHED)
-    assert min(values(found, "suppression")) > 0.5
-    assert np.mean(values(found, "suppression")) > 1
+@pytest.mark.parametrize("name", [SEARCHED, STRONG])
+def test_li2024_suppresses_the_digit_and_costs_the_others_under_five_percent(boards, name):
+    found = row(boards[IN_PAINTING], name)
+    assert min(values(found, "suppression")) > 1
     assert max(values(found, "retain_change")) < 0.05
+    assert found.rank == 1
+    assert found.score > max(other.score for other in boards[IN_PAINTING].rows if other.method != "li2024")
 
 
-def test_half_the_weight_goes_about_half_way_and_the_papers_weight_costs_more(boards):
-    gentle, strong = row(boards[IN_PAINTING], GENTLE), row(boards[IN_PAINTING], STRONG)
+def test_half_the_weight_goes_about_half_way(boards):
+    gentle = row(boards[IN_PAINTING], GENTLE)
     assert 0.4 < np.mean(values(gentle, "suppression")) < 0.6
     assert np.mean(values(gentle, "retain_change")) < 0.015
-    assert min(values(strong, "retain_change")) > 0.05
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -116,10 +117,15 @@ def test_an_oracle_still_fills_holes(boards):
     assert max(found) < 0.85
 
 
-def test_what_suppresses_most_breaks_the_rest(boards):
+def test_most_other_methods_pay_with_the_rest(boards):
     board = boards[IN_PAINTING]
-    for name in ("gradient-surgery", "pcgrad", "rgd", "sfron"):
+    for name in ("gradient-surgery", "pcgrad", "rgd"):
         assert row(board, name).failed_gates
+    for found in board.rows:
+        if found.role == "method" and found.method not in ("li2024", "random-encoder"):
+            assert max(values(found, "retain_change")) > 0.05, found.name
+    for name in ("finetune", "random-encoder (lr=0.001 steps=300)"):
+        assert max(values(row(board, name), "suppression")) < 0.1
 
 
 def test_a_gate_in_front_of_the_original_suppresses_and_scores_nothing(boards):

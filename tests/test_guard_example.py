@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from helpers import GOOD, ROOT, anchors, make_record
 from unlearnbench.benchmark.store import load_records, write_record
 
 EXAMPLE = ROOT / "examples" / "guard"
-REGISTERED = any(point.value == "unlearnbench.pytest_plugin" for point in entry_points(group="pytest11"))
+# Whether the package is installed anew since the plugin came or not, it is loaded once.
+PLUGIN = ("-p", "unlearnbench.pytest_plugin")
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 
@@ -25,14 +26,13 @@ def repository(tmp_path):
     shutil.copytree(EXAMPLE, tmp_path / "guard")
 
     def run():
-        plugin = () if REGISTERED else ("-p", "unlearnbench.pytest_plugin")
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-rA", *plugin],
+            [sys.executable, "-m", "pytest", "-rA", *PLUGIN],
             capture_output=True,
             text=True,
             cwd=tmp_path / "guard",
             timeout=1500,
-            env={**os.environ, "COLUMNS": "400"},
+            env={**os.environ, **ALONE, "COLUMNS": "400"},
         )
 
     return tmp_path / "guard", run

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import entry_points
 
 import pytest
 
@@ -17,7 +16,9 @@ import pytest
 def test_guarded({argument}):
     assert {check}
 """
-REGISTERED = any(point.value == "unlearnbench.pytest_plugin" for point in entry_points(group="pytest11"))
+# Whether the package is installed anew since the plugin came or not, it is loaded once.
+PLUGIN = ("-p", "unlearnbench.pytest_plugin")
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 @pytest.fixture
@@ -28,7 +29,6 @@ def inner(tmp_path):
     def run(*arguments, source=None, more="", argument="unlearning", check="unlearning.exit_code == 0"):
         text = source or GUARDED.format(more=more, argument=argument, check=check)
         (tmp_path / "test_mine.py").write_text(text)
-        plugin = () if REGISTERED else ("-p", "unlearnbench.pytest_plugin")
         return subprocess.run(
             [
                 sys.executable,
@@ -37,7 +37,7 @@ def inner(tmp_path):
                 "-rA",
                 "-p",
                 "no:cacheprovider",
-                *plugin,
+                *PLUGIN,
                 *map(str, arguments),
                 str(tmp_path),
             ],
@@ -45,7 +45,7 @@ def inner(tmp_path):
             text=True,
             cwd=tmp_path,
             timeout=600,
-            env={**os.environ, "COLUMNS": "400"},
+            env={**os.environ, **ALONE, "COLUMNS": "400"},
         )
 
     return run
