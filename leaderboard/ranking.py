@@ -123,7 +123,9 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     for record in latest(records):
         boards[record.task.name, record.task.sha256, record.device.group].append(record)
     rankings = [rank(group, rules) for _, group in sorted(boards.items()) for rules in _tracks(group)]
-    return sorted(rankings, key=lambda board: (board.task, -board.seeds, board.device, board.task_sha256))
+    return sorted(
+        rankings, key=lambda board: (board.task, board.task_config, -board.seeds, board.device, board.task_sha256)
+    )
 
 
 def _tracks(records: Sequence[Record]) -> list[Rules | None]:
