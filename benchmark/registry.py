@@ -173,6 +173,9 @@ def source(plugin: type[Method | Task]) -> Source:
     root = plugin.__module__.partition(".")[0]
     if root.startswith(_FILE_PREFIX):
         return Source(path, "file")
+    if root not in _distributions():
+        # Installed since, as in a notebook that runs on.
+        _distributions.cache_clear()
     name = _distributions().get(root, [root])[0]
     try:
         return Source(path, f"{name} {importlib.metadata.version(name)}")

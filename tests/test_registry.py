@@ -1,6 +1,5 @@
 """Built-ins, entry points and plugin files are found alike, and a broken one hides nothing."""
 
-import importlib.metadata
 
 import pytest
 
@@ -123,9 +122,6 @@ def test_entry_points_are_found_and_a_broken_one_hides_nothing(tmp_path, monkeyp
         "[unlearnbench.methods]\ntheirs = their_methods:Mine\nlost = no_such_module:Lost\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.metadata.packages_distributions.cache_clear() if hasattr(
-        importlib.metadata.packages_distributions, "cache_clear"
-    ) else None
     methods = Registry(Method, "method", "methods")
     assert {"theirs", "lost", "sfron"} <= set(methods.names())
     assert methods.get("theirs").name == "theirs"
