@@ -36,6 +36,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at the queue."""
 LAG_SECONDS = 5.0
 """How long a record may take to appear on a shared file system after its job has left the queue."""
+GOING_ON = frozenset({"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED"})
+"""States of a job that is still to leave its record."""
 SPARE_MINUTES = 10
 """What a job may take beyond its run's own limit, for its start: the run ends first, with a record that says so."""
 
@@ -148,9 +150,10 @@ class SlurmExecutor:
     def _follow(self, job: _Job, state: str) -> None:
         if not state:
             self._end(job)
-        elif self._states.get(job.id) != state:
+            return
+        self._gone.pop(job.id, None)
+        if self._states.get(job.id) != state:
             self._states[job.id] = state
-            self._gone.pop(job.id, None)
             job.tell(Event(job.item, f"job {job.id} {state}"))
 
     def _end(self, job: _Job) -> None:
@@ -160,10 +163,16 @@ class SlurmExecutor:
             job.tell(Event(job.item, "end", record))
             job.future.set_result(record)
         elif time.monotonic() - self._gone.setdefault(job.id, time.monotonic()) > LAG_SECONDS:
+            state = last_state(job.id)
+            if state in GOING_ON:
+                # Between two states, as while it is requeued, a job can be missing from the list.
+                self._gone.pop(job.id)
+                return
+            ended = f"ended as {state}" if state else "is gone from the queue"
             log = self._results / FOLDER / f"{job.id}_0_log.err"
             job.future.set_exception(
                 NoRecord(
-                    f"The Slurm job {job.id} of {job.item.title} {how_it_ended(job.id)} and left no record; "
+                    f"The Slurm job {job.id} of {job.item.title} {ended} and left no record; "
                     f"see {log}, and start the same command again to make it."
                 )
             )
@@ -203,13 +212,13 @@ def queue() -> dict[str, tuple[str, str]]:
     return listed
 
 
-def how_it_ended(job_id: str) -> str:
-    """Returns how a job ended, as far as Slurm still knows."""
+def last_state(job_id: str) -> str:
+    """Returns the state of a job, as far as Slurm still knows it; else nothing."""
     try:
         found = re.search(r"JobState=(\S+)", _ask("scontrol", "show", "job", "--oneliner", job_id))
     except BenchmarkError:
         found = None
-    return f"ended as {found[1]}" if found else "is gone from the queue"
+    return found[1] if found else ""
 
 
 def _ask(*command: str) -> str:

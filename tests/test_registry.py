@@ -1,6 +1,5 @@
 """Built-ins, entry points and plugin files are found alike, and a broken one hides nothing."""
 
-
 import pytest
 
 from helpers import TOY
