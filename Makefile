@@ -68,8 +68,10 @@ docs: install  ## Write docs/methods.md anew from the registry.
 full: install  ## Run the full suite (three seeds) into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results
 
-results: install  ## Write docs/results.md anew from the committed records.
+results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, what was recomputed.
 	$(BIN)/python -m unlearnbench.leaderboard.tables > docs/results.md
+	$(BIN)/python -m unlearnbench.leaderboard.regression_rates
+	$(BIN)/unlearnbench validate leaderboard/results --attest leaderboard/verifications/recomputed.json
 
 clean:  ## Remove everything that the commands above made.
 	rm -rf $(VENV) $(RESULTS) $(SITE) *.egg-info build dist
