@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -57,9 +57,7 @@ def compare_times(before: Floats, now: Floats) -> Timing:
     return Timing(float(np.median(now) / np.median(before)), Interval(float(low), float(high)), p_value)
 
 
-def cost_findings(
-    pairs: Sequence[Pair], margins: Mapping[str, float], mode: Literal["auto", "required", "off"]
-) -> list[Finding]:
+def cost_findings(pairs: Sequence[Pair], margins: Mapping[str, float], mode: str) -> list[Finding]:
     """Returns what is to be said of the cost of every row with runs that ended well."""
     rows = [pair for pair in pairs if pair.finished]
     if mode == "off":

@@ -21,10 +21,11 @@ from ..benchmark.record import Metric, Record, Status
 from ..benchmark.statistics import wilson
 from ..benchmark.store import load_records, write_atomically
 from .frame import latest
+from .losses import Key, Series, detectable, oracle_values, overall, series
 from .margins import Measure, measures
 from .noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
 from .pairing import Pair, pair_runs
-from .regression import Key, Series, compare, detectable, oracle_values, overall, series
+from .regression import compare
 from .rules import FAMILIES, rules_for
 from .verdicts import Verdict
 

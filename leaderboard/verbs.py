@@ -151,13 +151,22 @@ def regress(
     Raises:
         BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
     """
-    from .regression import compare_folders
+    from ..benchmark.errors import BenchmarkError
+    from ..benchmark.store import load_records
+    from .margins import as_margin
+    from .regression import compare as compare_runs
 
-    return compare_folders(
-        Path(baseline),
-        Path(current),
-        COMMITTED_RESULTS,
-        margins=margins or {},
+    before, now = load_records([Path(baseline)]), load_records([Path(current)])
+    # A file that cannot be read may be the very run that got worse.
+    for problem in before.problems + now.problems:
+        raise BenchmarkError(problem)
+    tasks = sorted({record.task.name for record in before.records})
+    oracles = [folder for task in tasks if (folder := COMMITTED_RESULTS / task / "oracle").is_dir()]
+    return compare_runs(
+        before.records,
+        now.records,
+        references=load_records(oracles).records,
+        margins={name: as_margin(name, value) for name, value in (margins or {}).items()},
         cost=cost,
         same_device=same_device,
         partial=partial,

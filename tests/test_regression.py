@@ -12,9 +12,10 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import Device, Status
 from unlearnbench.benchmark.store import load_records
 from unlearnbench.leaderboard import regression_rates
+from unlearnbench.leaderboard.losses import ALPHA, BOUND, POWER, Loss, Series, detectable, paired_loss
 from unlearnbench.leaderboard.margins import Margin, Measure, measures
 from unlearnbench.leaderboard.noise import NOTHING, Moderated, Prior
-from unlearnbench.leaderboard.regression import ALPHA, BOUND, POWER, Loss, Series, compare, detectable, paired_loss
+from unlearnbench.leaderboard.regression import compare
 from unlearnbench.leaderboard.regression_rates import KINDS, RATES, rates, simulate, templates, with_tables
 from unlearnbench.leaderboard.verdicts import Verdict
 
