@@ -396,7 +396,7 @@ class Continues(Honest):
     def unlearn(self, problem):
         saved = Path("weights.pt")
         if saved.is_file():
-            problem.model.load_state_dict(torch.load(saved))
+            problem.model.load_state_dict(torch.load(saved, weights_only=True))
         optimizer = Adam(problem.parameters(), lr=1e-3)
         for forget in problem.batches("forget", self.steps):
             descend(optimizer, -problem.loss(forget).mean())

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
 import unlearnbench as ub
 from unlearnbench.benchmark import plan, registry
@@ -21,15 +19,13 @@ from unlearnbench.benchmark.store import write_atomically
 from unlearnbench.benchmark.suite import Request
 from unlearnbench.benchmark.worker import Run
 from unlearnbench.leaderboard.ranking import rank_all
-from unlearnbench.tasks.common import lpips
 from unlearnbench.tasks.common.checkpoint import Checkpoint
 from unlearnbench.tasks.common.pools import BytePool
 from unlearnbench.tasks.common.retrained import TrainingRecipe
-from unlearnbench.tasks.image_to_image import pictures, training
+from unlearnbench.tasks.image_to_image import training
 from unlearnbench.tasks.image_to_image.evaluation import Filled
 from unlearnbench.tasks.image_to_image.holes import Hole
 from unlearnbench.tasks.image_to_image.mae import load_mae, small_mae
-from unlearnbench.tasks.image_to_image.pictures import PictureSet
 
 from tiny_photographs import write_data, write_judge, write_mae, write_palette  # isort: skip
 
@@ -78,72 +74,6 @@ def made_record(task, method, tmp_path, settings):
 
 def numbers(record):
     return {metric.name: metric.value for metric in record.metrics}
-
-
-# Pictures.
-
-
-def test_pictures_are_cut_as_the_data_set_says():
-    image = Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3))
-    assert pictures.fitted(image, 32, 36).size == (32, 32)
-    assert pictures.fitted(image, 32, None).size == (32, 32)
-    middle = image.crop((10, 0, 50, 40))
-    assert np.array_equal(np.asarray(pictures.fitted(image, 40, 40)), np.asarray(middle))
-    squares = pictures.photographs(64, 50)
-    assert squares.images.shape == (50, 3, 64, 64)
-    assert len(torch.unique(squares.images, dim=0)) == 50
-
-
-def test_the_first_pictures_of_each_class_are_taken_whatever_is_not_wanted(data, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(data))
-    source = PictureSet(None, None, ("absent", "imagenet-1k"), "train", "validation", 32, 36)
-    where = source.where()
-    assert source.class_names(where) == OBJECTS
-    found = source.load(where, "train", {1: 3, 4: None})
-    assert found.labels.tolist() == [1] * 3 + [4] * 12
-    assert found.images.shape == (15, 3, 32, 32)
-    assert found.images.dtype == torch.uint8
-
-
-def test_damaged_absent_and_foreign_data_is_one_sentence_each(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    offline = PictureSet("zh-plus/tiny-imagenet", None, ("here",), "train", "valid", 64)
-    with pytest.raises(BenchmarkError, match=r"The data set zh-plus/tiny-imagenet .*put a copy"):
-        offline.class_names(offline.where())
-    with pytest.raises(BenchmarkError, match="not on the hub; put a copy as parquet files"):
-        PictureSet(None, None, ("here",), "train", "val", 64).where()
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
-    for name, rows, expected in (
-        ("torn", {"image": [{"bytes": b"\xff\xd8torn", "path": None}], "label": [0]}, "picture 0 .* is damaged"),
-        ("foreign", {"pixels": [1], "label": [0]}, "columns label, pixels and not 'image'"),
-    ):
-        table = datasets.Dataset.from_dict(rows)
-        if name == "torn":
-            table = table.cast_column("image", datasets.Image(decode=False))
-        (tmp_path / name / "data").mkdir(parents=True)
-        table.to_parquet(tmp_path / name / "data" / "train-00000-of-00001.parquet")
-        source = PictureSet(None, None, (name,), "train", "val", 32)
-        with pytest.raises(BenchmarkError, match=expected):
-            source.load(source.where(), "train", {0: 1})
-    (tmp_path / "torn" / "data" / "train-00000-of-00001.parquet").write_bytes(b"no parquet")
-    source = PictureSet(None, None, ("torn",), "train", "val", 32)
-    with pytest.raises(BenchmarkError, match="cannot be read"):
-        source.load(source.where(), "train", {0: 1})
-
-
-def test_gated_data_says_how_to_get_in(monkeypatch):
-    import datasets
-
-    def gated(*_, **__):
-        raise datasets.exceptions.DatasetNotFoundError("Dataset 'ILSVRC/imagenet-1k' is a gated dataset on the Hub.")
-
-    monkeypatch.setattr(datasets, "load_dataset", gated)
-    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    source = PictureSet("ILSVRC/imagenet-1k", None, ("imagenet-1k",), "train", "validation", 224, 256)
-    with pytest.raises(BenchmarkError, match="gated .*accept its terms"):
-        source.load(source.where(), "train", {0: 1})
 
 
 # Evaluation.
@@ -205,39 +135,6 @@ def test_training_that_was_stopped_goes_on_as_if_nothing_had_happened(tmp_path, 
     resumed = trained("stopped", lambda step, _: again.append(step))
     assert again == [6, 7, 8]
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
-
-
-def test_lpips_is_the_published_formula_and_wants_its_own_files(tmp_path, monkeypatch):
-    from torchvision.models import alexnet
-
-    torch.manual_seed(0)
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
-    assert lpips.load() is None
-    network = alexnet(weights=None)
-    heads = [torch.rand(channels) for channels in (64, 192, 384, 256, 256)]
-    (tmp_path / "features").mkdir()
-    torch.save(network.state_dict(), tmp_path / "features" / lpips.BACKBONE)
-    torch.save(
-        {f"lin{i}.model.1.weight": w.view(1, -1, 1, 1) for i, w in enumerate(heads)},
-        tmp_path / "features" / lpips.HEADS,
-    )
-    a, b = (torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2))
-    expected = torch.zeros(2)
-    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
-    with torch.inference_mode():
-        x, y = ((part - shift.view(1, 3, 1, 1)) / scale.view(1, 3, 1, 1) for part in (a, b))
-        weights = iter(heads)
-        for place, layer in enumerate(network.features[:12]):
-            x, y = layer(x), layer(y)
-            if place in (1, 4, 7, 9, 11):
-                u, v = (nn.functional.normalize(part, dim=1) for part in (x, y))
-                expected += ((u - v).square() * next(weights).view(1, -1, 1, 1)).sum(1).mean((1, 2))
-    found = lpips.load().network
-    assert torch.allclose(found.distance(a, b), expected, rtol=1e-4)
-    assert found.distance(a, a).abs().max() == 0
-    (tmp_path / "features" / lpips.HEADS).write_bytes(b"torn")
-    with pytest.raises(BenchmarkError, match="to do without LPIPS"):
-        lpips.load()
 
 
 # Public checkpoints.

@@ -53,33 +53,31 @@ class TinyMiniPlaces(MiniPlacesMAE):
     presets: ClassVar = {"small": TINY, "full": TINY}
 
 
-class TinyImageNetMAE1k(ImageNetMAE):
+class Tiny:
+    """What the miniatures of public checkpoints share."""
+
+    unseen_images: ClassVar[int] = 12
+    batch_size: ClassVar = 4
+    image_shape: ClassVar = (3, SIZE, SIZE)
+    test_holes: ClassVar = HOLES
+
+
+class TinyImageNetMAE1k(Tiny, ImageNetMAE):
     name: ClassVar[str] = "tiny-imagenet-mae"
-    unseen_images: ClassVar[int] = 12
-    image_shape: ClassVar = (3, SIZE, SIZE)
-    test_holes: ClassVar = HOLES
     pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
 
     judges: tuple[str, ...] = ()
 
 
-class TinyVQGAN(ImageNetVQGAN):
+class TinyVQGAN(Tiny, ImageNetVQGAN):
     name: ClassVar[str] = "tiny-vqgan"
-    unseen_images: ClassVar[int] = 12
-    image_shape: ClassVar = (3, SIZE, SIZE)
-    batch_size: ClassVar = 4
-    test_holes: ClassVar = HOLES
-    pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
+    pictures: ClassVar = TinyImageNetMAE1k.pictures
 
     judges: tuple[str, ...] = ()
 
 
-class TinyPalette(Places365Palette):
+class TinyPalette(Tiny, Places365Palette):
     name: ClassVar[str] = "tiny-palette"
-    unseen_images: ClassVar[int] = 12
-    image_shape: ClassVar = (3, SIZE, SIZE)
-    batch_size: ClassVar = 4
-    test_holes: ClassVar = HOLES
     pictures: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
 
 
