@@ -106,17 +106,11 @@ def run_requests(
     Raises:
         BenchmarkError: See ``run``.
     """
-    from . import registry
     from .limits import check_executor, make_limits
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")
-    for path in plugins:
-        registry.add_plugin(Path(path))
-    # Names are checked before PyTorch is loaded, so that a typing mistake is answered at once.
-    for request in requests:
-        registry.tasks.check(request.task)
-        registry.methods.check(request.method)
+    _check_names(requests, plugins)
     from .executors import make_executor
     from .plan import Where, plan
     from .runner import Runner
@@ -128,6 +122,17 @@ def run_requests(
     on_plan(len(plans))
     made = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event).run(plans)
     return made, refused
+
+
+def _check_names(requests: list[Request], plugins: Sequence[str | Path]) -> None:
+    """Asks for no PyTorch, so that a typing mistake is answered at once."""
+    from . import registry
+
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    for request in requests:
+        registry.tasks.check(request.task)
+        registry.methods.check(request.method)
 
 
 def prepare(

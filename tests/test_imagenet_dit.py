@@ -1,13 +1,11 @@
 """The task `imagenet-dit` on a miniature of the hub's layouts: a pipeline, parquet files and judges that the tests make."""
 
-import io
 import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import unlearnbench
 from helpers import TINY_DINOV2
@@ -26,7 +24,7 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import file_sha256, parse_record
 from unlearnbench.benchmark.run import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
-from unlearnbench.tasks.imagenet import base, cache, data
+from unlearnbench.tasks.imagenet import base, data
 from unlearnbench.tasks.imagenet.problem import in_precision
 from unlearnbench.tasks.imagenet.variance import variance_bound
 
@@ -260,91 +258,6 @@ def test_the_simulated_retraining_touches_the_forgotten_rows_alone(task):
     assert "tables of label embeddings" in digits.refusal(registry.methods.get("simulated-retrain"))
 
 
-def test_the_first_images_of_each_class_are_cached_once(task, miniature):
-    kept = task._prepared()
-    forget, retain = cache.load_pools(task.assets, kept.train.files, 7, task._selection(), 0.18215)
-    assert len(forget) == 12
-    assert forget.labels.unique().tolist() == [7]
-    assert torch.bincount(retain.labels, minlength=CLASSES).tolist() == [3] * 7 + [0] + [3] * 2
-    assert kept.reference.images == 40
-    # By hand: the first training image of class 7, encoded.
-    source = data.ImageFiles(miniature["data"], "train")
-    pictures = [data.decode(*row, SIDE) for file in range(2) for row in source.rows(file) if row[2] == 7]
-    pixels = torch.from_numpy(pictures[0].pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    vae = base.load_vae(task._folder())
-    with torch.inference_mode():
-        latents = vae.encode(torch.cat([pixels, pixels.flip(-1)])).latent_dist
-    assert torch.allclose(forget.mean[0].float(), latents.mean, atol=2e-3)
-    assert torch.allclose(forget.std[0].float(), latents.std, atol=2e-3)
-
-
-def test_a_stopped_preparation_goes_on_with_the_file_it_stopped_at(task, miniature, prepared, tmp_path, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
-
-    class Stopped(Exception):
-        pass
-
-    def stop_late(what, done, total):
-        if (what, done) == ("train images", 1):
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        task.prepare(stop_late)
-    assert "unlearnbench prepare imagenet-dit" in task.missing()[0]
-    told = []
-    task.prepare(lambda what, done, total: told.append((what, done)))
-    assert told[0] == ("train images", 1)
-    assert task.missing() == []
-    again = task.sha256()
-    lost = task.assets.writable / task._prepared().train.files[0]
-    lost.unlink()
-    assert "unlearnbench prepare imagenet-dit" in task.missing()[0]
-    told.clear()
-    task.prepare(lambda what, done, total: told.append((what, done)))
-    assert told == [("train images", 0)]
-    assert task.missing() == []
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
-    assert task.sha256() == again
-
-
-def test_the_same_files_in_another_place_are_the_same_task(task, miniature, prepared, tmp_path, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
-    shutil.copytree(miniature["base"], tmp_path / "base")
-    shutil.copytree(miniature["data"], tmp_path / "imagenet-1k")
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
-    moved = make_task("imagenet-dit", miniature | {"base": str(tmp_path / "base"), "data": None})
-    moved.prepare(lambda what, done, total: None)
-    other = moved.sha256()
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(prepared))
-    assert other == task.sha256()
-    assert other != make_task("imagenet-dit", miniature | {"retain_samples": 36}).sha256()
-
-
-def test_latents_are_drawn_around_their_means():
-    mean = torch.stack([torch.full((1, 2, 2), 3.0), torch.full((1, 2, 2), -3.0)])[None].half()
-    pool = cache.LatentPool(mean, torch.full_like(mean, 0.1), torch.tensor([5]), scale=0.5)
-    drawn, labels = pool.sample(400, torch.Generator().manual_seed(0))
-    assert labels.unique().tolist() == [5]
-    assert 0.4 < (drawn[:, 0, 0, 0] > 0).float().mean() < 0.6  # mirrored half of the time
-    assert drawn.abs().mean().item() == pytest.approx(1.5, abs=0.01)
-    assert drawn.abs().std().item() == pytest.approx(0.05, abs=0.005)
-    ((first, _),) = pool.ordered(8)
-    assert torch.equal(first, torch.full((1, 1, 2, 2), 1.5))
-
-
-@pytest.mark.parametrize("size", [(500, 375), (64, 64), (70, 200), (1200, 900)])
-def test_the_crop_is_the_centre_square(size):
-    width, height = size
-    side = min(size)
-    ramp = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - side) // 2, (width - side) // 2
-    ramp[top : top + side, left : left + side] = np.linspace(40, 220, side).astype(np.uint8)[None, :, None]
-    crop = np.asarray(data.adm_crop(Image.fromarray(ramp), 64))
-    assert crop.shape == (64, 64, 3)
-    expected = np.linspace(40, 220, 64)
-    assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
-
-
 def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
     from unlearnbench.benchmark.run import split_settings
     from unlearnbench.benchmark.suite import load_suite
@@ -377,28 +290,3 @@ def test_a_judge_says_what_its_network_says(miniature):
     assert prepared.shape == (3, 3, 160, 160)
     with torch.inference_mode():
         assert torch.allclose(judge.classify(judge.features(images)), network(prepared), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_real_pictures_are_cropped_and_cached(tmp_path, monkeypatch):
-    """One picture of each class, 256x256 already, so that the crop must leave them as they are."""
-    from conftest import DATA
-
-    if not (DATA / "imagenet-sample").is_dir():
-        pytest.skip("the data is not beside the clone")
-    source = data.ImageFiles(str(DATA / "imagenet-sample"), "validation")
-    name, bytes_, label = next(iter(source.rows(0)))
-    with Image.open(io.BytesIO(bytes_)) as image:
-        assert np.array_equal(data.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))
-    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
-    from unlearnbench.benchmark.assets import AssetFolder
-
-    assets = AssetFolder("imagenet-dit", tmp_path / "none")
-    encode = cache.latents_of(base.load_vae(save_pipeline(tmp_path / "base")))
-    selection = cache.Selection(1, {}, 1000)
-    kept = cache.fill(assets, "latents", source, selection, 64, encode, lambda what, done, total: None)
-    assert (len(kept.files), kept.images) == (2, 1000)
-    forget, retain = cache.load_pools(assets, kept.files, 207, selection, 0.18215)
-    assert (len(forget), len(retain)) == (1, 999)
-    assert retain.mean.shape == (999, 2, 4, 16, 16)
-    assert torch.isfinite(retain.mean).all()
