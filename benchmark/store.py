@@ -86,6 +86,8 @@ def read_record(path: Path) -> Record:
         BenchmarkError: It is no whole record of this release's schema.
         OSError: It cannot be read.
     """
+    if not path.exists():
+        raise BenchmarkError(f"There is no record {path}; `unlearnbench run` prints where it leaves one.")
     if not path.is_file():
         raise BenchmarkError(f"{path} is not a file; remove it.")
     with path.open("rb") as file:

@@ -272,4 +272,4 @@ def test_verify_refuses_what_it_cannot_run_again(cli, tmp_path):
         assert "Traceback" not in done.stderr
     done = cli("verify", "nothing.json")
     assert done.returncode == 2
-    assert "nothing.json is not a file" in done.stderr
+    assert "There is no record nothing.json" in done.stderr
