@@ -282,10 +282,15 @@ def _listen(process: subprocess.Popen[str], item: Plan, tell: Tell) -> str | Non
     assert process.stdin is not None
     assert process.stdout is not None
     error: str | None = None
-    # A worker that is gone, or was killed in the middle of a line, is told by its exit code.
-    with contextlib.suppress(BrokenPipeError, json.JSONDecodeError):
+    try:
         process.stdin.write(item.spec.model_dump_json() + "\n")
         process.stdin.flush()
+    except BrokenPipeError:
+        # The buffer keeps what a worker that is gone did not read, and would be written again at the end.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    # A worker that was killed in the middle of a line is told by its exit code.
+    with contextlib.suppress(json.JSONDecodeError):
         for line in process.stdout:
             message = json.loads(line)
             error = message.get("error", error)

@@ -1,5 +1,6 @@
 """Which GPU a run gets, and what a run may take: no GPU needed."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import light_suite
 from unlearnbench.benchmark import executors, limits
+from unlearnbench.benchmark.claims import Claim
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.executors import GpuPool, equal_gpus, make_executor, worker_environment
 from unlearnbench.benchmark.limits import Guard, Limits, make_limits, session_bytes
@@ -87,6 +90,21 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(machine, monkeypatch, tmp_path,
     plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
     where = Where(tmp_path, device, 2)
     assert make_executor("local", plans, where, make_limits(), workers=workers).capacity == expected
+
+
+def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, monkeypatch):
+    class LateGuard(Guard):
+        def start(self):
+            """Comes back when the worker is dead, so that the run is handed to nobody."""
+            os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOWAIT)
+            super().start()
+
+    monkeypatch.setattr(executors, "Guard", LateGuard)
+    item = light_suite.plans(tmp_path)[0]
+    executor = executors.LocalExecutor(tmp_path, workers=1, limits=make_limits(), command=["sh", "-c", "kill -TERM $$"])
+    record = executor.submit(item, Claim.take(tmp_path / item.filename), lambda event: None).result(60)
+    executor.close()
+    assert (record.status, record.reason) == ("failed", "ended by signal 15 (SIGTERM)")
 
 
 def sleeper(code="import time; time.sleep(60)"):
