@@ -139,7 +139,7 @@ class LocalExecutor:
             pass_fds=[claim.fileno()],
         ) as process:
             self._add(process)
-            guard = Guard(process.pid, self._limits)
+            guard = Guard(process, self._limits)
             guard.start()
             try:
                 error = _listen(process, item, tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -66,7 +67,7 @@ def check_executor(kind: str, slurm: dict[str, Any] | None) -> None:
 
 
 class Guard(threading.Thread):
-    """Watches the session that a process leads, and kills all of it at a limit.
+    """Watches the session that a process leads, and kills all of it at a limit, or what is left when the process is gone.
 
     Memory is looked at four times a second, so a jump beyond the limit can be larger than it for a moment. Seconds are
     those of the monotonic clock, which nobody sets.
@@ -79,7 +80,7 @@ class Guard(threading.Thread):
         verdict: The status and the reason of a run that was ended, or None.
     """
 
-    def __init__(self, leader: int, limits: Limits) -> None:
+    def __init__(self, leader: subprocess.Popen[Any], limits: Limits) -> None:
         super().__init__(daemon=True)
         self._leader = leader
         self._limits = limits
@@ -90,8 +91,8 @@ class Guard(threading.Thread):
         end = monotonic() + self._limits.seconds
         while not self._over.wait(max(0.0, min(LOOK_SECONDS, end - monotonic()))):
             self.verdict = self._judge(end)
-            if self.verdict is not None:
-                kill_group(self._leader)
+            if self.verdict is not None or self._leader.poll() is not None:
+                kill_group(self._leader.pid)
                 return
 
     def dismiss(self) -> None:
@@ -103,7 +104,7 @@ class Guard(threading.Thread):
         if monotonic() >= end:
             return Status.TIMEOUT, f"took longer than {self._limits.seconds:g} s"
         limit = self._limits.memory_bytes
-        held = session_bytes(self._leader) if limit is not None else 0
+        held = session_bytes(self._leader.pid) if limit is not None else 0
         if limit is not None and held > limit:
             shown = f"{held / GIGABYTE:.3g} GB of memory, more than its limit of {limit / GIGABYTE:.3g} GB"
             return Status.OUT_OF_MEMORY, f"held {shown}"

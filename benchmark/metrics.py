@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.linalg import LinAlgWarning
 from torch import Tensor
 
 from .frechet import FrechetReference, Moments, frechet_from_moments
-from .statistics import Floats, Interval, jackknife, wilson
+from .statistics import Floats, Interval, jackknife, student, wilson
 
 NEIGHBOURS = 5
 """k of the neighbourhoods of precision, recall, density and coverage (Naeem et al., 2020, use 5)."""
@@ -56,6 +55,18 @@ def proportion(hits: Tensor | NDArray[Any]) -> Measured:
     """Returns the share of true entries with Wilson's interval."""
     successes, n = int(hits.sum()), len(hits)
     return Measured(successes / n, wilson(successes, n), n, "wilson")
+
+
+def mean(values: Floats) -> Measured:
+    """Returns the mean of values with Student's interval.
+
+    Raises:
+        ValueError: There are fewer than two values.
+    """
+    interval = student(values.tolist())
+    if interval is None:
+        raise ValueError(f"{len(values)} values have no interval")
+    return Measured(float(values.mean()), interval, len(values), "student")
 
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
@@ -160,11 +171,9 @@ def prdc(generated: Floats, reference: Floats) -> Coverage:
     in_reference = Manifold(reference).covers(generated)
     in_generated = Manifold(generated).covers(reference)
     counts = in_reference.sum(1).double().numpy() / NEIGHBOURS
-    half = float(stats.t.ppf(0.975, len(counts) - 1)) * float(stats.sem(counts))
-    mean = float(counts.mean())
     return Coverage(
         precision=proportion(in_reference.any(1)),
         recall=proportion(in_generated.any(1)),
-        density=Measured(mean, Interval(mean - half, mean + half), len(counts), "student"),
+        density=mean(counts),
         coverage=proportion(in_reference.any(0)),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from diffusers import UNet2DModel
 from pydantic import Field
 from torch import nn
 
@@ -28,6 +27,8 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
+        from diffusers import UNet2DModel
+
         network: nn.Module = UNet2DModel(
             sample_size=data.SIZE,
             in_channels=1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from diffusers import DiTTransformer2DModel
 from torch import nn
 
 from .class_forgetting.diffusion import without_label_dropout
@@ -22,6 +21,8 @@ class DigitsDiT(DigitsDDPM):
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
+        from diffusers import DiTTransformer2DModel
+
         return without_label_dropout(
             DiTTransformer2DModel(
                 sample_size=data.SIZE,

@@ -96,7 +96,7 @@ def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, mo
     class LateGuard(Guard):
         def start(self):
             """Comes back when the worker is dead, so that the run is handed to nobody."""
-            os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOWAIT)
+            os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOWAIT)
             super().start()
 
     monkeypatch.setattr(executors, "Guard", LateGuard)
@@ -114,7 +114,7 @@ def sleeper(code="import time; time.sleep(60)"):
 def test_a_guard_ends_what_takes_too_long_whatever_the_wall_clock_says(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 0.0)
     with sleeper() as process:
-        guard = Guard(process.pid, Limits(0.3))
+        guard = Guard(process, Limits(0.3))
         guard.start()
         assert process.wait(10) == -9
         guard.dismiss()
@@ -124,7 +124,7 @@ def test_a_guard_ends_what_takes_too_long_whatever_the_wall_clock_says(monkeypat
 def test_a_guard_counts_what_a_process_started():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'held = b\"x\" * 300_000_000; input()'])"
     with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdin=subprocess.PIPE) as process:
-        guard = Guard(process.pid, Limits(60, 250e6))
+        guard = Guard(process, Limits(60, 250e6))
         guard.start()
         assert process.wait(30) == -9
         guard.dismiss()
@@ -135,9 +135,12 @@ def test_a_guard_counts_what_a_process_started():
 
 
 def test_a_guard_that_is_dismissed_says_nothing():
-    guard = Guard(1, Limits(60, 1e15))
-    guard.start()
-    guard.dismiss()
+    with sleeper() as process:
+        guard = Guard(process, Limits(60, 1e15))
+        guard.start()
+        guard.dismiss()
+        assert process.poll() is None
+        process.kill()
     assert guard.verdict is None
 
 

@@ -1,6 +1,8 @@
 """The floor plan: who may import whom, and what ships."""
 
 import ast
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -42,11 +44,21 @@ def test_the_leaderboard_needs_no_torch():
         assert "torch" not in path.read_text().replace("PyTorch", ""), path
 
 
+def test_a_run_is_planned_without_the_libraries_that_only_the_run_needs():
+    code = """
+import sys
+from unlearnbench.benchmark import registry, runner
+for entries in (registry.tasks, registry.methods):
+    for name in entries.names():
+        entries.get(name)
+print(*sorted({"datasets", "diffusers", "pandas", "scipy.stats", "sklearn", "timm", "transformers"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_every_module_template_record_and_asset(tmp_path):
-    import subprocess
-    import sys
-
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True
     )

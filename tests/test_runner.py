@@ -74,10 +74,9 @@ def test_every_bad_end_is_a_record_with_its_reason(tmp_path, method, status, rea
 
 def test_what_a_method_leaves_behind_is_ended_with_it(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_TEST", str(tmp_path))
-    (record,) = run("toy-forks", tmp_path, time_limit=30)
-    assert record.status in ("ok", "timeout")
-    time.sleep(0.2)
-    assert workers_alive(tmp_path) == []
+    (record,) = run("toy-forks", tmp_path)
+    assert record.status == "ok"
+    check_no_worker_outlives_its_runner(tmp_path)
 
 
 def test_a_run_that_takes_too_long_is_a_timeout(tmp_path):
@@ -210,7 +209,7 @@ SUITE = """
 description = "toy"
 [[runs]]
 tasks = ["toy"]
-methods = ["original", "oracle", "finetune", "ascent", "toy-good"]
+methods = ["original", "oracle", "finetune"]
 seeds = [0, 1]
 [runs.settings]
 finetune = { steps = 3 }
@@ -237,11 +236,10 @@ def copied(undisturbed, tmp_path):
 
 def test_deleting_any_one_record_or_truncating_one_ends_with_the_same_board(undisturbed, tmp_path):
     expected = quality(undisturbed / "results"), board(undisturbed / "results")
-    assert len(expected[0]) == 10
+    assert len(expected[0]) == 6
     results = copied(undisturbed, tmp_path)
     files = sorted(results.rglob("*.json"))
-    for path in files[::4]:
-        path.unlink()
+    files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:-50])
     files[2].write_bytes(b"")
     again(undisturbed, results)
@@ -303,7 +301,7 @@ def test_a_suite_that_is_stopped_in_the_middle_ends_like_an_undisturbed_one(undi
     expected = quality(undisturbed / "results"), board(undisturbed / "results")
     results = tmp_path / "results"
     process = start_suite(undisturbed, results)
-    wait_for_records(results, 3)
+    wait_for_records(results, 2)
     process.send_signal(how)
     _, message = process.communicate(timeout=60)
     if how == signal.SIGINT:
@@ -313,7 +311,7 @@ def test_a_suite_that_is_stopped_in_the_middle_ends_like_an_undisturbed_one(undi
     check_no_worker_outlives_its_runner(results)
     kept = load_records([results])
     assert kept.problems == []
-    assert 3 <= len(kept.records) < 10
+    assert 2 <= len(kept.records) < 6
     assert all(record.status == "ok" for record in kept.records)
     again(undisturbed, results)
     assert (quality(results), board(results)) == expected
@@ -347,5 +345,5 @@ def test_two_commands_on_one_folder_share_the_work(undisturbed, tmp_path):
     messages = [process.communicate(timeout=240)[1] for process in pair]
     assert [process.returncode for process in pair] == [0, 0]
     said = "".join(messages)
-    assert (said.count("done"), said.count("kept")) == (4, 16)
+    assert (said.count("done"), said.count("kept")) == (2, 10)
     assert quality(results) == quality(undisturbed / "results")

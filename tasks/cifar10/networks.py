@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from diffusers import UNet2DModel
 from torch import nn
 
 from ..common.retrained import TrainingRecipe
@@ -37,6 +36,8 @@ def unet(preset: Preset) -> nn.Module:
     Time and class scale and shift the normalized features of each block. The papers' code adds a projection of both side by
     side instead; the number of weights is nearly the same, 38.3 M against their 38.6 M.
     """
+    from diffusers import UNet2DModel
+
     levels = len(preset.channels)
     down, up = ["DownBlock2D"] * levels, ["UpBlock2D"] * levels
     down[1], up[-2] = "AttnDownBlock2D", "AttnUpBlock2D"

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-from diffusers.models.embeddings import LabelEmbedding
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, Diverged
 from ..common.pools import to_bytes
+
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 TRAIN_TIMESTEPS = 1000
 LABEL_DROP = 0.1
@@ -26,11 +27,15 @@ LABEL_DROP = 0.1
 
 def noise_schedule() -> DDPMScheduler:
     """Returns the linear schedule of Ho et al. (2020): beta from 1e-4 to 0.02 in 1,000 steps."""
+    from diffusers import DDPMScheduler
+
     return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, beta_start=1e-4, beta_end=0.02)
 
 
 def without_label_dropout(network: nn.Module) -> nn.Module:
     """Returns a DiT that drops no labels by itself: the batch's draw says which are dropped, for teacher and student alike."""
+    from diffusers.models.embeddings import LabelEmbedding
+
     for module in network.modules():
         if isinstance(module, LabelEmbedding):
             module.dropout_prob = 0.0
@@ -214,6 +219,8 @@ class Sampler:
             )
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
+        from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+
         classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
         # Given beside the configuration: of what stands in it, diffusers drops every field that was left at its default.
         options: dict[str, Any] = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +48,8 @@ class TrainedJudge(nn.Module):
     """
 
     def __init__(self, recipe: JudgeRecipe, num_classes: int) -> None:
+        import timm
+
         super().__init__()
         self.input_size = recipe.input_size
         self.network = timm.create_model(recipe.architecture, in_chans=recipe.channels, num_classes=num_classes)

@@ -9,8 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.datasets import load_digits, load_sample_images
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 NUM_CLASSES = 10
@@ -53,6 +51,9 @@ class Split(NamedTuple):
 @functools.cache
 def load_split() -> Split:
     """Loads the digits with the suite's fixed split."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     pixels, targets = load_digits(return_X_y=True)
     images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, SIZE, SIZE) * (2 / LEVELS) - 1
     labels = torch.tensor(targets, dtype=torch.long)
@@ -66,6 +67,8 @@ def photograph() -> Tensor:
 
     What is not a digit, to see what happens to unrelated pictures.
     """
+    from sklearn.datasets import load_sample_images
+
     picture = Image.fromarray(load_sample_images().images[0]).convert("L")
     small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32))[None, None]

@@ -19,7 +19,7 @@ from ...benchmark.errors import Diverged
 from ...benchmark.metrics import Measured
 from ...benchmark.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import cluster_bootstrap, jackknife, student
+from ...benchmark.statistics import cluster_bootstrap, jackknife
 from ...benchmark.task import Evaluation
 from ..common import lpips
 from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
@@ -173,9 +173,7 @@ def _statistic(
 def _mean(task: InpaintingTask, labels: Tensor, values: Tensor) -> Measured:
     if task.clustered:
         return _statistic(task, labels, lambda mean: mean, [values])
-    interval = student(values.tolist())
-    assert interval is not None
-    return Measured(float(values.mean()), interval, len(values), "student")
+    return metrics.mean(values.numpy())
 
 
 def _share(task: InpaintingTask, labels: Tensor, hits: Tensor) -> Measured:

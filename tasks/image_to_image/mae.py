@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from ...benchmark.errors import BenchmarkError, first_line
 from .inpainter import Inpainter, PixelFilling
 from .pretrained_files import read_config
+
+if TYPE_CHECKING:
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 HEAD_WIDTH = 16
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -91,6 +93,8 @@ def small_mae(size: int, patch: int, channels: int, width: int, layers: int, dec
         layers: Of the encoder.
         decoder_layers: Of the decoder.
     """
+    from transformers import ViTMAEConfig
+
     return MAE(
         build(
             ViTMAEConfig(
@@ -124,6 +128,8 @@ def load_mae(folder: Path, size: int, patch: int, way_out: str) -> MAE:
         BenchmarkError: The folder holds another model, one of other sizes or without a decoder, or one that predicts
             normalized patches.
     """
+    from transformers import ViTMAEForPreTraining
+
     config = read_config(folder, "", "ViTMAEForPreTraining", way_out)
     found = tuple(config.get(key, default) for key, default in (("image_size", 224), ("patch_size", 16)))
     if found != (size, patch):
@@ -159,6 +165,8 @@ def build(config: ViTMAEConfig) -> ViTMAEForPreTraining:
     transformers 5 leaves them, the class token and the mask token at zero in a network that is not loaded from a
     checkpoint; trained so, it never does better than the mean picture.
     """
+    from transformers import ViTMAEForPreTraining
+
     network = ViTMAEForPreTraining(config)
     embeddings, decoder = network.vit.embeddings, network.decoder
     side = math.isqrt(embeddings.patch_embeddings.num_patches)

@@ -10,15 +10,17 @@ import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line
 from .inpainter import Inpainter, PixelFilling
 from .pretrained_files import read_config
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 STEPS = 2000
 TRAINING_BETAS, SAMPLING_BETAS = (1e-6, 0.01), (1e-4, 0.09)
@@ -166,6 +168,8 @@ def unet(
         layers: Residual blocks at each resolution.
         head_width: Of the attention in the middle.
     """
+    from diffusers import UNet2DModel
+
     return UNet2DModel(
         sample_size=size,
         in_channels=6,
@@ -186,6 +190,8 @@ def load_palette(folder: Path, size: int, kind: type[Palette], way_out: str) -> 
     Raises:
         BenchmarkError: The folder holds another network, or one of another size.
     """
+    from diffusers import UNet2DModel
+
     config: dict[str, Any] = read_config(folder, "", "UNet2DModel", way_out)
     found = tuple(config.get(key) for key in ("in_channels", "out_channels", "sample_size"))
     if found != (6, 3, size):

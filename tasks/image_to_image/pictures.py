@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from ...benchmark.errors import BenchmarkError
@@ -142,6 +141,8 @@ def photographs(size: int, count: int) -> Pictures:
 
     What always is at hand and in no data set of classes: a temple and a flower.
     """
+    from sklearn.datasets import load_sample_images
+
     squares: list[Pixels] = []
     for picture in load_sample_images().images:
         image = Image.fromarray(picture)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import AmusedScheduler, UVit2DModel, VQModel
-from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
 from ...benchmark.errors import BenchmarkError, first_line
 from .inpainter import Inpainter
 from .pretrained_files import read_config
+
+if TYPE_CHECKING:
+    from diffusers import AmusedScheduler, UVit2DModel, VQModel
 
 STEPS, TEMPERATURES = 12, (2, 0)
 """aMUSEd's defaults for sampling: as many steps, and choices that become less random from step to step."""
@@ -68,6 +69,8 @@ class TokenInpainter(Inpainter):
 
     def encode(self, visible: Tensor, hole: Tensor, **inputs: Tensor) -> Tensor:
         """See ``Inpainter.encode``: what the last transformer layer returns, ``(B, h * w, D)``."""
+        from diffusers.models.embeddings import get_timestep_embedding
+
         network, count = self.network, len(visible)
         text = network.encoder_proj_layer_norm(network.encoder_proj(self.prompt)).expand(count, -1, -1)
         micro = get_timestep_embedding(
@@ -164,6 +167,7 @@ def load_token_inpainter(folder: Path, size: int, way_out: str) -> TokenInpainte
     Raises:
         BenchmarkError: The folder holds other models, or damaged ones.
     """
+    from diffusers import UVit2DModel
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
     read_config(folder, "transformer", "UVit2DModel", way_out)
@@ -193,6 +197,8 @@ def load_token_filling(folder: Path, size: int, grid: int, way_out: str) -> Toke
     Raises:
         BenchmarkError: The folder holds another kind of tokenizer, a damaged one, or one of another size.
     """
+    from diffusers import AmusedScheduler, VQModel
+
     read_config(folder, "vqvae", "VQModel", way_out)
     try:
         tokenizer = VQModel.from_pretrained(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from diffusers.models.embeddings import LabelEmbedding
 from torch import Tensor, nn
 
 from ...benchmark.method import Need
@@ -60,6 +59,8 @@ class LatentDiTProblem(ClassForgettingProblem):
 
     def label_tables(self) -> list[nn.Parameter]:
         """See ``Problem.label_tables``: one, or one a block where the blocks do not share it."""
+        from diffusers.models.embeddings import LabelEmbedding
+
         tables = [
             module.embedding_table.weight for module in self.model.modules() if isinstance(module, LabelEmbedding)
         ]

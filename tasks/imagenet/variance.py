@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import DDPMScheduler
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers import DDPMScheduler
 
 BITS = 1 / math.log(2)
 LEVEL = 1 / 255
