@@ -70,7 +70,7 @@ full: install  ## Run the full suite (three seeds) into leaderboard/results.
 
 results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, what was recomputed.
 	$(BIN)/python -m unlearnbench.leaderboard.tables > docs/results.md
-	$(BIN)/python -m unlearnbench.leaderboard.regression_rates
+	$(BIN)/python -m unlearnbench.leaderboard.regression.rates
 	$(BIN)/unlearnbench validate leaderboard/results --attest leaderboard/verifications/recomputed.json
 
 clean:  ## Remove everything that the commands above made.

@@ -259,7 +259,7 @@ def regress(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Says whether methods got worse: exit code 0 fine, 1 regression, 2 inconclusive or a mistake, 3 not comparable."""
-    from .leaderboard.regression_report import write_reports
+    from .leaderboard.regression.report import write_reports
 
     compared = unlearnbench.regress(
         baseline,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from .leaderboard.verdicts import Verdicts
+    from .leaderboard.regression.verdicts import Verdicts
 
 MARK = "unlearning"
 
@@ -127,7 +127,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 def _compared(guard: Guard, item: pytest.Function, results: Path) -> Verdicts:
     """Fails or skips the test unless nothing got worse."""
     from .benchmark.errors import BenchmarkError
-    from .leaderboard.verdicts import Verdict
+    from .leaderboard.regression.verdicts import Verdict
 
     folder = item.path.parent
     try:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..benchmark.store import LoadedRecords
-    from .comparison import Comparison
+    from .comparison.compare import Comparison
+    from .regression.verdicts import Verdicts
     from .site import Board
     from .submission.pack import Submission
     from .submission.validate import Validation
     from .submission.verify import Verification
-    from .verdicts import Verdicts
 
 COMMITTED_RESULTS = Path(__file__).parent / "results"
 """The records of the full suite that ship with the package."""
@@ -66,7 +66,7 @@ def compare(
     Raises:
         BenchmarkError: A folder does not exist, a name is unknown, or there is nothing to compare.
     """
-    from .comparison import compare_records
+    from .comparison.compare import compare_records
 
     loaded = _load(folders, committed)
     return compare_records(loaded.records, methods, tasks, loaded.problems)
@@ -153,8 +153,8 @@ def regress(
     """
     from ..benchmark.errors import BenchmarkError
     from ..benchmark.store import load_records
-    from .margins import as_margin
-    from .regression import compare as compare_runs
+    from .regression.compare import compare as compare_runs
+    from .regression.margins import as_margin
 
     before, now = load_records([Path(baseline)]), load_records([Path(current)])
     # A file that cannot be read may be the very run that got worse.

@@ -8,9 +8,9 @@ from scipy import stats
 
 from helpers import anchors, make_record
 from unlearnbench.benchmark.record import Device
-from unlearnbench.leaderboard.cost_regression import COST_ALPHA, compare_times
-from unlearnbench.leaderboard.regression import compare
-from unlearnbench.leaderboard.verdicts import Verdict
+from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.leaderboard.regression.costs import COST_ALPHA, compare_times
+from unlearnbench.leaderboard.regression.verdicts import Verdict
 
 
 def timed(seed, minute, steps, **counts):

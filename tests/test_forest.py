@@ -9,7 +9,7 @@ import pytest
 
 from helpers import anchors, between, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.leaderboard.comparison import compare_records
+from unlearnbench.leaderboard.comparison.compare import compare_records
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

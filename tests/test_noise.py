@@ -8,9 +8,17 @@ from scipy import special, stats
 
 from helpers import ROOT, make_metric
 from unlearnbench.benchmark.store import load_records
-from unlearnbench.leaderboard import noise
-from unlearnbench.leaderboard.noise import NOTHING, Moderated, Prior, fit, fit_all, moderate, sampling_variance
-from unlearnbench.leaderboard.regression_rates import fitted, templates
+from unlearnbench.leaderboard.regression import noise
+from unlearnbench.leaderboard.regression.noise import (
+    NOTHING,
+    Moderated,
+    Prior,
+    fit,
+    fit_all,
+    moderate,
+    sampling_variance,
+)
+from unlearnbench.leaderboard.regression.rates import fitted, templates
 
 
 def test_the_sampling_variance_is_read_off_the_interval():

@@ -8,8 +8,8 @@ import pytest
 from helpers import GOOD, anchors, make_record
 from unlearnbench.benchmark.record import Status
 from unlearnbench.benchmark.store import write_record
-from unlearnbench.leaderboard.regression import compare
-from unlearnbench.leaderboard.regression_report import junit, markdown
+from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.leaderboard.regression.report import junit, markdown
 
 HOSTILE = '<script>alert(1)</script> | `x` ]]> & " \x00\x1b[31m @everyone [/red] ![i](u)\nnew'
 

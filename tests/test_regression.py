@@ -11,13 +11,12 @@ from helpers import GOOD, IDENTITY, ROOT, TASK, UNTOUCHED, anchors, between, mak
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.record import Device, Status
 from unlearnbench.benchmark.store import load_records
-from unlearnbench.leaderboard import regression_rates
-from unlearnbench.leaderboard.losses import ALPHA, BOUND, POWER, Loss, Series, detectable, paired_loss
-from unlearnbench.leaderboard.margins import Margin, Measure, measures
-from unlearnbench.leaderboard.noise import NOTHING, Moderated, Prior
-from unlearnbench.leaderboard.regression import compare
-from unlearnbench.leaderboard.regression_rates import KINDS, RATES, rates, simulate, templates, with_tables
-from unlearnbench.leaderboard.verdicts import Verdict
+from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.leaderboard.regression.losses import ALPHA, BOUND, POWER, Loss, Series, detectable, paired_loss
+from unlearnbench.leaderboard.regression.margins import Margin, Measure, measures
+from unlearnbench.leaderboard.regression.noise import NOTHING, Moderated, Prior
+from unlearnbench.leaderboard.regression.rates import KINDS, PAGE, RATES, rates, simulate, templates, with_tables
+from unlearnbench.leaderboard.regression.verdicts import Verdict
 
 JITTER = (0.001, -0.002, 0.0, 0.002, -0.001)
 
@@ -313,7 +312,7 @@ def test_the_page_is_what_the_file_says_and_the_file_keeps_the_promise():
     import json
 
     found = json.loads(RATES.read_text())
-    page = regression_rates.PAGE.read_text()
+    page = PAGE.read_text()
     assert page == with_tables(page, found)
     kinds = {(row["kind"], row["seeds"], row["shared"]): row for row in found["rates"]}
     for (kind, *_), row in kinds.items():

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..benchmark.errors import BenchmarkError
-from ..benchmark.store import write_atomically
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.store import write_atomically
+from ..plots import Tick
 from .board_pairs import BoardPairs
-from .comparison_text import p_text, signed, span
 from .pairs import Pair
-from .plots import Tick
+from .text import p_text, signed, span
 
 PLOT_WIDTH, NAMES_WIDTH, NUMBERS_WIDTH, EDGE, GAP = 320, 150, 214, 16, 14
 """Of the names at least; the legend below the axis needs them."""
@@ -93,7 +93,7 @@ def forest_plot(boards: Sequence[BoardPairs]) -> Figure:
         sections.append(section)
         top = section.bottom + AXIS
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..benchmark.errors import BenchmarkError, unknown_name
-from ..benchmark.record import Record
-from . import comparison_data as data
-from . import comparison_text as text
+from ...benchmark.errors import BenchmarkError, unknown_name
+from ...benchmark.record import Record
+from ..ranking import Ranking, Row, rank_all
+from . import data as data
+from . import text as text
 from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
-from .ranking import Ranking, Row, rank_all
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,10 +18,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..benchmark.errors import BenchmarkError
-from ..benchmark.record import Record
-from ..benchmark.statistics import holm
-from .cost_regression import COST_METRICS, cost_findings
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.record import Record
+from ...benchmark.statistics import holm
+from .costs import COST_METRICS, cost_findings
 from .losses import ALPHA, Key, Loss, oracle_values, overall, paired_loss, series
 from .margins import Measure, check_margins, measures
 from .noise import prior_for

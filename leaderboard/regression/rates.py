@@ -1,6 +1,6 @@
 """How often the check of ``regression.py`` is wrong, measured on simulated histories with the committed records' noise.
 
-``python -m unlearnbench.leaderboard.regression_rates`` fits ``noise.json`` to the committed records and writes
+``python -m unlearnbench.leaderboard.regression.rates`` fits ``noise.json`` to the committed records and writes
 ``docs/guarding.json`` and the tables of ``docs/guarding.md``.
 
 A history is a row of the committed records, run twice: each metric jitters around the row's mean as it does from seed to
@@ -17,20 +17,20 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..benchmark.record import Metric, Record, Status
-from ..benchmark.statistics import wilson
-from ..benchmark.store import load_records, write_atomically
-from .frame import latest
+from ...benchmark.record import Metric, Record, Status
+from ...benchmark.statistics import wilson
+from ...benchmark.store import load_records, write_atomically
+from ..frame import latest
+from ..rules import FAMILIES, rules_for
+from .compare import compare
 from .losses import Key, Series, detectable, oracle_values, overall, series
 from .margins import Measure, measures
 from .noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
 from .pairing import Pair, pair_runs
-from .regression import compare
-from .rules import FAMILIES, rules_for
 from .verdicts import Verdict
 
-RESULTS = Path(__file__).parent / "results"
-DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = Path(__file__).parents[1] / "results"
+DOCS = Path(__file__).parents[2] / "docs"
 RATES = DOCS / "guarding.json"
 PAGE = DOCS / "guarding.md"
 HISTORIES = 300

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..benchmark.statistics import Interval
+from ...benchmark.statistics import Interval
+from ..ranking import SIGNIFICANCE
+from ..site import number, seconds
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair, TimeRatio
-from .ranking import SIGNIFICANCE
-from .site import number, seconds
 
 FOOTNOTE = (
     "Differences are the first method minus the second, paired over shared seeds. Intervals are bootstrapped, each for its "

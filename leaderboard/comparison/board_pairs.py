@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..benchmark.statistics import Interval
+from ...benchmark.statistics import Interval
+from ..ranking import Ranking, Row
 from .pairs import Pair, compare_rows
-from .ranking import Ranking, Row
 
 
 class Entry(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..benchmark.statistics import Interval
+from ...benchmark.statistics import Interval
+from ..ranking import SIGNIFICANCE
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair
-from .ranking import SIGNIFICANCE
 
 
 def plain(boards: Sequence[BoardPairs]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ..benchmark.errors import BenchmarkError, unknown_name
-from .rules import Rules, rules_for
+from ...benchmark.errors import BenchmarkError, unknown_name
+from ..rules import Rules, rules_for
 
 GATE_SHARE = 0.5
 """A gated metric's margin is this share of what the board's gate allows."""

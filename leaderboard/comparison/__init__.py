@@ -1,0 +1,1 @@
+"""Methods against each other: paired differences over shared seeds."""
