@@ -306,7 +306,8 @@ def parse_record(text: str | bytes, where: str) -> Record:
     if len(text) > MAX_RECORD_BYTES:
         raise BenchmarkError(f"{where} is larger than {MAX_RECORD_BYTES:,} bytes, which no record is; remove it.")
     try:
-        return Record.model_validate_json(text)
+        # Strict: a text of digits is no number, and may be one of any size.
+        return Record.model_validate_json(text, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -19,6 +19,8 @@ from unlearnbench.benchmark.record import (
 
 TOY = Path(__file__).parent / "toy.py"
 ROOT = Path(unlearnbench.__file__).parent
+BUILT_IN = sorted(path.stem.replace("_", "-") for path in (ROOT / "methods").glob("[a-z]*.py"))
+"""The methods of this repository; tests register others beside them."""
 TINY_DINOV2 = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 """What makes timm's smallest DINOv2 a miniature."""
 

@@ -14,8 +14,8 @@ from rich.console import Console
 
 import cheating_methods
 import unlearnbench
-from helpers import ROOT
-from unlearnbench.benchmark import registry, source_scan, toy
+from helpers import BUILT_IN, ROOT
+from unlearnbench.benchmark import source_scan, toy
 from unlearnbench.benchmark.checking import Bench, Report, check, subject
 from unlearnbench.benchmark.contract import CHECKS, Evidence, Result, judge
 from unlearnbench.benchmark.errors import BenchmarkError
@@ -32,7 +32,7 @@ CHEATS = {
 }
 FORKED = [name for name, cls in CHEATS.items() if getattr(cls, "forked", True)]
 """Those that one run is enough to catch."""
-HONEST = [name for name in registry.methods.names() if not name.startswith(("toy-", "x-", "cheat-"))]
+HONEST = [name for name in BUILT_IN if not name.startswith("cheat-")]
 
 
 def written(cls, folder):

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+from helpers import BUILT_IN
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import NotApplicable
 from unlearnbench.benchmark.method import Need
@@ -14,7 +15,6 @@ from unlearnbench.benchmark.run import check_applicable, make_method, make_task
 CPU = torch.device("cpu")
 SHORT = {"steps": 2, "replay": 2}
 UNMOVED = ("original", "cheat-noise", "cheat-remap", "cheat-gate", "cheat-fill")
-BUILT_IN = [name for name in registry.methods.names() if not name.startswith("toy-")]
 
 
 def short(name):

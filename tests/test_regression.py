@@ -126,6 +126,15 @@ def test_runs_that_are_the_same_to_the_last_digit_are_fine_whatever_the_noise():
     assert {f.loss for f in found.findings if f.loss is not None} == {0.0}
 
 
+def test_intervals_of_another_library_version_do_not_make_equal_runs_different():
+    before, _ = history(noise=(0.3, -0.2, 0.0))
+    other = [m.model_copy(update={"ci_low": m.ci_low - 1e-15}) for m in before[0].metrics]
+    after = [before[0].model_copy(update={"metrics": other}), *before[1:]]
+    found = compare(before, after, references=anchors())
+    assert found.exit_code == 0
+    assert {f.loss for f in found.findings if f.loss is not None} == {0.0}
+
+
 def test_better_is_fine_and_a_margin_can_be_set():
     before, after = history(retain_accuracy=0.03)
     assert compare(before, after, references=anchors()).exit_code == 0

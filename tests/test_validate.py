@@ -347,6 +347,15 @@ def test_whatever_one_field_becomes_it_passes_whole_or_is_refused_in_one_line(ro
     build_board([folder, accepted], folder.parent / "fuzz-site")
 
 
+def test_a_number_that_is_a_text_of_digits_is_refused(row, accepted, tmp_path):
+    raw = json.loads(record_bytes(row[0]))
+    raw["metrics"][0]["n"] = "9" * 400
+    folder = write_submission(tmp_path / "digits", row)
+    (folder / row[0].filename).write_text(json.dumps(raw))
+    (sentence,) = [found for found in sentences(folder, accepted) if "does not fit the record schema" in found]
+    assert "at 'metrics.0.n' (Input should be a valid integer)" in sentence
+
+
 def test_a_strangers_text_becomes_one_short_line():
     assert shown("a\n::error\x1b[31m\u202eb" + "c" * 1000).startswith("a ::error [31m b")
     assert len(shown("x" * 10_000)) == 401

@@ -96,7 +96,7 @@ def _cells(
     directions = {key[0]: metric.direction for run in runs for record in run for key, metric in overall(record).items()}
     guarded = measures(first.task.family, directions, margins)
     cells, unfit = [], list[Finding]()
-    same = all(a.metrics == b.metrics for a, b in runs)
+    same = all(_values(a) == _values(b) for a, b in runs)
     for measure in guarded:
         found = series(pair, measure, targets)
         if isinstance(found, str):
@@ -107,6 +107,11 @@ def _cells(
     if not guarded:
         unfit.append(pair.finding("runs", Verdict.NOT_COMPARABLE, "no metric of it has a direction."))
     return cells, unfit, {measure.metric for measure in guarded}
+
+
+def _values(record: Record) -> list[tuple[str, str | None, int | None, float | None]]:
+    """A record's numbers without their intervals, whose last digit depends on the libraries' versions."""
+    return [(metric.name, metric.judge, metric.label, metric.value) for metric in record.metrics]
 
 
 def _judged(cells: Sequence[_Cell]) -> list[Finding]:
