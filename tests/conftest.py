@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from forked_cli import Commands
 from helpers import TINY_DINOV2, TOY
 from unlearnbench.benchmark import registry
 
@@ -35,19 +36,35 @@ def toy():
     return sys.modules[registry.methods.get("toy-good").__module__]
 
 
-@pytest.fixture
-def cli(tmp_path):
-    """Calls the installed command in an empty folder and returns the finished process."""
+@pytest.fixture(scope="session")
+def _commands():
+    commands = Commands()
+    yield commands
+    commands.close()
 
-    def call(*arguments: str, timeout: float = 240, env: dict[str, str] | None = None, **options):
+
+@pytest.fixture
+def cli(tmp_path, _commands):
+    """Calls the command in an empty folder and returns the finished process."""
+
+    def call(*arguments: str, timeout: float = 240, env: dict[str, str] | None = None):
+        return _commands.run([*map(str, arguments)], tmp_path, {**os.environ, "COLUMNS": "160", **(env or {})}, timeout)
+
+    return call
+
+
+@pytest.fixture
+def fresh_cli(tmp_path):
+    """The same in a new interpreter."""
+
+    def call(*arguments: str):
         return subprocess.run(
             [sys.executable, "-m", "unlearnbench", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=timeout,
-            cwd=options.pop("cwd", tmp_path),
-            env={**os.environ, "COLUMNS": "160", **(env or {})},
-            **options,
+            timeout=240,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "160"},
         )
 
     return call

@@ -13,7 +13,7 @@ from unlearnbench.benchmark.method import Need
 from unlearnbench.benchmark.run import check_applicable, make_method, make_task
 
 CPU = torch.device("cpu")
-SHORT = {"steps": 2, "replay": 2}
+SHORT = {"steps": 2, "replay": 2, "inner_steps": 1}
 UNMOVED = ("original", "cheat-noise", "cheat-remap", "cheat-gate", "cheat-fill")
 
 

@@ -15,6 +15,7 @@ from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.executors import worker_environment
+from unlearnbench.benchmark.plan import Where, plan
 from unlearnbench.benchmark.store import load_records
 from unlearnbench.benchmark.suite import Request
 from unlearnbench.leaderboard.ranking import rank_all
@@ -113,14 +114,15 @@ def test_finished_runs_are_not_done_again_failed_ones_on_demand(tmp_path):
 
 
 def test_settings_and_seeds_make_different_runs(tmp_path):
-    run("toy-good", tmp_path, seeds=(0, 1))
-    run("toy-good", tmp_path, settings={"lr": 0.01})
-    assert len(list(tmp_path.rglob("*.json"))) == 3
+    registry.add_plugin(TOY)
+    requests = [Request("toy", "toy-good", [0, 1], {}), Request("toy", "toy-good", [0], {"lr": 0.01})]
+    planned, _ = plan(requests, Where(tmp_path, "cpu", 1, (TOY,)))
+    assert len({item.run_id for item in planned}) == len({item.filename for item in planned}) == 3
 
 
 def test_the_same_seed_gives_the_same_metrics_to_the_last_digit(tmp_path):
-    run("toy-good", tmp_path / "a", seeds=(0, 1))
-    run("toy-good", tmp_path / "b", seeds=(0, 1))
+    run("toy-good", tmp_path / "a")
+    run("toy-good", tmp_path / "b")
     assert quality(tmp_path / "a") == quality(tmp_path / "b")
 
 
