@@ -58,6 +58,25 @@ print(*sorted({"datasets", "diffusers", "pandas", "scipy.stats", "sklearn", "tim
 
 
 @pytest.mark.slow
+def test_no_library_is_loaded_on_a_methods_clock():
+    code = """
+import sys
+import torch
+from unlearnbench.benchmark.run import make_method, make_task
+pairs = {"digits-ddpm": "selective-amnesia", "digits-dit": "erasediff", "digits-mae": "li2024", "digits-vae": "uno"}
+for task, method in pairs.items():
+    made = make_method(method, {"steps": 1} | ({"replay": 2} if method == "selective-amnesia" else {}))
+    problem = make_task(task, {}).problem(made, 0, torch.device("cpu"))
+    problem.warm_up()
+    before = set(sys.modules)
+    made.unlearn(problem)
+    print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_template_record_and_asset(tmp_path):
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True
