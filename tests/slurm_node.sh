@@ -62,6 +62,11 @@ stop() {
   for file in "$STATE/slurmd.pid" "$STATE/slurmctld.pid" /run/munge/munged.pid; do
     [ ! -e "$file" ] || kill "$(cat "$file")" 2> /dev/null || true
   done
+  # A start that follows at once must not take the ones that are still ending for those that it needs.
+  for _ in $(seq 60); do
+    pgrep -x slurmd > /dev/null || pgrep -x slurmctld > /dev/null || pgrep -x munged > /dev/null || return 0
+    sleep 0.5
+  done
 }
 
 case "${1:-}" in

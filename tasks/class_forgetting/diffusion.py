@@ -27,8 +27,7 @@ LABEL_DROP = 0.1
 
 def noise_schedule() -> DDPMScheduler:
     """Returns the linear schedule of Ho et al. (2020): beta from 1e-4 to 0.02 in 1,000 steps."""
-    schedule: DDPMScheduler = _schedulers()["ddpm"](num_train_timesteps=TRAIN_TIMESTEPS, beta_start=1e-4, beta_end=0.02)
-    return schedule
+    return _scheduler("ddpm")
 
 
 def without_label_dropout(network: nn.Module) -> nn.Module:
@@ -218,13 +217,12 @@ class Sampler:
             )
 
     def _scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
-        # Given beside the configuration: of what stands in it, diffusers drops every field that was left at its default.
         options: dict[str, Any] = (
             {} if self.solver == "dpm" else {"clip_sample": self.solver == "ddpm" and self.bounded}
         )
         if self.spacing is not None:
             options["timestep_spacing"] = self.spacing
-        scheduler = _schedulers()[self.solver].from_config(noise_schedule().config, **options)
+        scheduler = _scheduler(self.solver, **options)
         scheduler.set_timesteps(self.steps)
         return scheduler
 
@@ -232,11 +230,15 @@ class Sampler:
         return {"generator": generator} if self.solver == "ddpm" else {}
 
 
-def _schedulers() -> dict[str, Any]:
-    """The schedulers by solver. A problem's noise schedule loads all of them, so that none is loaded on a method's clock."""
+def _scheduler(solver: str, **options: Any) -> Any:
+    """Returns one of diffusers' schedulers. The first one, a problem's noise schedule, loads all, so that no clock sees it.
+
+    It is not made from another one's configuration, of which diffusers drops every field that was left at its default.
+    """
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-    return {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
+    classes = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler}
+    return classes[solver](num_train_timesteps=TRAIN_TIMESTEPS, beta_start=1e-4, beta_end=0.02, **options)
 
 
 def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
