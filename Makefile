@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests see no hub and no cache of the user's, and leave the cores to the workers that they start.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(VENV)/hf-home OMP_NUM_THREADS=1
 
-PARALLEL := --numprocesses 2 --dist loadfile
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install leaderboard test check lint format types smoke bench schema docs full results clean
 

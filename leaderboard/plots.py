@@ -10,6 +10,8 @@ from .ranking import Ranking, Row
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 48
 _LABEL_HEIGHT = 13.0
+_NAMED = 60
+"""Points that may have a name, the best ones: there is no room for more. Every point says its name on a touch."""
 _LONGEST_LABEL = 24
 _RADIUS = 6.0
 _LABEL_WIDTH = 6.6
@@ -85,9 +87,10 @@ def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
     places = {row.name: (across(seconds[row.name]), up(row.score or 0.0)) for row in rows}
     labels = _Labels(list(places.values()))
     points = []
-    for row in sorted(rows, key=lambda row: (-(row.score or 0), row.name)):
+    for index, row in enumerate(sorted(rows, key=lambda row: (-(row.score or 0), row.name))):
         x, y = places[row.name]
-        label = labels.place(row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …", x, y)
+        text = row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …"
+        label = labels.place(text, x, y) if index < _NAMED else None
         ends = (up(row.interval.low), up(row.interval.high)) if row.interval else (y, y)
         title = f"{row.name}: score {row.score:.3f}, {_seconds_text(row)}"
         points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title))

@@ -73,9 +73,9 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pictures: dict[str, str] = {}
+    pictures = Pictures()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
-    environment.filters["picture"] = lambda png: picture_name(png, pictures)
+    environment.filters["picture"] = pictures.name
     for name in ("style.css", "board.js"):
         yield name, (_HERE / "static" / name).read_bytes()
     boards = []
@@ -101,7 +101,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
                 root="../",
             )
             yield links[row.name], page.encode()
-            yield from _new(pictures)
+            yield from pictures.take()
     index_page = environment.get_template("index.html.j2").render(
         boards=boards, plots=plots, root="", shown=front.BOARDS
     )
@@ -116,19 +116,26 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     yield "board.json", json.dumps(flat, indent=1).encode()
 
 
-def _new(pictures: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Yields the pictures that the last page named for the first time; the dictionary remembers their names alone."""
-    for name, png in pictures.items():
-        if png:
+class Pictures:
+    """The pictures that pages show, each written once however many pages show it."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._unwritten: list[tuple[str, str]] = []
+
+    def name(self, png: str) -> str:
+        """Returns the path of a picture, given as base64."""
+        name = f"samples/{hashlib.sha256(png.encode()).hexdigest()[:20]}.png"
+        if name not in self._known:
+            self._known.add(name)
+            self._unwritten.append((name, png))
+        return name
+
+    def take(self) -> Iterator[tuple[str, bytes]]:
+        """Yields the pictures that were named for the first time since the last call."""
+        for name, png in self._unwritten:
             yield name, base64.b64decode(png)
-            pictures[name] = ""
-
-
-def picture_name(png: str, pictures: dict[str, str]) -> str:
-    """Returns the path of a picture, which is written once however many pages show it."""
-    name = f"samples/{hashlib.sha256(png.encode()).hexdigest()[:20]}.png"
-    pictures.setdefault(name, png)
-    return name
+        self._unwritten.clear()
 
 
 def _page_name(index: int, ranking: Ranking, row: Row) -> str:

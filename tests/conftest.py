@@ -22,6 +22,14 @@ if DATA.is_dir():
     os.environ.setdefault("UNLEARNBENCH_DATA", str(DATA))
 
 
+LONG = ("submitting_page", "runner", "contract", "methods", "digits_ddpm", "guard_example", "slurm", "kills")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files come first: of two processes that share the files out, none is left with a long one at the end."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread(tmp_path_factory):
     """Beside another busy process two threads collapse."""
