@@ -69,7 +69,8 @@ class Registry(Generic[Plugin]):
             BenchmarkError: Nothing is; the message says what is close.
         """
         if name not in self._loaded and name not in self._lazy():
-            raise unknown_name(self._kind, name, self.names())
+            unknown = unknown_name(self._kind, name, self.names())
+            raise BenchmarkError(f"{unknown} One in a file of your own is found with --plugin FILE.")
 
     def get(self, name: str) -> type[Plugin]:
         """Returns the class that a name stands for.

@@ -89,7 +89,7 @@ def read_record(path: Path) -> Record:
     if not path.exists():
         raise BenchmarkError(f"There is no record {path}; `unlearnbench run` prints where it leaves one.")
     if not path.is_file():
-        raise BenchmarkError(f"{path} is not a file; remove it.")
+        raise BenchmarkError(f"{path} is a folder or another thing that is no record; name a record's file.")
     with path.open("rb") as file:
         return parse_record(file.read(MAX_RECORD_BYTES + 1), str(path))
 

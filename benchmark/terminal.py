@@ -28,8 +28,17 @@ if TYPE_CHECKING:
     from .plan import Event
     from .record import Metric, Record
 
-HEADLINES = ("forget_accuracy", "retain_accuracy", "retain_accuracy_worst", "fid_retain", "oracle_distance")
-"""The metrics that ``run`` prints."""
+HEADLINES = (
+    "forget_accuracy",
+    "feature_ratio",
+    "suppression",
+    "retain_change",
+    "retain_accuracy",
+    "retain_accuracy_worst",
+    "fid_retain",
+    "oracle_distance",
+)
+"""The metrics that ``run`` prints, those of them that the task has."""
 
 
 class RunProgress:
@@ -96,9 +105,11 @@ class RunProgress:
     @staticmethod
     def print_records(console: Console, records: list[Record], results: Path) -> None:
         """Prints the headline metrics of some records."""
-        table = Table("seed", "status", *[name.replace("_", " ") for name in HEADLINES], box=box.SIMPLE_HEAD)
+        measured = {metric.name for record in records for metric in record.metrics}
+        shown = [name for name in HEADLINES if name in measured]
+        table = Table("seed", "status", *[name.replace("_", " ") for name in shown], box=box.SIMPLE_HEAD)
         for record in records:
-            cells = [headline(record.metrics, name) for name in HEADLINES]
+            cells = [headline(record.metrics, name) for name in shown]
             table.add_row(str(record.seed), record.status.value, *cells)
         console.print(table)
         for record in records:

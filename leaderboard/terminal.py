@@ -31,7 +31,7 @@ def print_ranking(console: Console, board: Board) -> None:
             table.add_column(heading, no_wrap=not named, overflow="fold", justify=justify, min_width=width)
         for row in ranking.rows:
             table.add_row(
-                str(row.rank) if row.rank else row.role[:3],
+                str(row.rank or ("ref" if row.role == "reference" else "–")),
                 escape(row.name),
                 number(row.score),
                 "–" if row.interval is None else f"{row.interval.low:.2f}–{row.interval.high:.2f}",

@@ -78,6 +78,8 @@ def test_list_shows_what_is_wrong_with_a_broken_plugin(cli, tmp_path):
             ("run", "digits-ddpm", "sfron", "--set", "forget_class=7"),
             "unlearnbench prepare digits-ddpm --set forget_class=7",
         ),
+        (("run", "digits-ddpm", "sfrom"), "One in a file of your own is found with --plugin FILE."),
+        (("verify", "."), "name a record's file"),
         (("run", "digits-ddpm", "sfron", "--device", "tpu"), "choose auto, cpu or cuda"),
         (("suite", "quik"), "did you mean quick?"),
         (("board", "--results", "nowhere"), "There is no results folder nowhere"),

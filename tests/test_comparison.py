@@ -142,6 +142,8 @@ def test_a_failed_run_counts_as_zero_on_its_seed():
     assert pair.seeds == [0, 1, 2]
     assert pair.score.value == pytest.approx(scores(records, "a")[2] / 3)
     assert pair.parts[0].seeds == 2
+    (board,) = compare_records(records, ["a", "b"]).boards
+    assert "b: 1 of 3 runs failed and count as 0, as on the board." in board.notes
 
 
 def test_only_shared_seeds_count():

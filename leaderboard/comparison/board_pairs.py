@@ -74,6 +74,11 @@ def _notes(board: Ranking, rows: Sequence[Row], pairs: Sequence[Pair], absent: S
     joined = [pair for pair in ranked if not pair.better and rank[pair.first] != rank[pair.second]]
     single = [pair for pair in pairs if pair.score and len(pair.seeds) == 1]
     found = [board.note] if board.note else []
+    found += [
+        f"{row.name}: {len(row.failures)} of {len(row.failures) + len(row.runs)} runs failed and count as 0, as on the board."
+        for row in rows
+        if row.failures
+    ]
     if absent:
         found.append(f"Not on this board: {', '.join(absent)}.")
     if single:

@@ -167,7 +167,7 @@ def _sentence(cell: _Cell, verdict: Verdict, needed: float) -> str:
     text = f"{moved}, a loss of {amount(cell.loss.mean)} ({amount(low)} to {amount(high)})"
     text += f" against a margin of {cell.measure.margin}"
     if verdict is Verdict.INCONCLUSIVE:
-        text += f"; with this noise and {cell.seeds} seeds a loss of {amount(needed)} is caught"
+        text += f"; with this noise and {cell.seeds} seed{'s' * (cell.seeds > 1)} a loss of {amount(needed)} is caught"
         text += ", so run more seeds" if needed > cell.measure.margin.value else ""
     return text + "."
 

@@ -116,9 +116,12 @@ def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
         if not record.task.config_passed:
             seeds[record.task.name].add(record.seed)
     if embedded and not any(seeds[name].issuperset(SEEDS) for name in embedded):
+        begun = next((name for name in embedded if seeds[name]), embedded[0])
+        listed = ",".join(map(str, SEEDS))
+        plugin = "" if registry.is_builtin(registry.methods.get(method)) else " --plugin FILE"
         yield (
-            f"No embedded task is whole; run one of {', '.join(embedded)} with "
-            f"`unlearnbench run {embedded[0]} {method} --seeds {','.join(map(str, SEEDS))}`."
+            f"No embedded task is whole; run one of {', '.join(embedded)}, as with "
+            f"`unlearnbench run {begun} {method} --seeds {listed}{plugin}`."
         )
 
 

@@ -32,7 +32,8 @@ def print_submission(out: Console, err: Console, packed: Submission) -> None:
 def print_validation(out: Console, err: Console, found: Validation) -> None:
     """Prints everything that is wrong, or that nothing is."""
     _print_problems(err, [str(problem) for problem in found.problems])
-    verdict = f"{len(found.problems)} problems" if found.problems else "nothing is wrong"
+    fine = "nothing is wrong" if found.hashes else "there is nothing in it"
+    verdict = f"{len(found.problems)} problems" if found.problems else fine
     out.print(f"{found.new} records and {len(found.hashes)} files were checked: {verdict}.")
 
 
