@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.record import Record, canonical_sha256
 from ..benchmark.store import load_records, without_collector, write_atomically
 from . import front, plots
 from .attestations import Attestations, load_attestations
+from .markup import make_environment
 from .metric_table import metric_rows
 from .ranking import Ranking, Row, rank_all
 
@@ -66,13 +65,7 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Boa
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
     """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment()
     pictures = Pictures()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
     environment.filters["picture"] = pictures.name

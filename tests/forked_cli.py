@@ -39,9 +39,10 @@ class Commands:
                 code = int(self._socket.recv(MESSAGE))
             except TimeoutError:
                 os.kill(child, signal.SIGKILL)
-                raise
-            finally:
                 self._socket.settimeout(None)
+                self._socket.recv(MESSAGE)
+                raise
+            self._socket.settimeout(None)
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
@@ -53,16 +54,18 @@ class Commands:
 
 
 def become_each_command(orders: socket.socket) -> None:
-    """Returns in a child of its own for every command, and in the parent never."""
+    """Returns in a child of its own for every command; the parent ends when the tests have closed the other end."""
     while True:
-        order, (out, err), _, _ = socket.recv_fds(orders, MESSAGE, 2)
+        order, files, _, _ = socket.recv_fds(orders, MESSAGE, 2)
+        if not order:
+            sys.exit()
         child = os.fork()
         if child == 0:
             orders.close()
-            become(json.loads(order), out, err)
+            become(json.loads(order), *files)
             return
-        os.close(out)
-        os.close(err)
+        for file in files:
+            os.close(file)
         orders.send(str(child).encode())
         orders.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
 
@@ -87,9 +90,5 @@ if __name__ == "__main__":
         __import__(name)
     # Else every child's first garbage collection would copy all pages of what is loaded.
     gc.freeze()
-    try:
-        become_each_command(socket.socket(fileno=int(sys.argv[1])))
-    except ValueError:
-        # The tests have closed the other end: an empty message without descriptors.
-        sys.exit()
+    become_each_command(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module("unlearnbench", run_name="__main__", alter_sys=True)

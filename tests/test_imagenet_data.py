@@ -10,11 +10,9 @@ from PIL import Image
 
 from tiny_imagenet import (  # noqa: F401 - fixtures
     CLASSES,
-    CPU,
     SIDE,
     miniature,
     prepared,
-    save_judge,
     save_pipeline,
     task,
 )

@@ -12,7 +12,6 @@ from helpers import TINY_DINOV2
 from tiny_imagenet import (  # noqa: F401 - fixtures
     CLASSES,
     CPU,
-    SIDE,
     miniature,
     prepared,
     save_judge,

@@ -63,9 +63,14 @@ def test_no_library_is_loaded_on_a_methods_clock():
 import sys
 import torch
 from unlearnbench.benchmark.run import make_method, make_task
-pairs = {"digits-ddpm": "selective-amnesia", "digits-dit": "erasediff", "digits-mae": "li2024", "digits-vae": "uno"}
-for task, method in pairs.items():
-    made = make_method(method, {"steps": 1} | ({"replay": 2} if method == "selective-amnesia" else {}))
+runs = [
+    ("digits-ddpm", "selective-amnesia", {"steps": 1, "replay": 2}),
+    ("digits-dit", "erasediff", {"steps": 1}),
+    ("digits-mae", "li2024", {"steps": 1}),
+    ("digits-vae", "uno", {"steps": 1}),
+]
+for task, method, settings in runs:
+    made = make_method(method, settings)
     problem = make_task(task, {}).problem(made, 0, torch.device("cpu"))
     problem.warm_up()
     before = set(sys.modules)

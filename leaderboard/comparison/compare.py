@@ -12,8 +12,7 @@ import pandas as pd
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.record import Record
 from ..ranking import Ranking, Row, rank_all
-from . import data as data
-from . import text as text
+from . import data, text
 from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
 

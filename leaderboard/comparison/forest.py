@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.store import write_atomically
+from ..markup import make_environment
 from ..plots import Tick
 from .board_pairs import BoardPairs
 from .pairs import Pair
@@ -92,22 +91,19 @@ def forest_plot(boards: Sequence[BoardPairs]) -> Figure:
         section = _section(board, top, scale, width)
         sections.append(section)
         top = section.bottom + AXIS
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    picture = environment.get_template("forest.svg.j2").render(
-        width=round(width),
-        height=round(top + LINE + EDGE),
-        edge=EDGE,
-        numbers=left + PLOT_WIDTH + GAP,
-        zero=scale.across(0.0),
-        ticks=scale.ticks,
-        sections=sections,
-        title="Paired differences of scores: " + "; ".join(board.title for board in boards),
+    picture = (
+        make_environment()
+        .get_template("forest.svg.j2")
+        .render(
+            width=round(width),
+            height=round(top + LINE + EDGE),
+            edge=EDGE,
+            numbers=left + PLOT_WIDTH + GAP,
+            zero=scale.across(0.0),
+            ticks=scale.ticks,
+            sections=sections,
+            title="Paired differences of scores: " + "; ".join(board.title for board in boards),
+        )
     )
     return Figure(picture)
 

@@ -1,4 +1,4 @@
-"""How often the check of ``regression.py`` is wrong, measured on simulated histories with the committed records' noise.
+"""How often the check of ``compare.py`` is wrong, measured on simulated histories with the committed records' noise.
 
 ``python -m unlearnbench.leaderboard.regression.rates`` fits ``noise.json`` to the committed records and writes
 ``docs/guarding.json`` and the tables of ``docs/guarding.md``.

@@ -1,0 +1,18 @@
+"""How templates become pages and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def make_environment() -> Environment:
+    """Returns an environment of the folder's templates in which every value is escaped and a missing one is an error."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
