@@ -60,17 +60,17 @@ bench: install  ## Measure the harness's cost beside a bare loop.
 	$(TEST_ENV) $(BIN)/python -m pytest --benchmark-enable --benchmark-only tests
 
 schema: install  ## Write docs/record.schema.json anew.
-	$(BIN)/python -m unlearnbench.benchmark.schema > docs/record.schema.json
+	$(BIN)/python -m unlearnbench.docs.make.schema > docs/record.schema.json
 
 docs: install  ## Write docs/methods.md anew from the registry.
-	$(BIN)/python -m unlearnbench.benchmark.handbook > docs/methods.md
+	$(BIN)/python -m unlearnbench.docs.make.methods > docs/methods.md
 
 full: install  ## Run the full suite (three seeds) into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results
 
 results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, what was recomputed.
-	$(BIN)/python -m unlearnbench.leaderboard.tables > docs/results.md
-	$(BIN)/python -m unlearnbench.leaderboard.regression.rates
+	$(BIN)/python -m unlearnbench.docs.make.results > docs/results.md
+	$(BIN)/python -m unlearnbench.docs.make.guarding
 	$(BIN)/unlearnbench validate leaderboard/results --attest leaderboard/verifications/recomputed.json
 
 clean:  ## Remove everything that the commands above made.

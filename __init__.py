@@ -23,26 +23,37 @@ torchvision_guard.install()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .benchmark.commands.verbs import (
+        check,
+        doctor,
+        method_names,
+        new,
+        prepare,
+        run,
+        run_requests,
+        suite,
+        task_names,
+    )
     from .benchmark.errors import BenchmarkError
-    from .benchmark.method import Method, Need, Paper
+    from .benchmark.method import Method, Paper
+    from .benchmark.needs import Need
     from .benchmark.problem import Batch, Problem
-    from .benchmark.record import Record
+    from .benchmark.records.record import Record
     from .benchmark.task import Task
-    from .benchmark.verbs import check, doctor, method_names, new, prepare, run, run_requests, suite, task_names
     from .leaderboard.verbs import board, compare, metrics, records, regress, submit, validate, verify
 
 _CLASSES = {
     "Batch": ".benchmark.problem",
     "BenchmarkError": ".benchmark.errors",
     "Method": ".benchmark.method",
-    "Need": ".benchmark.method",
+    "Need": ".benchmark.needs",
     "Paper": ".benchmark.method",
     "Problem": ".benchmark.problem",
-    "Record": ".benchmark.record",
+    "Record": ".benchmark.records.record",
     "Task": ".benchmark.task",
 }
 _VERBS = {
-    ".benchmark.verbs": (
+    ".benchmark.commands.verbs": (
         "check",
         "doctor",
         "method_names",

@@ -14,8 +14,8 @@ from rich.markup import escape
 
 import unlearnbench
 
+from .benchmark.commands.terminal import RunProgress, task_progress
 from .benchmark.errors import BenchmarkError
-from .benchmark.terminal import RunProgress, task_progress
 
 USER_ERROR = 2
 RUNS_FAILED = 1
@@ -54,7 +54,7 @@ def list_(
     plugin: Plugins = None,
 ) -> None:
     """Shows the tasks, methods or suites that are there."""
-    from .benchmark.catalogue import catalogue
+    from .benchmark.commands.catalogue import catalogue
 
     rows = catalogue(kind, plugin or [])
     if as_json:
@@ -231,7 +231,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Holds a method to the contract: on a toy problem, on the CPU, in under a minute."""
-    from .benchmark.terminal import check_progress, print_report
+    from .benchmark.commands.terminal import check_progress, print_report
 
     with check_progress(err) as progress:
         report = unlearnbench.check(
@@ -336,7 +336,7 @@ def verify(
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Says what this machine can run and what is missing."""
-    from .benchmark.doctor import diagnose
+    from .benchmark.commands.doctor import diagnose
 
     findings = diagnose()
     if as_json:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import BenchmarkError, Diverged
-from .meter import Meter
-from .method import Need
+from .measuring.counts import Meter
+from .needs import Need
 
 PoolName = Literal["forget", "retain"]
 

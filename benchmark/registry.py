@@ -21,11 +21,12 @@ from types import ModuleType
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import BenchmarkError, first_line, unknown_name
-from .method import Method, Need
-from .record import NAME_PATTERN
+from .method import Method
+from .needs import Need
+from .records.record import NAME_PATTERN
 from .task import Task
 
-_PACKAGE = __package__.rpartition(".")[0]
+_PACKAGE = __package__.partition(".")[0]
 
 Plugin = TypeVar("Plugin", bound=Method | Task)
 _Loaded = TypeVar("_Loaded")

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .method import Need
+from .needs import Need
 from .primitives import next_class
 from .problem import Batch, Problem
 

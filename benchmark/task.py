@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from .method import Method, Need
-from .record import Gallery, Metric, canonical_sha256
+from .method import Method
+from .needs import Need
+from .records.files import canonical_sha256
+from .records.record import Gallery, Metric
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..benchmark.record import MAX_RECORD_BYTES, Record, Sha256, canonical_sha256
-from ..benchmark.store import write_atomically
+from ..benchmark.records.files import canonical_sha256, write_atomically
+from ..benchmark.records.record import MAX_RECORD_BYTES, Record, Sha256
 
 Kind = Literal["recomputed", "rerun"]
 MAX_BYTES = 8 * MAX_RECORD_BYTES

@@ -7,10 +7,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def make_environment() -> Environment:
-    """Returns an environment of the folder's templates in which every value is escaped and a missing one is an error."""
+def make_environment(templates: Path) -> Environment:
+    """Returns an environment of a folder's templates in which every value is escaped and a missing one is an error."""
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

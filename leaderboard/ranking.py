@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ..benchmark.record import Metric, Record, Status
-from ..benchmark.statistics import Floats, Interval, holm, paired_p_value, student
-from .frame import config_text, latest, settings_text
+from ..benchmark.metrics.intervals import Floats, Interval, holm, paired_p_value, student
+from ..benchmark.records.record import Metric, Record, Status
+from .rows import config_text, latest, settings_text
 from .rules import Component, Gate, Rules, rules_for
 
 SIGNIFICANCE = 0.05

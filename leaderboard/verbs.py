@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..benchmark.store import LoadedRecords
+    from ..benchmark.records.store import LoadedRecords
     from .comparison.compare import Comparison
     from .regression.verdicts import Verdicts
-    from .site import Board
+    from .site.build import Board
     from .submission.pack import Submission
     from .submission.validate import Validation
     from .submission.verify import Verification
@@ -41,7 +41,7 @@ def board(
     Raises:
         BenchmarkError: A folder does not exist, there is no record, or the site cannot be written.
     """
-    from .site import build_board
+    from .site.build import build_board
 
     checked = [COMMITTED_VERIFICATIONS, *(Path(folder) for folder in verifications)]
     return build_board(_folders(results, committed), Path(out), checked)
@@ -89,7 +89,7 @@ def records(folders: Sequence[str | Path] | None = None, committed: bool = True)
     Raises:
         BenchmarkError: A folder does not exist.
     """
-    from .scored import scored_frame
+    from .frames import scored_frame
 
     return scored_frame(_load(folders, committed, warn=True).records)
 
@@ -104,7 +104,7 @@ def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True)
     Raises:
         BenchmarkError: A folder does not exist.
     """
-    from .scored import long_frame
+    from .frames import long_frame
 
     return long_frame(_load(folders, committed, warn=True).records)
 
@@ -112,7 +112,7 @@ def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True)
 def _load(folders: Sequence[str | Path] | None, committed: bool, *, warn: bool = False) -> LoadedRecords:
     import warnings
 
-    from ..benchmark.store import load_records
+    from ..benchmark.records.store import load_records
 
     loaded = load_records(_folders(folders, committed))
     for problem in loaded.problems if warn else []:
@@ -152,9 +152,9 @@ def regress(
         BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
     """
     from ..benchmark.errors import BenchmarkError
-    from ..benchmark.store import load_records
-    from .regression.compare import compare as compare_runs
+    from ..benchmark.records.store import load_records
     from .regression.margins import as_margin
+    from .regression.regress import compare as compare_runs
 
     before, now = load_records([Path(baseline)]), load_records([Path(current)])
     # A file that cannot be read may be the very run that got worse.
@@ -250,8 +250,8 @@ def verify(
     import tempfile
 
     from ..benchmark import registry
-    from ..benchmark.store import read_record
-    from ..benchmark.verbs import run
+    from ..benchmark.commands.verbs import run
+    from ..benchmark.records.store import read_record
     from .attestations import write_attestation
     from .submission import verify as checks
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.method import Method, Need
+from ..benchmark.method import Method
+from ..benchmark.needs import Need
 from ..benchmark.problem import Problem
 
 

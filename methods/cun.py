@@ -8,7 +8,8 @@ import torch
 from torch.optim import Adam
 
 from ..benchmark.gradients import barrier
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend_along
 from ..benchmark.problem import Problem
 from ..benchmark.targets import noise_images, squared_error

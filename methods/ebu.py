@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch.optim import Adam
 
 from ..benchmark.gradients import gradient_of, min_norm
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend_along, top_fraction_mask
 from ..benchmark.problem import Problem
 from ..benchmark.targets import as_noise, as_original

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ..benchmark.gradients import barrier, gradient_of
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend_along
 from ..benchmark.problem import Batch, Problem
 from ..benchmark.targets import noise_images

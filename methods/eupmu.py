@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from torch.optim import Adam
 
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem
 from ..benchmark.targets import as_next_class

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from torch.optim import SGD, Adam
 
 from ..benchmark.gradients import Scope, When, gradient_of, project
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend_along
 from ..benchmark.problem import Problem
 

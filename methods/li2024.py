@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Batch, Problem
 from ..benchmark.targets import Noise, noise_images, squared_error

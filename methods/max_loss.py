@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.optim import Adam
 
-from ..benchmark.method import Method, Need
+from ..benchmark.method import Method
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem, Step
 from .li2024 import Li2024

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..benchmark.method import Method, Need
+from ..benchmark.method import Method
+from ..benchmark.needs import Need
 from ..benchmark.problem import Problem
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import Mask, descend
 from ..benchmark.problem import Batch, Problem
 from ..benchmark.targets import as_next_class

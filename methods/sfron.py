@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from torch.optim import Adam, Optimizer
 
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.primitives import cosine_decay, descend, inverse_loss_weights, mean_gradient, ratio_mask
 from ..benchmark.problem import Problem
 

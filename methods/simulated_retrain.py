@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from ..benchmark.method import Method, Need, Paper
+from ..benchmark.method import Method, Paper
+from ..benchmark.needs import Need
 from ..benchmark.problem import Problem
 
 

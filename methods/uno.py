@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch.optim import Adam
 
 from ..benchmark.gradients import gradient_of, squared_cosine, twice_differentiable
-from ..benchmark.method import Method, Need
+from ..benchmark.method import Method
+from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem
 from .retain_surgery import RetainSurgery

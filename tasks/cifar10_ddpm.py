@@ -11,22 +11,22 @@ from huggingface_hub.constants import HF_HUB_OFFLINE
 from pydantic import Field, field_validator
 from torch import nn
 
-from ..benchmark import metrics
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.provenance import resolve_device
-from ..benchmark.record import canonical_sha256, file_sha256
+from ..benchmark.measuring.provenance import resolve_device
+from ..benchmark.metrics import measures
+from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
-from .cifar10 import data, judges, networks, resnet
-from .cifar10.protocols import PROTOCOLS, EvaluationProtocol, reference
-from .class_forgetting import evaluation
+from .class_forgetting import cifar10_networks, evaluation
+from .class_forgetting.cifar10_protocols import PROTOCOLS, EvaluationProtocol, reference
 from .class_forgetting.diffusion import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .common import extractors
-from .common.extractors import Distances
-from .common.judging import Extractor, Judge, Report, score
-from .common.pools import BytePool
-from .common.retrained import CPU, TrainingRecipe, judge_file
-from .common.timm_judges import load_judge, weights_file
+from .data import cifar10
+from .data.pools import BytePool
+from .judges import cifar10_judges, cifar_resnet, extractors
+from .judges.extractors import Distances
+from .judges.judge import Extractor, Judge, Report, score
+from .judges.timm import load_judge, weights_file
+from .retraining.retrained import CPU, TrainingRecipe, judge_file
 
 
 class Cifar10DDPM(ClassForgettingTask):
@@ -38,14 +38,14 @@ class Cifar10DDPM(ClassForgettingTask):
     name: ClassVar[str] = "cifar10-ddpm"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
     places: ClassVar[frozenset[str]] = frozenset({"judges"})
-    num_classes: ClassVar[int] = data.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (3, data.SIZE, data.SIZE)
+    num_classes: ClassVar[int] = cifar10.NUM_CLASSES
+    image_shape: ClassVar[tuple[int, int, int]] = (3, cifar10.SIZE, cifar10.SIZE)
     batch_size: ClassVar[int] = 128
-    presets: ClassVar[Mapping[str, networks.Preset]] = networks.PRESETS
+    presets: ClassVar[Mapping[str, cifar10_networks.Preset]] = cifar10_networks.PRESETS
     protocols: ClassVar[Mapping[str, EvaluationProtocol]] = PROTOCOLS
-    judge_steps: ClassVar[int] = resnet.TRAIN_STEPS
+    judge_steps: ClassVar[int] = cifar_resnet.TRAIN_STEPS
     """Of judges that are trained here."""
-    expected_data: ClassVar[Mapping[str, str] | None] = data.SHA256
+    expected_data: ClassVar[Mapping[str, str] | None] = cifar10.SHA256
     """The hash that each part of the data must have; None takes any images of the same layout."""
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
@@ -63,7 +63,7 @@ class Cifar10DDPM(ClassForgettingTask):
     @field_validator("judges")
     @classmethod
     def _named(cls, found: tuple[str, ...]) -> tuple[str, ...]:
-        names = [judges.short_name(judge) for judge in found]
+        names = [cifar10_judges.short_name(judge) for judge in found]
         if not names or len(set(names)) < len(names):
             raise ValueError("name one judge or more, each once")
         return found
@@ -109,7 +109,7 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
-        return networks.unet(self.presets[self.preset])
+        return cifar10_networks.unet(self.presets[self.preset])
 
     # Data.
 
@@ -127,8 +127,8 @@ class Cifar10DDPM(ClassForgettingTask):
         parts = self.expected_data or {"train": self._part("train").sha256, "test": self._part("test").sha256}
         return canonical_sha256(dict(parts))
 
-    def _part(self, part: Literal["train", "test"]) -> data.Images:
-        return data.load_part(part, self.expected_data)
+    def _part(self, part: Literal["train", "test"]) -> cifar10.Images:
+        return cifar10.load_part(part, self.expected_data)
 
     # Files.
 
@@ -151,7 +151,7 @@ class Cifar10DDPM(ClassForgettingTask):
         found = {
             "files": super().assets_sha256(),
             "data": self.data_sha256(),
-            "judges": [[judges.short_name(name), self._judge_sha256(name)] for name in self.judges],
+            "judges": [[cifar10_judges.short_name(name), self._judge_sha256(name)] for name in self.judges],
             "extractor": extractors.weights_sha256(self.distances),
         }
         return canonical_sha256(found)
@@ -159,8 +159,8 @@ class Cifar10DDPM(ClassForgettingTask):
     def prepare(self, progress: Progress) -> Path:
         """See ``Task.prepare``. It starts with what is fetched, which can fail early."""
         for name in self.judges:
-            if name not in judges.PINNED:
-                weights_file(judges.timm_spec(name), download=True)
+            if name not in cifar10_judges.PINNED:
+                weights_file(cifar10_judges.timm_spec(name), download=True)
         extractors.prepare(self.distances)
         return super().prepare(progress)
 
@@ -169,13 +169,14 @@ class Cifar10DDPM(ClassForgettingTask):
         lacking = super().missing()
         for name in self.own_judges():
             if not self.assets.has(judge_file(name)):
+                place = cifar10_judges.place(f"{name}.safetensors")
                 lacking.append(
-                    f"The judge {name} is trained by the same command unless {judges.place(name + '.safetensors')} is there "
-                    f"(sha256 {judges.PINNED[name].sha256[:12]}…)."
+                    f"The judge {name} is trained by the same command unless {place} is there "
+                    f"(sha256 {cifar10_judges.PINNED[name].sha256[:12]}…)."
                 )
         problems = [*map(self._judge_problem, self.judges), extractors.missing(self.distances)]
         lacking += [problem for problem in problems if problem is not None]
-        if data.source() == data.HUB_ID and HF_HUB_OFFLINE:
+        if cifar10.source() == cifar10.HUB_ID and HF_HUB_OFFLINE:
             try:
                 self._part("test")
             except BenchmarkError as error:
@@ -190,18 +191,20 @@ class Cifar10DDPM(ClassForgettingTask):
 
     def own_judges(self) -> list[str]:
         """See ``RetrainedTask.own_judges``: those of He et al. whose file is not there."""
-        return [name for name in self.judges if name in judges.PINNED and judges.pinned_file(name) is None]
+        return [
+            name for name in self.judges if name in cifar10_judges.PINNED and cifar10_judges.pinned_file(name) is None
+        ]
 
     def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
         """See ``RetrainedTask.load_judges``."""
-        return {judges.short_name(judge): self.load_judge(judge).to(device) for judge in self.judges}
+        return {cifar10_judges.short_name(judge): self.load_judge(judge).to(device) for judge in self.judges}
 
     def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
         """See ``RetrainedTask.train_judge``."""
         train, test = self._part("train"), self._part("test")
         torch.manual_seed(0)
-        fresh = judges.new_network(name)
-        network = resnet.train(fresh, train, self.training_device, self.judge_steps, progress)
+        fresh = cifar10_judges.new_network(name)
+        network = cifar_resnet.train(fresh, train, self.training_device, self.judge_steps, progress)
         right = score(Judge(network, ""), test.pixels).labels == test.labels
         made = {"seed": 0, "architecture": f"He et al. (2016), {name}", "steps": self.judge_steps}
         return network, {**made, "test_accuracy": float(right.float().mean()), "test_images": len(test.labels)}
@@ -211,7 +214,7 @@ class Cifar10DDPM(ClassForgettingTask):
         test = self._part("test")
         for name, judge in report.judges.items():
             if isinstance(judge, Judge):
-                measured = metrics.proportion(score(judge, test.pixels).labels == test.labels)
+                measured = measures.proportion(score(judge, test.pixels).labels == test.labels)
                 report.add(
                     "judge_accuracy",
                     measured,
@@ -223,17 +226,17 @@ class Cifar10DDPM(ClassForgettingTask):
                 )
 
     def load_judge(self, name: str) -> Judge:
-        if name not in judges.PINNED:
-            return load_judge(judges.timm_spec(name), self.num_classes, device=CPU)
-        if judges.pinned_file(name) is not None:
-            return judges.load_pinned(name)
-        network = judges.new_network(name)
+        if name not in cifar10_judges.PINNED:
+            return load_judge(cifar10_judges.timm_spec(name), self.num_classes, device=CPU)
+        if cifar10_judges.pinned_file(name) is not None:
+            return cifar10_judges.load_pinned(name)
+        network = cifar10_judges.new_network(name)
         network.load_state_dict(self.assets.load(judge_file(name)))
         return Judge(network.eval(), self.assets.entry(judge_file(name)).sha256)
 
     def _judge_sha256(self, name: str) -> str:
-        if name not in judges.PINNED:
-            return file_sha256(weights_file(judges.timm_spec(name), download=False))
+        if name not in cifar10_judges.PINNED:
+            return file_sha256(weights_file(cifar10_judges.timm_spec(name), download=False))
         return self.assets.entry(judge_file(name)).sha256 if name in self.own_judges() else self.load_judge(name).sha256
 
     def _judge_problem(self, name: str) -> str | None:

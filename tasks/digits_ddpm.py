@@ -9,9 +9,9 @@ from torch import nn
 
 from .class_forgetting.diffusion import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .common.retrained import TrainingRecipe
-from .digits import data
-from .digits.task import DigitsTask
+from .data import digits
+from .retraining.digits import DigitsTask
+from .retraining.retrained import TrainingRecipe
 
 
 class DigitsDDPM(DigitsTask, ClassForgettingTask):
@@ -30,7 +30,7 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
         from diffusers import UNet2DModel
 
         network: nn.Module = UNet2DModel(
-            sample_size=data.SIZE,
+            sample_size=digits.SIZE,
             in_channels=1,
             out_channels=1,
             block_out_channels=(32, 64),
@@ -39,6 +39,6 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
             up_block_types=("AttnUpBlock2D", "UpBlock2D"),
             norm_num_groups=8,
             attention_head_dim=8,
-            num_class_embeds=data.NUM_CLASSES + 1,
+            num_class_embeds=digits.NUM_CLASSES + 1,
         )
         return network

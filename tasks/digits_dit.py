@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import nn
 
 from .class_forgetting.diffusion import without_label_dropout
-from .common.retrained import TrainingRecipe
-from .digits import data
+from .data import digits
 from .digits_ddpm import DigitsDDPM
+from .retraining.retrained import TrainingRecipe
 
 
 class DigitsDiT(DigitsDDPM):
@@ -25,13 +25,13 @@ class DigitsDiT(DigitsDDPM):
 
         return without_label_dropout(
             DiTTransformer2DModel(
-                sample_size=data.SIZE,
+                sample_size=digits.SIZE,
                 patch_size=2,
                 in_channels=1,
                 out_channels=1,
                 num_layers=4,
                 num_attention_heads=4,
                 attention_head_dim=24,
-                num_embeds_ada_norm=data.NUM_CLASSES,
+                num_embeds_ada_norm=digits.NUM_CLASSES,
             )
         )

@@ -10,14 +10,14 @@ from pydantic import Field
 from torch import Tensor
 
 from ..benchmark.problem import Pool, TensorPool
-from .common.retrained import TrainingRecipe
-from .digits import data
-from .digits.task import DigitsTask
+from .data import digits
 from .image_to_image.evaluation import Pools
 from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.inpainter import Filling, Inpainter
 from .image_to_image.mae import MAE, small_mae
 from .image_to_image.task import ImageToImageTask
+from .retraining.digits import DigitsTask
+from .retraining.retrained import TrainingRecipe
 
 PATCH = 2
 RETAIN_TRAIN_IMAGES = 324
@@ -46,7 +46,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
 
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
-        return small_mae(data.SIZE, PATCH, channels=1, width=64, layers=4, decoder_layers=2)
+        return small_mae(digits.SIZE, PATCH, channels=1, width=64, layers=4, decoder_layers=2)
 
     def pixel_moments(self) -> tuple[Tensor, Tensor]:
         """See ``InpaintingTask.pixel_moments``."""
@@ -55,7 +55,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
 
     def method_pools(self) -> tuple[Pool, Pool]:
         """See ``ImageToImageTask.method_pools``."""
-        train, kept = data.load_split().train, self._kept()
+        train, kept = digits.load_split().train, self._kept()
         forget = TensorPool(*train.of(self.forgotten()))
         if self.retain_data == "real":
             return forget, TensorPool(*train.of(kept))
@@ -72,7 +72,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
         )
 
 
-def _turned(digits: data.Digits) -> TensorPool:
+def _turned(digits: digits.Digits) -> TensorPool:
     """The digits and their mirror pictures, turned by quarters."""
     quarters = [torch.rot90(digits.images, turns, (2, 3)) for turns in range(4)]
     images = torch.cat([*quarters, *(turned.flip(3) for turned in quarters)])
@@ -81,10 +81,10 @@ def _turned(digits: data.Digits) -> TensorPool:
 
 @functools.cache
 def _pools(forget_class: int, kept: tuple[int, ...]) -> Pools:
-    train, test = data.load_split()
+    train, test = digits.load_split()
     gaps = {label: _gap(train, forget_class, label) for label in kept}
     retain_train = TensorPool(*train.of(kept))
-    squares = data.photograph()
+    squares = digits.photograph()
     return Pools(
         forget=TensorPool(*test.of((forget_class,))),
         forget_train=TensorPool(*train.of((forget_class,))),
@@ -95,7 +95,7 @@ def _pools(forget_class: int, kept: tuple[int, ...]) -> Pools:
     )
 
 
-def _gap(digits: data.Digits, first: int, second: int) -> float:
+def _gap(digits: digits.Digits, first: int, second: int) -> float:
     """How far the mean pictures of two digits are apart."""
     one, other = (digits.of((label,)).images.mean(0) for label in (first, second))
     return float((one - other).norm())

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ..benchmark.problem import TensorPool
-from .common.retrained import TrainingRecipe
-from .digits import data
-from .digits.task import DigitsTask
+from .data import digits
 from .one_shot.task import OneShotTask
+from .retraining.digits import DigitsTask
+from .retraining.retrained import TrainingRecipe
 
 
 class DigitsVAE(DigitsTask, OneShotTask):
@@ -27,5 +27,5 @@ class DigitsVAE(DigitsTask, OneShotTask):
 
     def training_pool(self) -> TensorPool:
         """See ``RetrainedTask.training_pool``: images in [0, 1]."""
-        train = data.load_split().train
+        train = digits.load_split().train
         return TensorPool((train.images + 1) / 2, train.labels)

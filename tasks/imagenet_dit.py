@@ -12,24 +12,25 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
-from ..benchmark.assets import AssetFolder
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.method import Method, Need
-from ..benchmark.record import Sha256, canonical_sha256
+from ..benchmark.method import Method
+from ..benchmark.needs import Need
+from ..benchmark.records.assets import AssetFolder
+from ..benchmark.records.files import canonical_sha256, write_atomically
+from ..benchmark.records.record import Sha256
 from ..benchmark.seeds import derive_seed
-from ..benchmark.store import write_atomically
 from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
 from .class_forgetting.diffusion import Sampler
-from .common import extractors
-from .common.extractors import Distances
-from .common.judging import Extractor, Judge
-from .common.pools import to_bytes
-from .common.retrained import SHIPPED
-from .common.timm_judges import TimmSpec, load_judge, parse_judge, weights_file
-from .imagenet import base as bases
-from .imagenet import cache, evaluation
-from .imagenet import data as imagenet
-from .imagenet.problem import LatentDiTProblem, Precision
+from .class_suppression import base as bases
+from .class_suppression import evaluation, latent_cache
+from .class_suppression.problem import LatentDiTProblem, Precision
+from .data import imagenet
+from .data.pools import to_bytes
+from .judges import extractors
+from .judges.extractors import Distances
+from .judges.judge import Extractor, Judge
+from .judges.timm import TimmSpec, load_judge, parse_judge, weights_file
+from .retraining.retrained import SHIPPED
 
 DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft_in1k")
 """A convolutional network and a transformer, from different authors and training recipes."""
@@ -61,8 +62,8 @@ class Prepared(BaseModel):
     judges: dict[str, JudgeFacts]
     extractor: Sha256 | None
     """The hash of its weights; None where the first judge's features serve the distances."""
-    train: cache.Kept
-    reference: cache.Kept
+    train: latent_cache.Kept
+    reference: latent_cache.Kept
 
 
 class ImageNetDiT(Task):
@@ -200,12 +201,14 @@ class ImageNetDiT(Task):
             extractors.prepare(self.distances)
             train, validation = (imagenet.ImageFiles(self._source(), split) for split in ("train", "validation"))
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            encode = cache.latents_of(bases.load_vae(folder).to(device))
+            encode = latent_cache.latents_of(bases.load_vae(folder).to(device))
             hashed = bases.hashes(folder)
             latents = (
                 f"latents-{self._key(self._selection(), {k: v for k, v in hashed.items() if k.startswith('vae')})}"
             )
-            kept = cache.fill(self.assets, latents, train, self._selection(), shapes.image_size, encode, progress)
+            kept = latent_cache.fill(
+                self.assets, latents, train, self._selection(), shapes.image_size, encode, progress
+            )
             prepared = self._prepare_reference(validation, device, progress, hashed, kept)
             write_atomically(self._note(), prepared.model_dump_json(indent=1).encode() + b"\n")
         return self.assets.writable
@@ -216,12 +219,12 @@ class ImageNetDiT(Task):
         device: torch.device,
         progress: Progress,
         hashed: dict[str, str],
-        train: cache.Kept,
+        train: latent_cache.Kept,
     ) -> Prepared:
         """Computes every judge's features of the real images, and how often each is right on them."""
         shapes = self.shapes()
         judges = self._load_judges(device)
-        selection = cache.Selection(self.reference_images_per_class, {}, shapes.num_classes)
+        selection = latent_cache.Selection(self.reference_images_per_class, {}, shapes.num_classes)
         extractor = self._extractor(device)
         weights = extractors.weights_sha256(self.distances)
 
@@ -231,7 +234,7 @@ class ImageNetDiT(Task):
             return {"features": torch.from_numpy(seen.features)} | guesses
 
         prefix = f"reference-{self._key(selection, [(name, judge.sha256) for name, judge in judges.items()], weights)}"
-        kept = cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
+        kept = latent_cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
         loaded = [found for file in kept.files if "features" in (found := self.assets.load(file))]
         if not loaded:
             raise BenchmarkError(f"The validation split of {self._source()} is empty; restore it.")
@@ -247,7 +250,7 @@ class ImageNetDiT(Task):
         """See ``Task.problem``."""
         prepared, shapes = self._prepared(), self.shapes()
         bases.check_memory(shapes, device)
-        forget, retain = cache.load_pools(
+        forget, retain = latent_cache.load_pools(
             self.assets, prepared.train.files, self.forget_class, self._selection(), shapes.scale
         )
         model: Any = bases.load_transformer(self._checked_base(prepared)).to(device)
@@ -343,12 +346,12 @@ class ImageNetDiT(Task):
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
         return evaluation.Reference(features[order].numpy(), labels[order], prepared.reference.sha256)
 
-    def _selection(self) -> cache.Selection:
+    def _selection(self) -> latent_cache.Selection:
         """The published classes are cached together, so that one pass over the data serves all of them."""
         count = self.shapes().num_classes
         classes = imagenet.FORGET_CLASSES if self.forget_class in imagenet.FORGET_CLASSES else (self.forget_class,)
         whole = {label: self.forget_images for label in classes if label < count}
-        return cache.Selection(self.retain_images_per_class, whole, count)
+        return latent_cache.Selection(self.retain_images_per_class, whole, count)
 
     def _key(self, *what: Any) -> str:
         return canonical_sha256([self._source(), *what])[:12]

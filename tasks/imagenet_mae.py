@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .image_to_image.datasets import IMAGENET
+from .data.photograph_sets import IMAGENET
+from .data.pictures import PictureSet
+from .data.splits import World
 from .image_to_image.holes import Hole
 from .image_to_image.inpainter import Filling
 from .image_to_image.mae import MAE, load_mae
-from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
-from .image_to_image.splits import World
 
 SIZE, PATCH = 224, 16
 PATCHES = (SIZE // PATCH) ** 2

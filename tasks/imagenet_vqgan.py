@@ -6,20 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..benchmark.method import Need
-from .image_to_image.datasets import IMAGENET
+from ..benchmark.needs import Need
+from .data.photograph_sets import IMAGENET
+from .data.pictures import PictureSet
+from .data.splits import World
 from .image_to_image.holes import Hole, quarter_holes
-from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
-from .image_to_image.splits import World
-from .image_to_image.tokens import (
-    PARTS,
-    STEPS,
-    TokenFilling,
-    TokenInpainter,
-    load_token_filling,
-    load_token_inpainter,
-)
+from .image_to_image.tokens import PARTS, STEPS, TokenFilling, TokenInpainter, load_token_filling, load_token_inpainter
 
 SIZE, GRID = 256, 16
 

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.problem import TensorPool
-from .common.retrained import TrainingRecipe
-from .common.trained_judges import JudgeData
-from .mnist import data
+from .data import mnist
 from .one_shot.task import OneShotTask
+from .retraining.retrained import TrainingRecipe
+from .retraining.trained_judges import JudgeData
 
 
 class MnistVAE(OneShotTask):
@@ -20,8 +20,8 @@ class MnistVAE(OneShotTask):
 
     name: ClassVar[str] = "mnist-vae"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
-    num_classes: ClassVar[int] = data.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (1, data.SIZE, data.SIZE)
+    num_classes: ClassVar[int] = mnist.NUM_CLASSES
+    image_shape: ClassVar[tuple[int, int, int]] = (1, mnist.SIZE, mnist.SIZE)
     batch_size: ClassVar[int] = 128
     hidden: ClassVar[int] = 400
     latent: ClassVar[int] = 2
@@ -33,22 +33,22 @@ class MnistVAE(OneShotTask):
     def missing(self) -> list[str]:
         """See ``Task.missing``: files, and the data where neither a folder nor the hub can give it."""
         lacking = super().missing()
-        if data.source() == data.HUB_ID and HF_HUB_OFFLINE:
+        if mnist.source() == mnist.HUB_ID and HF_HUB_OFFLINE:
             try:
-                data.load_split()
+                mnist.load_split()
             except BenchmarkError as error:
                 lacking.append(f"The task '{self.name}' lacks its data. {error}")
         return lacking
 
     def training_pool(self) -> TensorPool:
         """See ``RetrainedTask.training_pool``: images in [0, 1]."""
-        return TensorPool(*data.load_split().train)
+        return TensorPool(*mnist.load_split().train)
 
     def judge_data(self) -> JudgeData:
         """See ``TrainedJudgesTask.judge_data``."""
-        train, test = data.load_split()
+        train, test = mnist.load_split()
         return JudgeData(*(TensorPool(part.images * 2 - 1, part.labels) for part in (train, test)))
 
     def data_sha256(self) -> str:
         """See ``RetrainedTask.data_sha256``."""
-        return data.SHA256
+        return mnist.SHA256

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..benchmark.method import Need
-from .image_to_image.datasets import PLACES365
+from ..benchmark.needs import Need
+from .data.photograph_sets import PLACES365
+from .data.pictures import PictureSet
+from .data.splits import World
 from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.palette import AncestralPalette, Palette, load_palette
-from .image_to_image.pictures import PictureSet
 from .image_to_image.pretrained import PretrainedTask
-from .image_to_image.splits import World
 
 SIZE, GRID = 256, 16
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .image_to_image.datasets import MINIPLACES, TINY_IMAGENET
-from .image_to_image.pictures import PictureSet
-from .image_to_image.splits import World
+from .data.photograph_sets import MINIPLACES, TINY_IMAGENET
+from .data.pictures import PictureSet
+from .data.splits import World
 from .image_to_image.trained import TrainedMAETask
 
 

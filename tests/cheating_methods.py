@@ -19,11 +19,13 @@ from safetensors import safe_open
 from torch.optim import Adam
 
 import unlearnbench
-from unlearnbench.benchmark import seeds, timing
-from unlearnbench.benchmark.assets import AssetFolder
-from unlearnbench.benchmark.method import Method, Need
+from unlearnbench.benchmark import seeds
+from unlearnbench.benchmark.measuring import clock
+from unlearnbench.benchmark.method import Method
+from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.primitives import descend
 from unlearnbench.benchmark.problem import Problem
+from unlearnbench.benchmark.records.assets import AssetFolder
 
 
 class Honest(Method):
@@ -163,7 +165,7 @@ class HarnessClock(Honest):
     caught_by: ClassVar = {"shared-code", "source"}
 
     def unlearn(self, problem):
-        timing.perf_counter_ns = lambda: 0
+        clock.perf_counter_ns = lambda: 0
         super().unlearn(problem)
 
 
@@ -174,7 +176,7 @@ class ClockInside(Honest):
     caught_by: ClassVar = {"shared-code", "source"}
 
     def unlearn(self, problem):
-        timing.HostClock.mark.__code__ = (lambda self: 0).__code__
+        clock.HostClock.mark.__code__ = (lambda self: 0).__code__
         super().unlearn(problem)
 
 
@@ -235,7 +237,7 @@ class EvaluationData(Honest):
 
     def unlearn(self, problem):
         super().unlearn(problem)
-        sys.modules["unlearnbench.benchmark.toy"].images_of("evaluation").images.zero_()
+        sys.modules["unlearnbench.benchmark.checking.toy"].images_of("evaluation").images.zero_()
 
 
 class Network(Honest):

@@ -94,7 +94,7 @@ def dinov2_file(tmp_path_factory):
 @pytest.fixture
 def tiny_dinov2(monkeypatch):
     """The kind of extractor that takes that file."""
-    from unlearnbench.tasks.common.extractors import KINDS, Weights
+    from unlearnbench.tasks.judges.extractors import KINDS, Weights
 
     kind = KINDS["dinov2-small"]._replace(
         dimensions=24, options=TINY_DINOV2, weights=Weights("tiny.safetensors", "hub:timm/tiny/model.safetensors", None)

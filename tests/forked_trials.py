@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from unlearnbench.benchmark import contract_worker, toy
+from unlearnbench.benchmark.checking.bench import toy, trial_worker
 
 
 def main(orders):
@@ -19,7 +19,7 @@ def main(orders):
             signal.alarm(30)
             sys.argv[1:] = [order]
             try:
-                contract_worker.main()
+                trial_worker.main()
             finally:
                 os._exit(1)
         os.waitpid(child, 0)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import unlearnbench
-from unlearnbench.benchmark.record import (
+from unlearnbench.benchmark.records.files import canonical_sha256
+from unlearnbench.benchmark.records.record import (
     Cost,
     Device,
     Identity,
@@ -14,7 +15,6 @@ from unlearnbench.benchmark.record import (
     Record,
     Status,
     TaskInfo,
-    canonical_sha256,
 )
 
 TOY = Path(__file__).parent / "toy.py"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from helpers import TOY, make_cost, make_metric
 from unlearnbench.benchmark import registry
-from unlearnbench.benchmark.executors import LocalExecutor
-from unlearnbench.benchmark.limits import make_limits
-from unlearnbench.benchmark.plan import Plan, Where, plan
-from unlearnbench.benchmark.provenance import collect_provenance
-from unlearnbench.benchmark.record import Record, utc_now
-from unlearnbench.benchmark.runner import Runner
-from unlearnbench.benchmark.store import write_record
-from unlearnbench.benchmark.suite import Request
+from unlearnbench.benchmark.measuring.provenance import collect_provenance
+from unlearnbench.benchmark.records.record import Record, utc_now
+from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.benchmark.running.executors import LocalExecutor
+from unlearnbench.benchmark.running.limits import make_limits
+from unlearnbench.benchmark.running.plan import Plan, Where, plan
+from unlearnbench.benchmark.running.requests import Request
+from unlearnbench.benchmark.running.runner import Runner
 
 WORKER = Path(__file__).parent / "light_worker.py"
 METHODS = ("original", "toy-good", "toy-raises")

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from unlearnbench.benchmark.limits import end_with_runner
-from unlearnbench.benchmark.record import utc_now
-from unlearnbench.benchmark.store import find_record, write_record
+from unlearnbench.benchmark.records.record import utc_now
+from unlearnbench.benchmark.records.store import find_record, write_record
+from unlearnbench.benchmark.running.limits import end_with_runner
 
 prepared, ledger = Path(sys.argv[1]), Path(sys.argv[2])
 spec = json.loads(sys.stdin.readline())

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from helpers import ROOT
-from unlearnbench.benchmark.record import Record, parse_record
-from unlearnbench.benchmark.run import run_id
-from unlearnbench.benchmark.store import write_record
+from unlearnbench.benchmark.records.record import Record, parse_record
+from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.benchmark.running.identity import run_id
 
 ACCEPTED = ROOT / "leaderboard" / "results"
 SOURCE = b'"""Mine."""\n'

@@ -7,9 +7,9 @@ import torch
 
 from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.run import make_task
-from unlearnbench.tasks.class_forgetting import calibration
-from unlearnbench.tasks.class_forgetting.calibration import agree, agreeing, finding, render
+from unlearnbench.benchmark.running.identity import make_task
+from unlearnbench.docs.make import calibration
+from unlearnbench.docs.make.calibration import agree, agreeing, finding, render
 
 ON_FILE = calibration.read()
 

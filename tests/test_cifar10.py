@@ -15,27 +15,30 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import unlearnbench
-from unlearnbench.benchmark import metrics, registry
+from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import file_sha256
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.tasks.cifar10 import data, judges, networks, resnet
-from unlearnbench.tasks.common.judging import Extractor, features, score
-from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.benchmark.metrics.measures import measures
+from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.tasks.class_forgetting import cifar10_networks
+from unlearnbench.tasks.data import cifar10
+from unlearnbench.tasks.judges import cifar10_judges, cifar_resnet
+from unlearnbench.tasks.judges.judge import Extractor, features, score
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 
 CPU = torch.device("cpu")
 PLUGIN = Path(__file__).parent / "tiny_cifar10.py"
 JUDGES = ["resnet20", "test_vit=vit.safetensors"]
 REAL = Path(os.environ.get("UNLEARNBENCH_DATA", "nowhere"))
 needs_real = pytest.mark.skipif(
-    not ((REAL / "cifar10").is_dir() and (REAL / judges.FOLDER).is_dir()),
+    not ((REAL / "cifar10").is_dir() and (REAL / cifar10_judges.FOLDER).is_dir()),
     reason="needs CIFAR-10 and its judges below $UNLEARNBENCH_DATA",
 )
 
 
 def write_data(folder, order=None, spoil=lambda rows: None, counts=(("train", 120), ("test", 30))):
     """Writes images of the hub's layout: colours that grow brighter with the class."""
-    layout = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=list(data.CLASSES))})
+    layout = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=list(cifar10.CLASSES))})
     (folder / "cifar10" / "plain_text").mkdir(parents=True)
     for name, count in counts:
         generator = np.random.default_rng(count)
@@ -59,10 +62,10 @@ def _quiet():
 def folder(tmp_path_factory):
     """What a user keeps below UNLEARNBENCH_DATA: images, and a judge of timm's; none of He et al.'s."""
     found = write_data(tmp_path_factory.mktemp("data"))
-    (found / judges.FOLDER).mkdir()
+    (found / cifar10_judges.FOLDER).mkdir()
     torch.manual_seed(0)
     network = timm.create_model("test_vit", num_classes=10)
-    save_file(network.state_dict(), found / judges.FOLDER / "vit.safetensors")
+    save_file(network.state_dict(), found / cifar10_judges.FOLDER / "vit.safetensors")
     return found
 
 
@@ -83,13 +86,13 @@ def test_every_copy_of_the_data_gives_the_same_images_in_the_same_order(tmp_path
     found = []
     for name, order in (("one", None), ("other", -1)):
         monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path / name, order)))
-        found.append(data.load_part("train", None))
+        found.append(cifar10.load_part("train", None))
     one, other = found
     assert one.sha256 == other.sha256
     assert torch.equal(one.pixels, other.pixels)
     assert torch.equal(one.labels, other.labels)
     assert one.pixels.shape == (120, 3, 32, 32)
-    assert data.load_part("test", None).labels.bincount().tolist() == [3] * 10
+    assert cifar10.load_part("test", None).labels.bincount().tolist() == [3] * 10
     means = [one.pixels[one.labels == label].float().mean() for label in range(10)]
     assert means == sorted(means)
 
@@ -97,7 +100,7 @@ def test_every_copy_of_the_data_gives_the_same_images_in_the_same_order(tmp_path
 def test_other_images_of_the_same_layout_are_not_cifar10(folder, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
     with pytest.raises(BenchmarkError, match="is not CIFAR-10's: its hash is .* get uoft-cs/cifar10 at revision"):
-        data.load_part("train")
+        cifar10.load_part("train")
 
 
 @pytest.mark.parametrize(
@@ -114,14 +117,14 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch, damage, sentence):
 
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path, spoil=spoil)))
     with pytest.raises(BenchmarkError, match=sentence):
-        data.load_part("train", None)
+        cifar10.load_part("train", None)
 
 
 def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
     monkeypatch.delenv("UNLEARNBENCH_DATA")
     sentence = "uoft-cs/cifar10 cannot be loaded .* put a copy of uoft-cs/cifar10 into a folder 'cifar10'"
     with pytest.raises(BenchmarkError, match=sentence):
-        data.load_part("train")
+        cifar10.load_part("train")
     assert any("lacks its data" in problem for problem in make_task("cifar10-ddpm", {}).missing())
 
 
@@ -135,10 +138,10 @@ def test_a_judge_that_is_not_there_is_named_with_its_place(folder, tmp_path, mon
     assert "lacks base-small.safetensors, oracle-" in problems
     assert "judge-resnet44.safetensors, judge-resnet32.safetensors; run" in problems
     assert "run `unlearnbench prepare cifar10-ddpm`" in problems
-    assert f"{folder / judges.FOLDER / 'resnet44.safetensors'} is there (sha256 282303c52fae" in problems
+    assert f"{folder / cifar10_judges.FOLDER / 'resnet44.safetensors'} is there (sha256 282303c52fae" in problems
     other = make_task("cifar10-ddpm", {"judges": ["resnet18=mine.safetensors"], "forget_class": 3, "preset": "paper"})
     problems = " ".join(other.missing())
-    place = folder / judges.FOLDER / "mine.safetensors"
+    place = folder / cifar10_judges.FOLDER / "mine.safetensors"
     assert f"There is no file {place} with weights of the judge resnet18; correct" in problems
     assert "--set forget_class=3 --set preset=paper" in problems
 
@@ -174,12 +177,14 @@ def test_a_judge_that_timm_does_not_know_is_refused_at_once():
 
 def test_a_pinned_judge_of_another_hash_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
-    (tmp_path / judges.FOLDER).mkdir()
-    save_file(judges.new_network("resnet20").state_dict(), tmp_path / judges.FOLDER / "resnet20.safetensors")
+    (tmp_path / cifar10_judges.FOLDER).mkdir()
+    save_file(
+        cifar10_judges.new_network("resnet20").state_dict(), tmp_path / cifar10_judges.FOLDER / "resnet20.safetensors"
+    )
     with pytest.raises(
         BenchmarkError, match="is not the judge resnet20: its sha256 is .* not 6d10c0b75b12; replace it"
     ):
-        judges.load_pinned("resnet20")
+        cifar10_judges.load_pinned("resnet20")
 
 
 @pytest.mark.parametrize("wrong", [[], ["resnet20", "resnet20"]])
@@ -191,12 +196,12 @@ def test_judges_are_named_once_each(wrong):
 def test_cropping_shifts_by_four_pixels_at_most_and_pads_with_the_mean():
     images = torch.full((200, 3, 32, 32), 0.9)
     images[:, :, 16, 10] = -1.0
-    found = resnet._cropped(images, torch.Generator().manual_seed(0))
+    found = cifar_resnet._cropped(images, torch.Generator().manual_seed(0))
     rows, columns = ((found[:, 0] == -1).nonzero()[:, axis] for axis in (1, 2))
     assert set(rows.tolist()) == set(range(12, 21))
     assert set(columns.tolist()) == {*range(6, 15), *range(17, 26)}
     padding = found[:, 0, 0, 0][found[:, 0, 0, 0] < 0.5]
-    assert padding.numpy() == pytest.approx(2 * resnet.IMAGENET_MEAN[0] - 1, abs=1e-6)
+    assert padding.numpy() == pytest.approx(2 * cifar_resnet.IMAGENET_MEAN[0] - 1, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +209,8 @@ def real_test_set():
     """The real test images and what resnet20 makes of them: labels and features."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNLEARNBENCH_DATA", str(REAL))
-        test = data.load_part("test")
-        return test, score(judges.load_pinned("resnet20"), test.pixels)
+        test = cifar10.load_part("test")
+        return test, score(cifar10_judges.load_pinned("resnet20"), test.pixels)
 
 
 @needs_real
@@ -214,11 +219,11 @@ def test_the_judges_accuracy_on_the_real_test_set_is_the_published_one(real_test
     """resnet20 on all 10,000 images to 0.1 %; the deeper ones, which take minutes, on as many as tell a wrong one."""
     test, found = real_test_set
     accuracy = float((found.labels == test.labels).float().mean())
-    assert accuracy == pytest.approx(judges.PINNED["resnet20"].test_accuracy, abs=1e-3)
+    assert accuracy == pytest.approx(cifar10_judges.PINNED["resnet20"].test_accuracy, abs=1e-3)
     for name in ("resnet32", "resnet44"):
-        right = score(judges.load_pinned(name), test.pixels[:500]).labels == test.labels[:500]
-        interval = metrics.proportion(right).interval
-        assert interval.low <= judges.PINNED[name].test_accuracy <= interval.high
+        right = score(cifar10_judges.load_pinned(name), test.pixels[:500]).labels == test.labels[:500]
+        interval = measures.proportion(right).interval
+        assert interval.low <= cifar10_judges.PINNED[name].test_accuracy <= interval.high
 
 
 @needs_real
@@ -226,9 +231,9 @@ def test_the_judges_accuracy_on_the_real_test_set_is_the_published_one(real_test
 def test_two_halves_of_the_real_images_are_close_and_a_missing_class_shows(real_test_set):
     test, found = real_test_set
     values = found.features
-    floor = metrics.frechet_distance(values[:5000], values[5000:])
+    floor = measures.frechet_distance(values[:5000], values[5000:])
     without = values[5000:][(test.labels[5000:] != 1).numpy()]
-    shifted = metrics.frechet_distance(values[:5000], without)
+    shifted = measures.frechet_distance(values[:5000], without)
     scale = float(values.var(0).sum())
     assert 0 <= floor < 0.01 * scale
     assert shifted > 5 * floor
@@ -272,7 +277,7 @@ def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_pa
     }
     assert record["task"]["sha256"] == tiny.sha256()
     found = {(metric["name"], metric["judge"]): metric for metric in record["metrics"]}
-    vit = file_sha256(Path(os.environ["UNLEARNBENCH_DATA"]) / judges.FOLDER / "vit.safetensors")
+    vit = file_sha256(Path(os.environ["UNLEARNBENCH_DATA"]) / cifar10_judges.FOLDER / "vit.safetensors")
     assert found["forget_accuracy", "test-vit"]["identity"]["weights_sha256"] == vit
     assert found["judge_accuracy", "resnet20"]["n"] == 30
     assert {"fid_retain", "kid_retain", "coverage", "oracle_distance"} <= {
@@ -330,7 +335,7 @@ def test_distances_in_an_extractors_features_carry_its_identity(tiny, dinov2_fil
 
 
 def test_weights_of_another_network_are_refused(tiny):
-    other = networks.unet(networks.Preset((16, 16), 1, TrainingRecipe(2, 1, 1.0), 0.9, groups=4))
+    other = cifar10_networks.unet(cifar10_networks.Preset((16, 16), 1, TrainingRecipe(2, 1, 1.0), 0.9, groups=4))
     tiny.assets.save("other.safetensors", other.state_dict(), {})
     with pytest.raises(BenchmarkError, match="holds weights of another network than the task 'tiny-cifar10'"):
         tiny.load_model("other.safetensors")

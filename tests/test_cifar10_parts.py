@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.run import make_task
-from unlearnbench.tasks.cifar10 import networks, protocols
-from unlearnbench.tasks.class_forgetting import evaluation
-from unlearnbench.tasks.common.pools import BytePool
+from unlearnbench.benchmark.running.identity import make_task
+from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protocols, evaluation
+from unlearnbench.tasks.data.pools import BytePool
 
 # The pool.
 
@@ -39,10 +38,10 @@ def test_the_network_has_the_size_of_the_papers():
     """38,632,323 weights: computed from the configuration in SFRon's released code."""
     with torch.device("meta"):
         sizes = {
-            name: sum(p.numel() for p in networks.unet(preset).parameters())
-            for name, preset in networks.PRESETS.items()
+            name: sum(p.numel() for p in cifar10_networks.unet(preset).parameters())
+            for name, preset in cifar10_networks.PRESETS.items()
         }
-        embedding = networks.unet(networks.PRESETS["small"]).class_embedding
+        embedding = cifar10_networks.unet(cifar10_networks.PRESETS["small"]).class_embedding
     assert sizes["paper"] == pytest.approx(38_632_323, rel=0.01)
     assert sizes["small"] < sizes["paper"] / 3
     assert embedding.num_embeddings == 11
@@ -64,9 +63,9 @@ def test_the_papers_protocol_says_what_is_wrong_with_it():
 
 def test_stretched_pictures_use_the_whole_range_one_by_one():
     images = torch.tensor([[-0.1, 0.1], [-3.0, 5.0]]).view(2, 1, 1, 2)
-    assert protocols.stretched(images).flatten().tolist() == [0, 255, 0, 255]
+    assert cifar10_protocols.stretched(images).flatten().tolist() == [0, 255, 0, 255]
     pool = BytePool(torch.arange(40, dtype=torch.uint8).view(20, 1, 1, 2).repeat(1, 3, 1, 1), torch.arange(20) % 10)
-    found = protocols.reference(pool, protocols.PAPER._replace(reference_per_class=1))
+    found = cifar10_protocols.reference(pool, cifar10_protocols.PAPER._replace(reference_per_class=1))
     assert found.labels.tolist() == list(range(10))
     assert found.images.unique().tolist() == [0, 255]
 

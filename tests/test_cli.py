@@ -7,7 +7,7 @@ import time
 import pytest
 
 from helpers import ROOT, TOY, anchors, between, make_record
-from unlearnbench.benchmark.store import write_record
+from unlearnbench.benchmark.records.store import write_record
 
 
 def one_sentence(done, says):

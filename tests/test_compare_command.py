@@ -7,8 +7,8 @@ import pytest
 
 import unlearnbench as ub
 from helpers import GOOD, TASK, anchors, between, make_record
-from unlearnbench.benchmark.record import Status
-from unlearnbench.benchmark.store import write_record
+from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.leaderboard.ranking import rank_all
 
 

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from helpers import ROOT, anchors, between, make_record
-from unlearnbench.benchmark.store import write_record
+from unlearnbench.benchmark.records.store import write_record
 
 PAGE = (ROOT / "docs" / "comparing.md").read_text()
 COMMANDS = [line.split("#")[0].strip() for line in PAGE.splitlines() if line.startswith("    unlearnbench ")]

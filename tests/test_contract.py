@@ -15,15 +15,16 @@ from rich.console import Console
 import cheating_methods
 import unlearnbench
 from helpers import BUILT_IN, ROOT
-from unlearnbench.benchmark import source_scan, toy
-from unlearnbench.benchmark.checking import Bench, Report, check, subject
-from unlearnbench.benchmark.contract import CHECKS, Evidence, Result, judge
+from unlearnbench.benchmark.checking.bench import source_scan, toy
+from unlearnbench.benchmark.checking.bench.bench import Bench, Report, check, subject
+from unlearnbench.benchmark.checking.bench.checks import CHECKS, Evidence, Result, judge
+from unlearnbench.benchmark.checking.bench.observation import Seen
+from unlearnbench.benchmark.commands.terminal import print_report
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.integrity import SharedCode
-from unlearnbench.benchmark.method import Method, Need
-from unlearnbench.benchmark.observation import Seen
-from unlearnbench.benchmark.run import make_method
-from unlearnbench.benchmark.terminal import print_report
+from unlearnbench.benchmark.method import Method
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.running.identity import make_method
+from unlearnbench.benchmark.running.shared_code import SharedCode
 
 CHEATS = {
     cls.name: cls
@@ -134,11 +135,11 @@ def test_a_whole_check_makes_five_runs_on_a_real_task_if_one_is_chosen():
         ("getattr(p, '_oracle')", "names '_oracle' of the problem"),
         ("problem.meter", "reads 'meter' of the problem"),
         ("problem.__dict__", "reads '__dict__' of the problem"),
-        ("from unlearnbench.tasks.common import retrained", "imports unlearnbench.tasks.common.retrained"),
+        ("from unlearnbench.tasks.common import retrained", "imports unlearnbench.tasks.retraining.retrained"),
         ("from unlearnbench import tasks", "imports unlearnbench.tasks"),
         ("from ..leaderboard import ranking", "imports unlearnbench.leaderboard.ranking"),
-        ("import unlearnbench.benchmark.timing as clock", "imports unlearnbench.benchmark.timing"),
-        ("from unlearnbench.benchmark import worker", "imports unlearnbench.benchmark.worker"),
+        ("import unlearnbench.benchmark.measuring.clock as clock", "imports unlearnbench.benchmark.measuring.clock"),
+        ("from unlearnbench.benchmark import worker", "imports unlearnbench.benchmark.running.worker"),
         ("exec('x')", "calls exec"),
     ],
 )
@@ -200,7 +201,7 @@ def test_shared_code_names_what_is_not_what_it_was(monkeypatch):
     assert shared.changed() == []
     monkeypatch.setattr("time.monotonic", lambda: 0.0)
     monkeypatch.setattr(toy.ToyProblem, "loss", lambda *arguments: None)
-    assert shared.changed() == ["time.monotonic", "unlearnbench.benchmark.toy.ToyProblem.loss"]
+    assert shared.changed() == ["time.monotonic", "unlearnbench.benchmark.checking.toy.ToyProblem.loss"]
     with pytest.raises(BenchmarkError, match="The method replaced time.monotonic, unlearnbench"):
         shared.require_unchanged()
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from helpers import anchors, make_record
-from unlearnbench.benchmark.record import Device
-from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.benchmark.records.record import Device
 from unlearnbench.leaderboard.regression.costs import COST_ALPHA, compare_times
+from unlearnbench.leaderboard.regression.regress import compare
 from unlearnbench.leaderboard.regression.verdicts import Verdict
 
 

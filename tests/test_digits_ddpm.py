@@ -8,14 +8,14 @@ import torch
 
 import unlearnbench
 from helpers import ROOT
-from unlearnbench.benchmark.assets import AssetFolder
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import file_sha256
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.records.assets import AssetFolder
+from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion, evaluation
-from unlearnbench.tasks.common import classifiers
-from unlearnbench.tasks.common.retrained import TrainingRecipe
-from unlearnbench.tasks.digits import data
+from unlearnbench.tasks.data import digits
+from unlearnbench.tasks.judges import classifiers
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 
 CPU = torch.device("cpu")
 ASSETS = ROOT / "tasks" / "assets" / "digits-ddpm"
@@ -61,7 +61,7 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_split_is_fixed_and_stratified():
-    split = data.load_split()
+    split = digits.load_split()
     assert (len(split.train.labels), len(split.test.labels)) == (1437, 360)
     assert split.train.images.min() == -1
     assert split.train.images.max() == 1
@@ -71,7 +71,7 @@ def test_the_split_is_fixed_and_stratified():
 
 def test_the_judges_are_different_and_right_on_real_test_images(task):
     assert len(set(classifiers.ARCHITECTURES.values())) == 2
-    test = data.load_split().test
+    test = digits.load_split().test
     for name, judge in task.load_judges().items():
         measured = classifiers.accuracy(judge.network, *test)
         assert measured >= 0.97
@@ -82,7 +82,7 @@ def test_the_judges_are_different_and_right_on_real_test_images(task):
 
 def test_the_shipped_base_knows_its_digits_far_better_than_noise(task):
     """The loss of the training run, on test images that the model never saw."""
-    model, test = task.load_model("base.safetensors"), data.load_split().test
+    model, test = task.load_model("base.safetensors"), digits.load_split().test
     draw = diffusion.draw_corruption(test.images, torch.Generator().manual_seed(0))
     with torch.inference_mode():
         loss = diffusion.denoising_loss(model, diffusion.noise_schedule(), test.images, test.labels, draw, 10)
@@ -190,7 +190,7 @@ def test_the_base_model_is_right_on_every_class_by_both_judges():
 
 
 def committed_record(method, seed):
-    from unlearnbench.benchmark.store import load_records
+    from unlearnbench.benchmark.records.store import load_records
 
     records = load_records([ROOT / "leaderboard" / "results" / "digits-ddpm" / method]).records
     return next(record for record in records if record.seed == seed and not record.method.config_passed)
@@ -240,7 +240,7 @@ def test_the_same_seed_gives_the_same_metrics_to_the_last_digit(task, few_sample
 
 def test_original_scores_zero_and_no_cheat_outranks_a_method_that_forgets():
     """On the committed board of three seeds."""
-    from unlearnbench.benchmark.store import load_records
+    from unlearnbench.benchmark.records.store import load_records
     from unlearnbench.leaderboard.ranking import rank_all
 
     boards = rank_all(load_records([ROOT / "leaderboard" / "results"]).records)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import light_suite
-from unlearnbench.benchmark import executors, limits
-from unlearnbench.benchmark.claims import Claim
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.executors import GpuPool, equal_gpus, make_executor, worker_environment
-from unlearnbench.benchmark.limits import Guard, Limits, make_limits, session_bytes
-from unlearnbench.benchmark.plan import Where
+from unlearnbench.benchmark.running import executors, limits
+from unlearnbench.benchmark.running.claims import Claim
+from unlearnbench.benchmark.running.executors import GpuPool, equal_gpus, make_executor, worker_environment
+from unlearnbench.benchmark.running.limits import Guard, Limits, make_limits, session_bytes
+from unlearnbench.benchmark.running.plan import Where
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import torch
 
 from helpers import ROOT, TINY_DINOV2
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.tasks.common import extractors
-from unlearnbench.tasks.common.extractors import KINDS, fetch, load_extractor, missing
-from unlearnbench.tasks.common.streaming import summarize
+from unlearnbench.tasks.judges import extractors
+from unlearnbench.tasks.judges.extractors import KINDS, fetch, load_extractor, missing
+from unlearnbench.tasks.judges.streaming import summarize
 
 
 class Layers(torch.nn.Module):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import BUILT_IN, ROOT
-from unlearnbench.benchmark.store import load_records
+from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.leaderboard.ranking import rank_all
 
 IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
@@ -24,7 +24,7 @@ def row(board, name):
 
 def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boards):
     from unlearnbench.benchmark import registry
-    from unlearnbench.benchmark.run import make_task
+    from unlearnbench.benchmark.running.identity import make_task
 
     proxies = {PROXIES.format(fold) for fold in range(3)}
     proxies |= {title.replace("suppression", "indistinguishability") for title in proxies}

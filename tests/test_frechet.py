@@ -10,15 +10,15 @@ from cleanfid.fid import frechet_distance as cleanfid_frechet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unlearnbench.benchmark import metrics
-from unlearnbench.benchmark.frechet import (
+from unlearnbench.benchmark.metrics.measures import measures
+from unlearnbench.benchmark.metrics.measures.frechet import (
     BlockedMoments,
     FrechetReference,
     Moments,
     frechet_from_moments,
     frechet_interval,
 )
-from unlearnbench.benchmark.statistics import jackknife
+from unlearnbench.benchmark.metrics.measures.intervals import jackknife
 
 HEAVY = 2048
 SPEED_UP = 5
@@ -179,20 +179,20 @@ def test_too_few_samples_are_refused():
 
 
 def test_one_place_decides_who_computes_and_narrow_features_stay_with_clean_fid():
-    assert metrics.frechet_implementation(96) == ("cleanfid.fid.frechet_distance", "clean-fid")
-    assert metrics.frechet_implementation(HEAVY).package == "unlearnbench"
-    width = metrics.HEAVY_FEATURES
+    assert measures.frechet_implementation(96) == ("cleanfid.fid.frechet_distance", "clean-fid")
+    assert measures.frechet_implementation(HEAVY).package == "unlearnbench"
+    width = measures.HEAVY_FEATURES
     for dimensions in (width - 1, width):
         a, b = (np.random.default_rng(seed).normal(size=(60, dimensions)) for seed in (0, 1))
         heavy = frechet_from_moments(Moments.of(a), Moments.of(b))
-        assert (metrics.frechet_distance(a, b) == heavy) == (dimensions == width)
-        assert metrics.frechet_distance(a, b) == pytest.approx(heavy, rel=1e-6)
+        assert (measures.frechet_distance(a, b) == heavy) == (dimensions == width)
+        assert measures.frechet_distance(a, b) == pytest.approx(heavy, rel=1e-6)
 
 
 def test_a_heavy_distance_has_an_interval_that_contains_it():
-    a, b = (features(100, metrics.HEAVY_FEATURES, seed) for seed in (1, 2))
-    measured = metrics.fid(a, b)
-    assert measured.value == pytest.approx(metrics.frechet_distance(a, b), rel=1e-10)
+    a, b = (features(100, measures.HEAVY_FEATURES, seed) for seed in (1, 2))
+    measured = measures.fid(a, b)
+    assert measured.value == pytest.approx(measures.frechet_distance(a, b), rel=1e-10)
     assert measured.interval.low < measured.value < measured.interval.high
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from helpers import GOOD, ROOT, anchors, make_record
-from unlearnbench.benchmark.store import load_records, write_record
+from unlearnbench.benchmark.records.store import load_records, write_record
 
 EXAMPLE = ROOT / "examples" / "guard"
 # Whether the package is installed anew since the plugin came or not, it is loaded once.

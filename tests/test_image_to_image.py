@@ -12,8 +12,8 @@ from transformers import ViTMAEForPreTraining
 
 from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import file_sha256
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.benchmark.seeds import derive_seed
 from unlearnbench.tasks.image_to_image.evaluation import fill_pool, fill_with_noise
 from unlearnbench.tasks.image_to_image.holes import Hole

@@ -16,20 +16,21 @@ from tiny_imagenet import (  # noqa: F401 - fixtures
     save_pipeline,
     task,
 )
-from unlearnbench.benchmark.run import make_task
-from unlearnbench.tasks.imagenet import base, cache, data
+from unlearnbench.benchmark.running.identity import make_task
+from unlearnbench.tasks.class_suppression import base, latent_cache
+from unlearnbench.tasks.data import imagenet
 
 
 def test_the_first_images_of_each_class_are_cached_once(task, miniature):
     kept = task._prepared()
-    forget, retain = cache.load_pools(task.assets, kept.train.files, 7, task._selection(), 0.18215)
+    forget, retain = latent_cache.load_pools(task.assets, kept.train.files, 7, task._selection(), 0.18215)
     assert len(forget) == 12
     assert forget.labels.unique().tolist() == [7]
     assert torch.bincount(retain.labels, minlength=CLASSES).tolist() == [3] * 7 + [0] + [3] * 2
     assert kept.reference.images == 40
     # By hand: the first training image of class 7, encoded.
-    source = data.ImageFiles(miniature["data"], "train")
-    pictures = [data.decode(*row, SIDE) for file in range(2) for row in source.rows(file) if row[2] == 7]
+    source = imagenet.ImageFiles(miniature["data"], "train")
+    pictures = [imagenet.decode(*row, SIDE) for file in range(2) for row in source.rows(file) if row[2] == 7]
     pixels = torch.from_numpy(pictures[0].pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     vae = base.load_vae(task._folder())
     with torch.inference_mode():
@@ -82,7 +83,7 @@ def test_the_same_files_in_another_place_are_the_same_task(task, miniature, prep
 
 def test_latents_are_drawn_around_their_means():
     mean = torch.stack([torch.full((1, 2, 2), 3.0), torch.full((1, 2, 2), -3.0)])[None].half()
-    pool = cache.LatentPool(mean, torch.full_like(mean, 0.1), torch.tensor([5]), scale=0.5)
+    pool = latent_cache.LatentPool(mean, torch.full_like(mean, 0.1), torch.tensor([5]), scale=0.5)
     drawn, labels = pool.sample(400, torch.Generator().manual_seed(0))
     assert labels.unique().tolist() == [5]
     assert 0.4 < (drawn[:, 0, 0, 0] > 0).float().mean() < 0.6  # mirrored half of the time
@@ -99,7 +100,7 @@ def test_the_crop_is_the_centre_square(size):
     ramp = np.zeros((height, width, 3), np.uint8)
     top, left = (height - side) // 2, (width - side) // 2
     ramp[top : top + side, left : left + side] = np.linspace(40, 220, side).astype(np.uint8)[None, :, None]
-    crop = np.asarray(data.adm_crop(Image.fromarray(ramp), 64))
+    crop = np.asarray(imagenet.adm_crop(Image.fromarray(ramp), 64))
     assert crop.shape == (64, 64, 3)
     expected = np.linspace(40, 220, 64)
     assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
@@ -112,19 +113,19 @@ def test_real_pictures_are_cropped_and_cached(tmp_path, monkeypatch):
 
     if not (DATA / "imagenet-sample").is_dir():
         pytest.skip("the data is not beside the clone")
-    source = data.ImageFiles(str(DATA / "imagenet-sample"), "validation")
+    source = imagenet.ImageFiles(str(DATA / "imagenet-sample"), "validation")
     name, bytes_, label = next(iter(source.rows(0)))
     with Image.open(io.BytesIO(bytes_)) as image:
-        assert np.array_equal(data.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))
+        assert np.array_equal(imagenet.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
-    from unlearnbench.benchmark.assets import AssetFolder
+    from unlearnbench.benchmark.records.assets import AssetFolder
 
     assets = AssetFolder("imagenet-dit", tmp_path / "none")
-    encode = cache.latents_of(base.load_vae(save_pipeline(tmp_path / "base")))
-    selection = cache.Selection(1, {}, 1000)
-    kept = cache.fill(assets, "latents", source, selection, 64, encode, lambda what, done, total: None)
+    encode = latent_cache.latents_of(base.load_vae(save_pipeline(tmp_path / "base")))
+    selection = latent_cache.Selection(1, {}, 1000)
+    kept = latent_cache.fill(assets, "latents", source, selection, 64, encode, lambda what, done, total: None)
     assert (len(kept.files), kept.images) == (2, 1000)
-    forget, retain = cache.load_pools(assets, kept.files, 207, selection, 0.18215)
+    forget, retain = latent_cache.load_pools(assets, kept.files, 207, selection, 0.18215)
     assert (len(forget), len(retain)) == (1, 999)
     assert retain.mean.shape == (999, 2, 4, 16, 16)
     assert torch.isfinite(retain.mean).all()

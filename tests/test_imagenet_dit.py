@@ -20,12 +20,14 @@ from tiny_imagenet import (  # noqa: F401 - fixtures
 )
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import file_sha256, parse_record
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.records.record import parse_record
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
-from unlearnbench.tasks.imagenet import base, data
-from unlearnbench.tasks.imagenet.problem import in_precision
-from unlearnbench.tasks.imagenet.variance import variance_bound
+from unlearnbench.tasks.class_suppression import base
+from unlearnbench.tasks.class_suppression.problem import in_precision
+from unlearnbench.tasks.class_suppression.variance import variance_bound
+from unlearnbench.tasks.data import imagenet
 
 
 @pytest.mark.slow
@@ -258,27 +260,27 @@ def test_the_simulated_retraining_touches_the_forgotten_rows_alone(task):
 
 
 def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
-    from unlearnbench.benchmark.run import split_settings
-    from unlearnbench.benchmark.suite import load_suite
+    from unlearnbench.benchmark.running.identity import split_settings
+    from unlearnbench.benchmark.running.requests import load_suite
 
     requests = load_suite("imagenet-dit").requests()
     for request in requests:
         of_task, of_method = split_settings(request.task, request.method, request.settings)
         assert make_task(request.task, of_task).refusal(type(make_method(request.method, of_method))) is None
         assert of_task["batch_size"] == 1
-    assert {request.settings["forget_class"] for request in requests} == set(data.FORGET_CLASSES)
+    assert {request.settings["forget_class"] for request in requests} == set(imagenet.FORGET_CLASSES)
 
 
 def test_near_classes_stand_beside_the_forgotten_one():
-    assert data.near_classes(207) == [205, 206, 208, 209]
-    assert data.near_classes(0, 10) == [1, 2]
+    assert imagenet.near_classes(207) == [205, 206, 208, 209]
+    assert imagenet.near_classes(0, 10) == [1, 2]
 
 
 def test_a_judge_says_what_its_network_says(miniature):
     import timm
     from safetensors.torch import load_file
 
-    from unlearnbench.tasks.common.timm_judges import load_judge, parse_judge
+    from unlearnbench.tasks.judges.timm import load_judge, parse_judge
 
     spec = parse_judge(miniature["judges"][0])
     judge = load_judge(spec, CLASSES, device=CPU).network

@@ -7,9 +7,9 @@ import torch
 
 from tiny_imagenet import CPU, miniature, prepared, save_judge, save_parquet, save_pipeline, task  # noqa: F401 - fixtures
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.tasks.common import hub
-from unlearnbench.tasks.imagenet import base, data
+from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.tasks.class_suppression import base
+from unlearnbench.tasks.data import hub, imagenet
 
 
 def broken(miniature, tmp_path, what):
@@ -32,7 +32,7 @@ def broken(miniature, tmp_path, what):
     elif what == "offline base":
         settings["base"] = base.HUB_ID
     elif what == "offline data":
-        settings["data"] = data.HUB_ID
+        settings["data"] = imagenet.HUB_ID
     elif what == "no split":
         settings["data"] = str(save_parquet(tmp_path, "validation", 1))
     elif what == "no image":

@@ -9,23 +9,24 @@ import pytest
 import torch
 
 import unlearnbench as ub
-from unlearnbench.benchmark import plan, registry
+from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.method import Need
-from unlearnbench.benchmark.record import Status
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.benchmark.statistics import cluster_bootstrap
-from unlearnbench.benchmark.store import write_atomically
-from unlearnbench.benchmark.suite import Request
-from unlearnbench.benchmark.worker import Run
+from unlearnbench.benchmark.metrics.measures.intervals import cluster_bootstrap
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.records.files import write_atomically
+from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.running import plan
+from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.benchmark.running.requests import Request
+from unlearnbench.benchmark.running.worker import Run
 from unlearnbench.leaderboard.ranking import rank_all
-from unlearnbench.tasks.common.checkpoint import Checkpoint
-from unlearnbench.tasks.common.pools import BytePool
-from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.data.pools import BytePool
 from unlearnbench.tasks.image_to_image import training
 from unlearnbench.tasks.image_to_image.evaluation import Filled
 from unlearnbench.tasks.image_to_image.holes import Hole
 from unlearnbench.tasks.image_to_image.mae import load_mae, small_mae
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
+from unlearnbench.tasks.training.checkpoint import Checkpoint
 
 from tiny_photographs import write_data, write_judge, write_mae, write_palette  # isort: skip
 

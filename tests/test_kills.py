@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import light_suite
-from unlearnbench.benchmark.claims import Claim, sweep
-from unlearnbench.benchmark.store import load_records, record_files
+from unlearnbench.benchmark.records.store import load_records, record_files
+from unlearnbench.benchmark.running.claims import Claim, sweep
 
 KILLS = 50
 SEED = 20

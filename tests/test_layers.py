@@ -62,7 +62,7 @@ def test_no_library_is_loaded_on_a_methods_clock():
     code = """
 import sys
 import torch
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.running.identity import make_method, make_task
 runs = [
     ("digits-ddpm", "selective-amnesia", {"steps": 1, "replay": 2}),
     ("digits-dit", "erasediff", {"steps": 1}),

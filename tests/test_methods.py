@@ -9,8 +9,8 @@ import torch
 from helpers import BUILT_IN
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import NotApplicable
-from unlearnbench.benchmark.method import Need
-from unlearnbench.benchmark.run import check_applicable, make_method, make_task
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.running.identity import check_applicable, make_method, make_task
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 2, "replay": 2, "inner_steps": 1}

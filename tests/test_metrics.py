@@ -5,7 +5,14 @@ import pytest
 import torch
 from cleanfid.fid import frechet_distance as cleanfid_frechet
 
-from unlearnbench.benchmark.metrics import fid, frechet_distance, kernel_distance, kid, prdc, proportion
+from unlearnbench.benchmark.metrics.measures.measures import (
+    fid,
+    frechet_distance,
+    kernel_distance,
+    kid,
+    prdc,
+    proportion,
+)
 
 
 def gaussian(n, shift=0.0, scale=1.0, dimensions=8, seed=0):

@@ -7,7 +7,8 @@ import pytest
 from scipy import special, stats
 
 from helpers import ROOT, make_metric
-from unlearnbench.benchmark.store import load_records
+from unlearnbench.benchmark.records.store import load_records
+from unlearnbench.docs.make.guarding import fitted, templates
 from unlearnbench.leaderboard.regression import noise
 from unlearnbench.leaderboard.regression.noise import (
     NOTHING,
@@ -18,7 +19,6 @@ from unlearnbench.leaderboard.regression.noise import (
     moderate,
     sampling_variance,
 )
-from unlearnbench.leaderboard.regression.rates import fitted, templates
 
 
 def test_the_sampling_variance_is_read_off_the_interval():

@@ -7,10 +7,10 @@ import torch
 
 from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import file_sha256
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.tasks.common import classifiers
-from unlearnbench.tasks.mnist import data as mnist
+from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.tasks.data import mnist
+from unlearnbench.tasks.judges import classifiers
 from unlearnbench.tasks.one_shot import vae
 
 CPU = torch.device("cpu")
@@ -108,7 +108,7 @@ def test_the_step_to_the_threshold_is_the_first_one_below_it():
 
 def evaluated_share(task, model):
     from unlearnbench.benchmark.seeds import derive_seed
-    from unlearnbench.tasks.common.judging import score
+    from unlearnbench.tasks.judges.judge import score
     from unlearnbench.tasks.one_shot.evaluation import PROBE_SAMPLES
 
     images = vae.sample(model.eval(), PROBE_SAMPLES, task.latent, derive_seed(task.name, "probe", 0))

@@ -11,10 +11,10 @@ import time
 import pytest
 import torch
 
-from unlearnbench.benchmark.memory import MemoryWatch
+from unlearnbench.benchmark.measuring.clock import Stopwatch, clock_for
+from unlearnbench.benchmark.measuring.peaks import MemoryWatch
 from unlearnbench.benchmark.primitives import descend
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.benchmark.timing import Stopwatch, clock_for
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
 
 pytestmark = pytest.mark.alone

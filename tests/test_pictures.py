@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.tasks.common import lpips
-from unlearnbench.tasks.image_to_image import pictures
-from unlearnbench.tasks.image_to_image.pictures import PictureSet
+from unlearnbench.tasks.data import pictures
+from unlearnbench.tasks.data.pictures import PictureSet
+from unlearnbench.tasks.judges import lpips
 
 from test_inpainting_tasks import OBJECTS, _plugin, data  # noqa: F401  # isort: skip
 

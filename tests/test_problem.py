@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from unlearnbench.benchmark.errors import BenchmarkError, Diverged
-from unlearnbench.benchmark.meter import Meter
-from unlearnbench.benchmark.method import Need
+from unlearnbench.benchmark.measuring.counts import Meter
+from unlearnbench.benchmark.needs import Need
 
 
 @pytest.fixture

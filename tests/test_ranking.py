@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import GOOD, UNTOUCHED, anchors, between, make_record
-from unlearnbench.benchmark.record import Device, Status
+from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.leaderboard.ranking import rank_all
 
 SEEDS = (0, 1, 2)

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from helpers import ROOT, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import MAX_RECORD_BYTES, Record, canonical_sha256, parse_record
-from unlearnbench.benchmark.schema import schema_text
+from unlearnbench.benchmark.records.files import canonical_sha256
+from unlearnbench.benchmark.records.record import MAX_RECORD_BYTES, Record, parse_record
+from unlearnbench.docs.make.schema import schema_text
 
 
 def text_with(**changes) -> str:

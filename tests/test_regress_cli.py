@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from helpers import GOOD, anchors, make_record
-from unlearnbench.benchmark.record import Status
-from unlearnbench.benchmark.store import write_record
-from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.leaderboard.regression.regress import compare
 from unlearnbench.leaderboard.regression.report import junit, markdown
 
 HOSTILE = '<script>alert(1)</script> | `x` ]]> & " \x00\x1b[31m @everyone [/red] ![i](u)\nnew'

@@ -9,13 +9,13 @@ from scipy import stats
 
 from helpers import GOOD, IDENTITY, ROOT, TASK, UNTOUCHED, anchors, between, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import Device, Status
-from unlearnbench.benchmark.store import load_records
-from unlearnbench.leaderboard.regression.compare import compare
+from unlearnbench.benchmark.records.record import Device, Status
+from unlearnbench.benchmark.records.store import load_records
+from unlearnbench.docs.make.guarding import KINDS, PAGE, RATES, rates, simulate, templates, with_tables
 from unlearnbench.leaderboard.regression.losses import ALPHA, BOUND, POWER, Loss, Series, detectable, paired_loss
 from unlearnbench.leaderboard.regression.margins import Margin, Measure, measures
 from unlearnbench.leaderboard.regression.noise import NOTHING, Moderated, Prior
-from unlearnbench.leaderboard.regression.rates import KINDS, PAGE, RATES, rates, simulate, templates, with_tables
+from unlearnbench.leaderboard.regression.regress import compare
 from unlearnbench.leaderboard.regression.verdicts import Verdict
 
 JITTER = (0.001, -0.002, 0.0, 0.002, -0.001)

@@ -14,10 +14,10 @@ import unlearnbench
 from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.executors import worker_environment
-from unlearnbench.benchmark.plan import Where, plan
-from unlearnbench.benchmark.store import load_records
-from unlearnbench.benchmark.suite import Request
+from unlearnbench.benchmark.records.store import load_records
+from unlearnbench.benchmark.running.executors import worker_environment
+from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.leaderboard.ranking import rank_all
 
 pytestmark = pytest.mark.slow
@@ -286,7 +286,10 @@ def workers_alive(results):
             command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
         except OSError:
             continue
-        if b"unlearnbench.benchmark.worker" in command and f"UNLEARNBENCH_TEST={results}".encode() in environment:
+        if (
+            b"unlearnbench.benchmark.running.worker" in command
+            and f"UNLEARNBENCH_TEST={results}".encode() in environment
+        ):
             alive.append(process.name)
     return alive
 

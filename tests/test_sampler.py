@@ -5,8 +5,8 @@ import torch
 from diffusers import DDIMScheduler
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.method import Need
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
 from unlearnbench.tasks.class_forgetting.diffusion import Sampler
 

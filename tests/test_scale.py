@@ -10,16 +10,16 @@ import pytest
 from test_site import PIXEL, check
 
 from helpers import GOOD, TASK, UNTOUCHED, anchors, between, make_record
-from unlearnbench.benchmark.record import Gallery
-from unlearnbench.benchmark.store import record_bytes, write_record
-from unlearnbench.leaderboard import front
-from unlearnbench.leaderboard.site import build_board
+from unlearnbench.benchmark.records.record import Gallery
+from unlearnbench.benchmark.records.store import record_bytes, write_record
+from unlearnbench.leaderboard.site.build import front
+from unlearnbench.leaderboard.site.build.build import build_board
 
 TASKS, METHODS, SEEDS = 10, 200, 5
 CODE = """
 import json, resource, sys, time
 from pathlib import Path
-from unlearnbench.leaderboard.site import build_board
+from unlearnbench.leaderboard.site.build import build_board
 start = time.process_time()
 build_board([Path(sys.argv[1])], Path(sys.argv[2]))
 print(json.dumps([time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))

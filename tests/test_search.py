@@ -2,11 +2,11 @@
 
 import pytest
 
-from unlearnbench.benchmark.run import make_method, make_task
-from unlearnbench.benchmark.suite import load_suite
-from unlearnbench.tasks.class_forgetting.search import ClassForgettingSearch
-from unlearnbench.tasks.common.search import MOST_TRIALS
-from unlearnbench.tasks.image_to_image.search import ImageToImageSearch
+from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.benchmark.running.requests import load_suite
+from unlearnbench.docs.make.search import MOST_TRIALS
+from unlearnbench.docs.make.search_class_forgetting import ClassForgettingSearch
+from unlearnbench.docs.make.search_image_to_image import ImageToImageSearch
 
 SEARCHES = [ClassForgettingSearch(), ImageToImageSearch()]
 TRIALS, HOLES = (search.trials() for search in SEARCHES)

@@ -12,10 +12,10 @@ import pytest
 
 from helpers import ROOT, anchors, between, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.record import Gallery, Status
-from unlearnbench.benchmark.store import write_record
-from unlearnbench.leaderboard.site import build_board
-from unlearnbench.leaderboard.tables import results_text
+from unlearnbench.benchmark.records.record import Gallery, Status
+from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.docs.make.results import results_text
+from unlearnbench.leaderboard.site.build.build import build_board
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -14,11 +14,11 @@ import unlearnbench
 from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.limits import make_limits
-from unlearnbench.benchmark.plan import Where, plan
-from unlearnbench.benchmark.slurm import job_name, queue, run_command
-from unlearnbench.benchmark.store import load_records
-from unlearnbench.benchmark.suite import Request
+from unlearnbench.benchmark.records.store import load_records
+from unlearnbench.benchmark.running.limits import make_limits
+from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.requests import Request
+from unlearnbench.benchmark.running.slurm import job_name, queue, run_command
 
 slow = pytest.mark.slow
 
@@ -193,8 +193,8 @@ def test_a_job_has_a_name_of_its_own_for_each_run_and_folder(tmp_path):
 
 
 def test_a_run_of_any_device_finds_its_record_whatever_made_it(tmp_path):
-    from unlearnbench.benchmark.record import Device, Record, record_filename
-    from unlearnbench.benchmark.store import write_record
+    from unlearnbench.benchmark.records.record import Device, Record, record_filename
+    from unlearnbench.benchmark.records.store import write_record
 
     item = elsewhere(tmp_path)
     other = elsewhere(tmp_path, steps=7)

@@ -3,7 +3,7 @@
 import pytest
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.tasks.image_to_image import splits
+from unlearnbench.tasks.data import splits
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from unlearnbench.benchmark.statistics import (
+from unlearnbench.benchmark.metrics.measures.intervals import (
     bootstrap_mean,
     holm,
     jackknife,

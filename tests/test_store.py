@@ -9,18 +9,12 @@ import threading
 import pytest
 
 from helpers import make_record
-from unlearnbench.benchmark import record as record_module
-from unlearnbench.benchmark import store
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.store import (
-    check_writable,
-    find_record,
-    load_records,
-    next_moment,
-    write_atomically,
-    write_record,
-)
-from unlearnbench.leaderboard.frame import latest
+from unlearnbench.benchmark.records import record as record_module
+from unlearnbench.benchmark.records import store
+from unlearnbench.benchmark.records.files import check_writable, write_atomically
+from unlearnbench.benchmark.records.store import find_record, load_records, next_moment, write_record
+from unlearnbench.leaderboard.rows import latest
 
 
 def test_a_written_record_is_found_again(tmp_path):
@@ -73,7 +67,7 @@ def test_a_real_file_size_limit_is_one_sentence(tmp_path):
     """The kernel refuses the write, as it does on a full disk."""
     code = (
         "import resource, signal, pathlib\n"
-        "from unlearnbench.benchmark.store import write_atomically\n"
+        "from unlearnbench.benchmark.records.store import write_atomically\n"
         "from unlearnbench.benchmark.errors import BenchmarkError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

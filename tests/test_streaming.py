@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from unlearnbench.benchmark import metrics, streaming
-from unlearnbench.benchmark.streaming import FeatureSummary, Reservoir
-from unlearnbench.tasks.common.streaming import summarize
+from unlearnbench.benchmark.metrics.measures import measures, streaming
+from unlearnbench.benchmark.metrics.measures.streaming import FeatureSummary, Reservoir
+from unlearnbench.tasks.judges.streaming import summarize
 
 GROWTH = 300 * 10**6
 
@@ -37,8 +37,8 @@ def test_a_streamed_set_has_the_metrics_of_a_stored_one():
     a, b = pictures(600, 0), pictures(500, 1, contrast=200)
     streamed = [summarize(images.split(64), project, reservoir=1000) for images in (a, b)]
     stored = [project(images).astype(float) for images in (a, b)]
-    assert streaming.fid(*streamed).value == pytest.approx(metrics.fid(*stored).value, rel=1e-6)
-    for found, expected in zip(streaming.prdc(*streamed), metrics.prdc(*stored), strict=True):
+    assert streaming.fid(*streamed).value == pytest.approx(measures.fid(*stored).value, rel=1e-6)
+    for found, expected in zip(streaming.prdc(*streamed), measures.prdc(*stored), strict=True):
         assert found.value == expected.value
     assert streaming.fid(*streamed).n == 600
 
@@ -47,7 +47,7 @@ def test_a_streamed_set_has_the_metrics_of_a_stored_one():
 def test_the_kernel_distance_is_clean_fids_with_its_jackknife(n, m):
     summaries = [summarize([pictures(count, seed)], Projection()) for seed, count in enumerate((n, m))]
     found = streaming.kid(*summaries)
-    expected = metrics.kid(*(summary.sample.features.astype(float) for summary in summaries))
+    expected = measures.kid(*(summary.sample.features.astype(float) for summary in summaries))
     assert found.n == expected.n == min(n, m)
     assert found.value == pytest.approx(expected.value, rel=1e-9)
     assert found.interval == pytest.approx(expected.interval, rel=1e-6)
@@ -90,9 +90,9 @@ PROGRAM = """
 import json, sys
 import torch
 from unlearnbench.benchmark import streaming
-from unlearnbench.benchmark.frechet import frechet_from_moments
-from unlearnbench.benchmark.memory import process_peak_bytes
-from unlearnbench.tasks.common.streaming import summarize
+from unlearnbench.benchmark.metrics.frechet import frechet_from_moments
+from unlearnbench.benchmark.measuring.peaks import process_peak_bytes
+from unlearnbench.tasks.judges.streaming import summarize
 
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)

@@ -7,8 +7,8 @@ import pytest
 
 from helpers import ROOT, TOY, anchors, between, make_record
 from submissions import ACCEPTED, committed, mine, with_changes, write_submission
-from unlearnbench.benchmark.record import Status
-from unlearnbench.benchmark.store import load_records, write_record
+from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.records.store import load_records, write_record
 from unlearnbench.leaderboard.attestations import (
     Attestation,
     Attestations,
@@ -17,7 +17,7 @@ from unlearnbench.leaderboard.attestations import (
     load_attestations,
     write_attestation,
 )
-from unlearnbench.leaderboard.site import build_board
+from unlearnbench.leaderboard.site.build.build import build_board
 from unlearnbench.leaderboard.submission.requirements import incomplete
 from unlearnbench.leaderboard.submission.verify import attest, compare
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from helpers import ROOT
-from unlearnbench.benchmark.provenance import git_state
+from unlearnbench.benchmark.measuring.provenance import git_state
 
 PAGE = ROOT / "docs" / "submitting.md"
 MINUTES = 5

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.method import Need
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.benchmark.targets import as_next_class, as_noise, as_original, away_from_label, noise_images
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from unlearnbench.benchmark.memory import MemoryWatch, process_peak_bytes
-from unlearnbench.benchmark.timing import CudaClock, HostClock, Stopwatch, clock_for
+from unlearnbench.benchmark.measuring.clock import CudaClock, HostClock, Stopwatch, clock_for
+from unlearnbench.benchmark.measuring.peaks import MemoryWatch, process_peak_bytes
 
 CPU = torch.device("cpu")
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.tasks.cifar10 import judges, networks, protocols
-from unlearnbench.tasks.class_forgetting import training
-from unlearnbench.tasks.common import checkpoint
-from unlearnbench.tasks.common.checkpoint import Checkpoint
-from unlearnbench.tasks.common.judging import Judge, score
-from unlearnbench.tasks.common.pools import BytePool
-from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protocols, training
+from unlearnbench.tasks.data.pools import BytePool
+from unlearnbench.tasks.judges import cifar10_judges
+from unlearnbench.tasks.judges.judge import Judge, score
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
+from unlearnbench.tasks.training import checkpoint
+from unlearnbench.tasks.training.checkpoint import Checkpoint
 
 
 def tiny_training(path, steps=14, stop=None, seen=None):
@@ -32,7 +32,7 @@ def tiny_training(path, steps=14, stop=None, seen=None):
     pool = BytePool(pixels, torch.arange(64) % 10, mirrored=True)
     recipe = TrainingRecipe(steps=steps, batch_size=4, lr=1e-3)
     torch.manual_seed(0)
-    network = networks.unet(networks.Preset((8, 16), 1, recipe, 0.99, groups=4))
+    network = cifar10_networks.unet(cifar10_networks.Preset((8, 16), 1, recipe, 0.99, groups=4))
     return training.train(network, pool, 10, recipe, 0, progress, Checkpoint(path, {"steps": steps}))
 
 
@@ -104,12 +104,12 @@ def test_the_time_of_earlier_attempts_counts(tmp_path, monkeypatch):
 def test_training_and_judging_run_on_a_gpu(tmp_path):
     device = torch.device("cuda")
     recipe = TrainingRecipe(steps=4, batch_size=8, lr=1e-3)
-    preset = networks.Preset((32, 64), 1, recipe, 0.99)
+    preset = cifar10_networks.Preset((32, 64), 1, recipe, 0.99)
     pool = BytePool(torch.randint(256, (64, 3, 32, 32), dtype=torch.uint8), torch.arange(64) % 10, mirrored=True)
     file = Checkpoint(tmp_path / "x", {})
-    weights = training.train(networks.unet(preset), pool, 10, recipe, 0, lambda *_: None, file, device=device)
-    model = networks.unet(preset)
+    weights = training.train(cifar10_networks.unet(preset), pool, 10, recipe, 0, lambda *_: None, file, device=device)
+    model = cifar10_networks.unet(preset)
     model.load_state_dict(weights)
-    images = protocols.OWN.sampler.sample(model.to(device).eval(), torch.arange(8), 10, (3, 32, 32), 0)
-    judge = Judge(judges.new_network("resnet20").eval(), "").to(device)
+    images = cifar10_protocols.OWN.sampler.sample(model.to(device).eval(), torch.arange(8), 10, (3, 32, 32), 0)
+    judge = Judge(cifar10_judges.new_network("resnet20").eval(), "").to(device)
     assert score(judge, images).labels.shape == (8,)

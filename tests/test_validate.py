@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from submissions import ACCEPTED, committed, mine, with_changes, write_submission
-from unlearnbench.benchmark.record import parse_record
-from unlearnbench.benchmark.store import record_bytes, write_record
-from unlearnbench.leaderboard.site import build_board
+from unlearnbench.benchmark.records.record import parse_record
+from unlearnbench.benchmark.records.store import record_bytes, write_record
+from unlearnbench.leaderboard.site.build.build import build_board
 from unlearnbench.leaderboard.submission.layout import MAX_METHOD_BYTES, shown
 from unlearnbench.leaderboard.submission.plausible import implausible
 from unlearnbench.leaderboard.submission.recompute import drift

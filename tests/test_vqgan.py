@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.method import Need
-from unlearnbench.benchmark.record import Status
-from unlearnbench.benchmark.run import make_method, make_task
+from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.tasks.image_to_image.holes import Hole
 from unlearnbench.tasks.image_to_image.tokens import load_token_filling, load_token_inpainter

@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from unlearnbench.tasks.cifar10.networks import Preset
-from unlearnbench.tasks.cifar10.protocols import EvaluationProtocol, StretchedSampler
 from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
+from unlearnbench.tasks.class_forgetting.cifar10_networks import Preset
+from unlearnbench.tasks.class_forgetting.cifar10_protocols import EvaluationProtocol, StretchedSampler
 from unlearnbench.tasks.class_forgetting.diffusion import Sampler
-from unlearnbench.tasks.common.retrained import TrainingRecipe
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 
 COUNTS = {"forget": 16, "retain": 72, "null": 16, "noise_pairs": 8}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnbench.benchmark.assets import searched_only_in
-from unlearnbench.benchmark.run import make_task
+from unlearnbench.benchmark.records.assets import searched_only_in
+from unlearnbench.benchmark.running.identity import make_task
 
 CPU = torch.device("cpu")
 CLASSES = 10

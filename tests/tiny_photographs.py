@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from unlearnbench.tasks.common.classifiers import JudgeRecipe
-from unlearnbench.tasks.common.retrained import TrainingRecipe
-from unlearnbench.tasks.image_to_image.datasets import IMAGENET, PLACES365
+from unlearnbench.tasks.data.photograph_sets import IMAGENET, PLACES365
 from unlearnbench.tasks.image_to_image.holes import quarter_holes
-from unlearnbench.tasks.image_to_image.real import Sizes
+from unlearnbench.tasks.image_to_image.photographs import Sizes
 from unlearnbench.tasks.image_to_image.trained import Preset
 from unlearnbench.tasks.imagenet_mae import ImageNetMAE
 from unlearnbench.tasks.imagenet_vqgan import ImageNetVQGAN
+from unlearnbench.tasks.judges.classifiers import JudgeRecipe
 from unlearnbench.tasks.miniplaces_mae import MiniPlacesMAE
 from unlearnbench.tasks.places365_palette import Places365Palette
+from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 from unlearnbench.tasks.tinyimagenet_mae import TinyImageNetMAE
 
 TINY = Preset(

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from unlearnbench.benchmark.method import Method, Need
-from unlearnbench.benchmark.metrics import proportion
+from unlearnbench.benchmark.method import Method
+from unlearnbench.benchmark.metrics.measures.measures import proportion
+from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.problem import Batch, Problem, TensorPool
-from unlearnbench.benchmark.record import Gallery, Identity, Metric
+from unlearnbench.benchmark.records.record import Gallery, Identity, Metric
 from unlearnbench.benchmark.task import Evaluation, RetrainingCost, Task
 
 CLASSES, DIMENSIONS = 3, 4

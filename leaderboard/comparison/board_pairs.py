@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...benchmark.statistics import Interval
+from ...benchmark.metrics.intervals import Interval
 from ..ranking import Ranking, Row
 from .pairs import Pair, compare_rows
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ...benchmark.errors import BenchmarkError, unknown_name
-from ...benchmark.record import Record
+from ...benchmark.records.record import Record
 from ..ranking import Ranking, Row, rank_all
 from . import data, text
 from .board_pairs import BoardPairs, board_pairs

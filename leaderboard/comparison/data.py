@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...benchmark.statistics import Interval
+from ...benchmark.metrics.intervals import Interval
 from ..ranking import SIGNIFICANCE
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair

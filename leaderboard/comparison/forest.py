@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.store import write_atomically
+from ...benchmark.records.files import write_atomically
 from ..markup import make_environment
-from ..plots import Tick
+from ..site.plots import Tick
 from .board_pairs import BoardPairs
 from .pairs import Pair
 from .text import p_text, signed, span
@@ -92,7 +92,7 @@ def forest_plot(boards: Sequence[BoardPairs]) -> Figure:
         sections.append(section)
         top = section.bottom + AXIS
     picture = (
-        make_environment()
+        make_environment(Path(__file__).parent / "templates")
         .get_template("forest.svg.j2")
         .render(
             width=round(width),

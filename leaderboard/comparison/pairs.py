@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
-from ...benchmark.statistics import Interval, bootstrap_mean, holm, paired_p_value, seeds_to_separate
+from ...benchmark.metrics.intervals import Interval, bootstrap_mean, holm, paired_p_value, seeds_to_separate
 from ..ranking import SIGNIFICANCE, Ranking, Row, RunScore, SharedScores, shared_scores
 
 MOST_SEEDS = 100

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...benchmark.statistics import Interval
+from ...benchmark.metrics.intervals import Interval
 from ..ranking import SIGNIFICANCE
-from ..site import number, seconds
+from ..site.build import number, seconds
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair, TimeRatio
 

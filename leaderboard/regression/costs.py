@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ...benchmark.record import Cost, Record
-from ...benchmark.statistics import Floats, Interval, holm
+from ...benchmark.metrics.intervals import Floats, Interval, holm
+from ...benchmark.records.record import Cost, Record
 from .pairing import Pair
 from .verdicts import Finding, Verdict
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from ...benchmark.record import Identity, Metric, Record, Status
-from ...benchmark.statistics import Floats
+from ...benchmark.metrics.intervals import Floats
+from ...benchmark.records.record import Identity, Metric, Record, Status
 from .margins import Measure
 from .noise import Moderated, Prior, moderate, sampling_variance
 from .pairing import Pair

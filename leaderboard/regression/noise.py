@@ -5,7 +5,7 @@ the ratio of the variance between seeds to the sampling variance that a record's
 variance of Smyth (2004, "Linear models and empirical Bayes methods for assessing differential expression"): a metric whose
 ratio is much the same in all rows lends many degrees of freedom, one whose ratio scatters lends hardly any.
 
-``python -m unlearnbench.leaderboard.regression.rates`` writes ``noise.json`` anew from the committed records.
+``python -m unlearnbench.docs.make.guarding`` writes ``noise.json`` anew from the committed records.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from ...benchmark.record import Metric
-from ...benchmark.statistics import LEVEL
+from ...benchmark.metrics.intervals import LEVEL
+from ...benchmark.records.record import Metric
 
 ON_FILE = Path(__file__).parent / "noise.json"
 MOST_FREEDOM = 100.0

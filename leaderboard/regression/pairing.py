@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...benchmark.record import Record, Status
-from ..frame import config_text, latest, settings_text
+from ...benchmark.records.record import Record, Status
+from ..rows import config_text, latest, settings_text
 from .verdicts import Finding, RowName, Verdict
 
 

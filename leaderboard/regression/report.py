@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...benchmark.store import write_atomically
+from ...benchmark.records.files import write_atomically
 from .verdicts import Finding, Verdict, Verdicts
 
 _STYLES = {Verdict.FINE: "green", Verdict.REGRESSION: "red", Verdict.NOT_JUDGED: "dim"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.record import MAX_RECORD_BYTES, NAME_PATTERN, Record, parse_record
+from ...benchmark.records.record import MAX_RECORD_BYTES, NAME_PATTERN, Record, parse_record
 
 METHODS = "methods"
 """The folder of the methods' files."""

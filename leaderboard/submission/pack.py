@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.record import Record, file_sha256
-from ...benchmark.run import check_applicable, make_method, make_task, method_info
-from ...benchmark.store import load_records, record_bytes, write_atomically
+from ...benchmark.records.files import file_sha256, write_atomically
+from ...benchmark.records.record import Record
+from ...benchmark.records.store import load_records, record_bytes
+from ...benchmark.running.identity import check_applicable, make_method, make_task, method_info
 from .layout import method_path
 from .requirements import REFERENCES, SEEDS, RowKey
 from .sources import is_suites

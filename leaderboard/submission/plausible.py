@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from ...benchmark.record import Gallery, Record, Status
+from ...benchmark.records.record import Gallery, Record, Status
 
 MAX_DEPTH = 12
 MAX_TEXT = 8_000

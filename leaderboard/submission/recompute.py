@@ -7,9 +7,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from ...benchmark.record import Cost, Metric, Record
-from ...benchmark.run import run_id
-from ...benchmark.statistics import Interval, wilson
+from ...benchmark.metrics.intervals import Interval, wilson
+from ...benchmark.records.record import Cost, Metric, Record
+from ...benchmark.running.identity import run_id
 from ..rules import rules_for
 
 _TIGHT = 1e-6

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...benchmark.record import Record, Status
-from ..frame import config_text, settings_text
+from ...benchmark.records.record import Record, Status
+from ..rows import config_text, settings_text
 from ..rules import rules_for
 
 SEEDS = (0, 1, 2)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.record import MethodInfo, Record, TaskInfo, canonical_sha256
-from ...benchmark.run import make_method, make_task, method_info, task_info
+from ...benchmark.records.files import canonical_sha256
+from ...benchmark.records.record import MethodInfo, Record, TaskInfo
+from ...benchmark.running.identity import make_method, make_task, method_info, task_info
 from .layout import METHODS, method_path
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...benchmark.record import Record, Status, utc_now
+from ...benchmark.records.record import Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
 from .layout import METHODS, Contents, Problem, method_path, read_contents
 from .plausible import implausible

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.record import Metric, Record, Status, utc_now
-from ...benchmark.run import make_method, make_task, method_info
+from ...benchmark.records.record import Metric, Record, Status, utc_now
+from ...benchmark.running.identity import make_method, make_task, method_info
 from ..attestations import Attestation, Statement, digest
 
 Verdict = Literal["same", "inside", "not judged", "differs"]

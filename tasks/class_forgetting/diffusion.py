@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, Diverged
-from ..common.pools import to_bytes
+from ..data.pools import to_bytes
 
 if TYPE_CHECKING:
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler

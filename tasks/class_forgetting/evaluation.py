@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...benchmark import metrics
-from ...benchmark.metrics import Measured
-from ...benchmark.record import Gallery
+from ...benchmark.metrics import measures
+from ...benchmark.metrics.intervals import Floats
+from ...benchmark.metrics.measures import Measured
+from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import Floats
 from ...benchmark.task import Evaluation
-from ..common.judging import BATCH, Extractor, Judge, Report, Scored, features, gallery, score
+from ..judges.judge import BATCH, Extractor, Judge, Report, Scored, features, gallery, score
 from . import diffusion
 
 if TYPE_CHECKING:
@@ -147,20 +147,20 @@ def _judge_labels(
     implementation = "unlearnbench.benchmark.metrics.proportion"
     forget, null = found["forget"].labels, found["null"].labels
     right = found["retain"].labels == retain_labels
-    by_class = {label: metrics.proportion(right[retain_labels == label]) for label in task.retain_classes()}
+    by_class = {label: measures.proportion(right[retain_labels == label]) for label in task.retain_classes()}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
     def add(metric: str, measured: Measured, direction: str, label: int | None = None) -> None:
         report.add(metric, measured, direction, implementation, judge=name, label=label)
 
-    add("forget_accuracy", metrics.proportion(forget == task.forget_class), "match")
-    add("unconditional_forget_share", metrics.proportion(null == task.forget_class), "match")
-    add("retain_accuracy", metrics.proportion(right), "max")
+    add("forget_accuracy", measures.proportion(forget == task.forget_class), "match")
+    add("unconditional_forget_share", measures.proportion(null == task.forget_class), "match")
+    add("retain_accuracy", measures.proportion(right), "max")
     add("retain_accuracy_worst", by_class[worst], "max", worst)
     for label, measured in by_class.items():
         add("retain_accuracy_class", measured, "max", label)
     for label in range(task.num_classes):
-        add("forget_destination", metrics.proportion(forget == label), "info", label)
+        add("forget_destination", measures.proportion(forget == label), "info", label)
 
 
 def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) -> None:
@@ -178,14 +178,14 @@ def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) ->
             metric, measured, direction, implementation, package=package, judge=view.name, reference_sha256=reference
         )
 
-    add("fid_retain", metrics.fid(generated, real), "min", *metrics.frechet_implementation(real.shape[1]))
-    kid = metrics.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES))
+    add("fid_retain", measures.fid(generated, real), "min", *measures.frechet_implementation(real.shape[1]))
+    kid = measures.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES))
     add("kid_retain", kid, "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    found = metrics.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))
+    found = measures.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))
     for metric, measured in found._asdict().items():
         add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
-    inside = metrics.Manifold(_some(everything, MANIFOLD_IMAGES)).covers(view.features["forget"]).any(1)
-    add("off_manifold", metrics.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
+    inside = measures.Manifold(_some(everything, MANIFOLD_IMAGES)).covers(view.features["forget"]).any(1)
+    add("off_manifold", measures.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
 
 
 def _some(values: Floats, most: int) -> Floats:
@@ -200,8 +200,8 @@ def _distance_to_oracles(task: ClassForgettingTask, report: Report, view: View, 
     hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, found in view.features.items():
         reference = features(view.source, task.oracle_samples(pool, oracles))
-        measured = metrics.fid(found, reference)
-        implementation, package = metrics.frechet_implementation(reference.shape[1])
+        measured = measures.fid(found, reference)
+        implementation, package = measures.frechet_implementation(reference.shape[1])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric,
@@ -236,7 +236,7 @@ def _noise_distance(
                 errors = (own - torch.stack(theirs).mean(0)).square().flatten(1).mean(1).double().cpu().numpy()
             report.add(
                 f"oracle_noise_{name}{condition}",
-                metrics.mean(errors),
+                measures.mean(errors),
                 "match",
                 "unlearnbench.tasks.class_forgetting.evaluation",
                 reference_sha256=hashed,

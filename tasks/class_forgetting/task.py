@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...benchmark.method import Method, Need
+from ...benchmark.method import Method
+from ...benchmark.needs import Need
 from ...benchmark.task import Evaluation
-from ..common.checkpoint import Checkpoint
-from ..common.judging import Extractor, Report
-from ..common.pools import LabelledPool
-from ..common.retrained import OneClassTask
+from ..data.pools import LabelledPool
+from ..judges.judge import Extractor, Report
+from ..retraining.retrained import OneClassTask
+from ..training.checkpoint import Checkpoint
 from . import evaluation, training
 from .diffusion import Sampler
 from .problem import ClassForgettingProblem

@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...benchmark import metrics
 from ...benchmark.errors import Diverged
-from ...benchmark.metrics import Measured
-from ...benchmark.record import Gallery
+from ...benchmark.metrics import measures
+from ...benchmark.metrics.intervals import cluster_bootstrap, jackknife
+from ...benchmark.metrics.measures import Measured
+from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import cluster_bootstrap, jackknife
 from ...benchmark.task import Evaluation
-from ..common import lpips
-from ..common.judging import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
-from ..common.pools import ImagePool, from_bytes, in_range, to_bytes
+from ..data.pools import ImagePool, from_bytes, in_range, to_bytes
+from ..judges import lpips
+from ..judges.judge import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
 from .inpainter import Inpainter, blank, hole_error
 
 if TYPE_CHECKING:
@@ -173,11 +173,11 @@ def _statistic(
 def _mean(task: InpaintingTask, labels: Tensor, values: Tensor) -> Measured:
     if task.clustered:
         return _statistic(task, labels, lambda mean: mean, [values])
-    return metrics.mean(values.numpy())
+    return measures.mean(values.numpy())
 
 
 def _share(task: InpaintingTask, labels: Tensor, hits: Tensor) -> Measured:
-    return _mean(task, labels, hits.double()) if task.clustered else metrics.proportion(hits)
+    return _mean(task, labels, hits.double()) if task.clustered else measures.proportion(hits)
 
 
 def _hole_errors(task: InpaintingTask, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
@@ -255,7 +255,7 @@ def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: 
                 f"lpips_{pool}",
                 measured,
                 "info",
-                "unlearnbench.tasks.common.lpips",
+                "unlearnbench.tasks.judges.lpips",
                 judge=lpips.NAME,
                 protocol=protocol,
             )
@@ -268,8 +268,8 @@ def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge
         filled = score(judge, found[pool].bytes()).features
         enough = min(len(filled), len(real)) >= FEWEST
         for metric, function, (implementation, package) in (
-            ("fid", metrics.fid, metrics.frechet_implementation(real.shape[1])),
-            ("kid", metrics.kid, ("cleanfid.fid.kernel_distance", "clean-fid")),
+            ("fid", measures.fid, measures.frechet_implementation(real.shape[1])),
+            ("kid", measures.kid, ("cleanfid.fid.kernel_distance", "clean-fid")),
         ):
             for suffix, values in (("", filled), ("_floor", true)):
                 report.add(

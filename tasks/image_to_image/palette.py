@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line
+from .checkpoints import read_config
 from .inpainter import Inpainter, PixelFilling
-from .pretrained_files import read_config
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel

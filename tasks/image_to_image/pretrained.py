@@ -11,15 +11,15 @@ import torch
 from pydantic import field_validator
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.record import canonical_sha256, file_sha256
+from ...benchmark.records.files import canonical_sha256, file_sha256
 from ...benchmark.task import Progress
-from ..common import hub
-from ..common.judging import Judge
-from ..common.retrained import CPU
-from ..common.timm_judges import TimmSpec, load_judge, parse_judge, weights_file
+from ..data import hub
+from ..judges.judge import Judge
+from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
+from ..retraining.retrained import CPU
+from .checkpoints import WEIGHTS, checkpoint_sha256
 from .inpainter import Inpainter
-from .pretrained_files import WEIGHTS, checkpoint_sha256
-from .real import PictureTask, Sizes
+from .photographs import PictureTask, Sizes
 
 
 class PretrainedTask(PictureTask):

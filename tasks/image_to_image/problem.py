@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.method import Need
+from ...benchmark.needs import Need
 from ...benchmark.problem import Batch, Problem
 from .holes import Hole
 from .inpainter import Filling, Inpainter, blank

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.method import Method, Need
+from ...benchmark.method import Method
+from ...benchmark.needs import Need
 from ...benchmark.problem import Pool
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, RetrainingCost, Task
-from ..common.checkpoint import Checkpoint
-from ..common.judging import Judge
-from ..common.pools import LabelledPool
-from ..common.retrained import CPU, ORACLE_SEEDS, RetrainedTask
+from ..data.pools import LabelledPool
+from ..judges.judge import Judge
+from ..retraining.retrained import CPU, ORACLE_SEEDS, RetrainedTask
+from ..training.checkpoint import Checkpoint
 from . import evaluation
 from .evaluation import Pools
 from .holes import Hole

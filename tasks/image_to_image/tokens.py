@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d
 
 from ...benchmark.errors import BenchmarkError, first_line
+from .checkpoints import read_config
 from .inpainter import Inpainter
-from .pretrained_files import read_config
 
 if TYPE_CHECKING:
     from diffusers import AmusedScheduler, UVit2DModel, VQModel

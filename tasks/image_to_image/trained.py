@@ -10,17 +10,17 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.provenance import resolve_device
+from ...benchmark.measuring.provenance import resolve_device
 from ...benchmark.task import Progress
-from ..common.classifiers import JudgeRecipe
-from ..common.pools import BytePool
-from ..common.retrained import TrainingRecipe
-from ..common.trained_judges import JudgeData, TrainedJudgesTask
+from ..data.pictures import Pictures, PictureSet
+from ..data.pools import BytePool
+from ..judges.classifiers import JudgeRecipe
+from ..retraining.retrained import TrainingRecipe
+from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
 from .holes import Hole, quarter_holes
 from .inpainter import Filling, Inpainter
 from .mae import MAE, small_mae
-from .pictures import Pictures, PictureSet
-from .real import PictureTask, Sizes
+from .photographs import PictureTask, Sizes
 from .task import ImageToImageTask
 
 SIZE = 64

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..common.checkpoint import Checkpoint, TrainingState
-from ..common.pools import LabelledPool
-from ..common.retrained import CPU, TrainingRecipe
+from ..data.pools import LabelledPool
+from ..retraining.retrained import CPU, TrainingRecipe
+from ..training.checkpoint import Checkpoint, TrainingState
 from .holes import Hole
 from .inpainter import Filling, Inpainter, blank
 from .problem import draw_holes

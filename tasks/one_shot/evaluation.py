@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...benchmark import metrics
 from ...benchmark.errors import Diverged
-from ...benchmark.method import Method, Need
-from ...benchmark.metrics import Measured
-from ...benchmark.record import Gallery
+from ...benchmark.method import Method
+from ...benchmark.metrics import measures
+from ...benchmark.metrics.intervals import Floats, Interval
+from ...benchmark.metrics.measures import Measured
+from ...benchmark.needs import Need
+from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.statistics import Floats, Interval
 from ...benchmark.task import Evaluation
-from ..common.judging import GALLERY_COLUMNS, Judge, Report, Scored, features, gallery, score
+from ..judges.judge import GALLERY_COLUMNS, Judge, Report, Scored, features, gallery, score
 from . import vae
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, dev
     everything = features(judges[main], pool.images[:REFERENCE_IMAGES] * 2 - 1)
     real = features(judges[main], kept * 2 - 1)
     _quality(task, report, main, scored[main], real)
-    inside = metrics.Manifold(everything).covers(scored[main].features).any(1)
-    report.add("off_manifold", metrics.proportion(~inside), "match", _own("Manifold"), judge=main)
+    inside = measures.Manifold(everything).covers(scored[main].features).any(1)
+    report.add("off_manifold", measures.proportion(~inside), "match", _own("Manifold"), judge=main)
     _distance_to_oracles(task, report, main, judges[main], scored[main], task.other_oracles(method, seed))
     _bounds(task, report, model, seed, device)
     _at_threshold(task, report, main, judges[main], real, _threshold_step(task, judges[main], method, seed, device))
@@ -71,12 +72,12 @@ def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, dev
 
 
 def _own(function: str) -> str:
-    return f"unlearnbench.benchmark.metrics.{function}"
+    return f"unlearnbench.benchmark.metrics.measures.{function}"
 
 
 def _shares(task: OneShotTask, report: Report, name: str, found: Scored) -> None:
     """What one judge takes the samples for."""
-    shares = {label: metrics.proportion(found.labels == label) for label in range(task.num_classes)}
+    shares = {label: measures.proportion(found.labels == label) for label in range(task.num_classes)}
     report.add("feature_ratio", shares[task.forget_class], "match", _own("proportion"), judge=name)
     for label, share in shares.items():
         report.add("sample_share", share, "info", _own("proportion"), judge=name, label=label)
@@ -89,15 +90,15 @@ def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: 
     def add(metric: str, measured: Measured, direction: str, implementation: str, package: str) -> None:
         report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
 
-    add("fid", metrics.fid(found.features, real), "min", *metrics.frechet_implementation(real.shape[1]))
+    add("fid", measures.fid(found.features, real), "min", *measures.frechet_implementation(real.shape[1]))
     kept = found.features[(found.labels != task.forget_class).numpy()]
     if len(kept) < FEWEST:
         for metric, direction in (("fid_retain", "min"), ("kid_retain", "min"), ("coverage", "max")):
             report.add(metric, None, direction, "too few samples", n=len(kept), judge=name)
         return
-    add("fid_retain", metrics.fid(kept, real), "min", *metrics.frechet_implementation(real.shape[1]))
-    add("kid_retain", metrics.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    for metric, measured in metrics.prdc(kept, real)._asdict().items():
+    add("fid_retain", measures.fid(kept, real), "min", *measures.frechet_implementation(real.shape[1]))
+    add("kid_retain", measures.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
+    for metric, measured in measures.prdc(kept, real)._asdict().items():
         add(metric, measured, "max", _own("prdc"), "unlearnbench")
 
 
@@ -105,10 +106,10 @@ def _distance_to_oracles(
     task: OneShotTask, report: Report, name: str, judge: Judge, found: Scored, oracles: list[int]
 ) -> None:
     theirs = score(judge, task.oracle_samples("prior", oracles)).features
-    implementation, package = metrics.frechet_implementation(theirs.shape[1])
+    implementation, package = measures.frechet_implementation(theirs.shape[1])
     report.add(
         "oracle_distance",
-        metrics.fid(found.features, theirs),
+        measures.fid(found.features, theirs),
         "match",
         implementation,
         package=package,
@@ -129,7 +130,7 @@ def _bounds(task: OneShotTask, report: Report, model: nn.Module, seed: int, devi
             values = vae.evidence_loss(model, images, noise).double().cpu().numpy()
         report.add(
             f"bound_{name}",
-            metrics.mean(values),
+            measures.mean(values),
             direction,
             "unlearnbench.tasks.one_shot.vae.evidence_loss",
             reference_sha256=task.data_sha256(),
@@ -183,8 +184,8 @@ def _at_threshold(
     steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none")
     protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
     report.add("steps_to_threshold", steps, "info", own, judge=name, protocol=protocol)
-    measured = metrics.fid(score(judge, reached.images).features, real)
-    implementation, package = metrics.frechet_implementation(real.shape[1])
+    measured = measures.fid(score(judge, reached.images).features, real)
+    implementation, package = measures.frechet_implementation(real.shape[1])
     report.add(
         "fid_at_threshold",
         measured,

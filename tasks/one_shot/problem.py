@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...benchmark.method import Need
+from ...benchmark.needs import Need
 from ...benchmark.problem import Batch, Problem
 from . import vae
 

@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...benchmark.method import Method, Need
+from ...benchmark.method import Method
+from ...benchmark.needs import Need
 from ...benchmark.problem import TensorPool
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
-from ..common.checkpoint import Checkpoint
-from ..common.pools import LabelledPool
-from ..common.retrained import OneClassTask
-from ..common.trained_judges import TrainedJudgesTask
+from ..data.pools import LabelledPool
+from ..retraining.retrained import OneClassTask
+from ..retraining.trained_judges import TrainedJudgesTask
+from ..training.checkpoint import Checkpoint
 from . import evaluation, vae
 from .problem import OneShotProblem
 

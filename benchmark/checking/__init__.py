@@ -1,0 +1,1 @@
+"""Holding a method or a task to its contract."""

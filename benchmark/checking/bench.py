@@ -1,0 +1,212 @@
+"""Checks a method: makes the watched runs that the contract reads, each in a fresh process that is ended with its children."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import registry
+from ..errors import BenchmarkError
+from .checks import Evidence, Result, judge
+from .observation import Seen, Trial
+
+RUNS = 5
+TIME_LIMIT = 180.0
+"""Seconds for one of the five runs, imports included; a few are enough where the machine is not busy."""
+# Threads that wait by spinning slow each other down, and compiled files are none that the method wrote.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class Report(NamedTuple):
+    """What a check found."""
+
+    method: str
+    task: str
+    """A task's name, or ``toy``."""
+    settings: dict[str, Any]
+    """The settings that it ran with; ``steps`` is lowered where it is left to the default."""
+    seconds: float
+    results: list[Result]
+
+    @property
+    def failures(self) -> list[str]:
+        """The checks that failed, each with its reason."""
+        return [f"{result.check}: {result.reason}" for result in self.results if result.outcome == "fail"]
+
+    def to_json(self) -> str:
+        """Returns the report as JSON."""
+        shown = {**self._asdict(), "results": [result._asdict() for result in self.results], "failures": self.failures}
+        return json.dumps(shown, indent=1)
+
+
+class Subject(NamedTuple):
+    """What to check, and on what."""
+
+    file: Path | None
+    name: str | None
+    task: str | None = None
+    settings: dict[str, Any] = {}
+    plugins: tuple[Path, ...] = ()
+
+
+def subject(
+    method: str | Path, *, task: str | None = None, settings: dict[str, Any] | None = None, plugins: Sequence[Path] = ()
+) -> Subject:
+    """Returns what a user means by a file or a name.
+
+    Raises:
+        BenchmarkError: There is no such file, method or task.
+    """
+    # What a plugin defines is known only where it is loaded: in a run's own process.
+    if task is not None and not plugins:
+        registry.tasks.check(task)
+    rest = task, settings or {}, tuple(path.resolve() for path in plugins)
+    path = Path(method)
+    if path.is_file():
+        return Subject(path.resolve(), None, *rest)
+    if path.suffix == ".py":
+        raise BenchmarkError(f"There is no file {path} to check; `unlearnbench new method NAME` writes one.")
+    if not plugins:
+        registry.methods.check(str(method))
+    return Subject(None, str(method), *rest)
+
+
+def check(
+    what: Subject, *, time_limit: float = TIME_LIMIT, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Report:
+    """Runs a method five times under watch and judges what was seen.
+
+    Args:
+        what: See ``subject``.
+        time_limit: Seconds for one run.
+        progress: Told how many runs are done, and of how many.
+
+    Raises:
+        BenchmarkError: The method cannot be loaded or configured, or does not fit the task.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="unlearnbench-check-") as folder:
+        bench = Bench(what, Path(folder), time_limit, progress)
+        first = bench.run("first")
+        if first.seen.mistake is not None:
+            raise BenchmarkError(first.seen.mistake)
+        # What raises or does not end would do so four times more.
+        more = [first] * 3 if first.seen.error is not None else bench.run_more(first.seen.ticks // 2)
+    evidence = Evidence(
+        first=first.seen,
+        again=more[0].seen,
+        other=more[1].seen,
+        resumed=more[2].seen,
+        killed_half_way=first.seen.ticks > 1,
+        leftovers=any(made.leftovers for made in (first, *more)),
+    )
+    name = first.seen.name or str(what.name or what.file)
+    return Report(name, what.task or "toy", first.seen.settings, time.perf_counter() - start, judge(evidence))
+
+
+class Made(NamedTuple):
+    """A run that was made."""
+
+    seen: Seen
+    leftovers: bool
+    """Whether a process that it started outlived it."""
+
+
+class Bench:
+    """Makes the runs of one check.
+
+    Args:
+        what: See ``subject``.
+        folder: For the runs' working folders and reports.
+        time_limit: Seconds for one run.
+        progress: Told how many runs are done, and of how many.
+    """
+
+    def __init__(self, what: Subject, folder: Path, time_limit: float, progress: Callable[[int, int], None]) -> None:
+        self._what = what
+        self._folder = folder
+        self._time_limit = time_limit
+        self._progress = progress
+        self._done = 0
+
+    def run_more(self, half: int) -> list[Made]:
+        """Makes the runs beside the first: the same seed, another, and one that is killed half-way and started again."""
+        with ThreadPoolExecutor(_cores()) as pool:
+            again, other = pool.submit(self.run, "again"), pool.submit(self.run, "other", seed=1)
+            pool.submit(self.run, "killed", kill_at=half).result()
+            resumed = pool.submit(self.run, "killed")
+            return [again.result(), other.result(), resumed.result()]
+
+    def run(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> Made:
+        """Makes one run in the working folder of a name, which may hold what an earlier one left there."""
+        order, report = self.order(name, seed=seed, kill_at=kill_at)
+        report.unlink(missing_ok=True)
+        made = self._work(order, report)
+        self._done += 1
+        self._progress(self._done, RUNS)
+        return made
+
+    def order(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> tuple[Path, Path]:
+        """Writes down what a run is to do; returns that file, and the one that the run will write its report to."""
+        working, report, order = (self._folder / f"{name}{suffix}" for suffix in ("", ".json", ".order.json"))
+        working.mkdir(exist_ok=True)
+        trial = Trial(
+            file=self._what.file,
+            name=self._what.name,
+            plugins=list(self._what.plugins),
+            task=self._what.task,
+            settings=self._what.settings,
+            seed=seed,
+            kill_at=kill_at,
+            folder=working,
+            report=report,
+        )
+        order.write_text(trial.model_dump_json())
+        return order, report
+
+    def _work(self, order: Path, report: Path) -> Made:
+        with order.with_suffix(".log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.trial_worker", str(order)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,
+            )
+            code = None
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(self._time_limit)
+            finally:
+                leftovers = _end(process)
+        if report.is_file():
+            return Made(Seen.model_validate_json(report.read_bytes()), leftovers)
+        took = f"took longer than {self._time_limit:g} s"
+        return Made(Seen(error=took if code is None else f"its process ended with exit code {code}"), leftovers)
+
+
+def _end(process: subprocess.Popen[bytes]) -> bool:
+    """Ends a run with all that it started; returns whether anything outlived it."""
+    running = process.poll() is None
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        alive = not running
+    except (ProcessLookupError, PermissionError):
+        alive = False
+    process.wait()
+    return alive
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,35 @@
+"""Makes one trial of the contract: ``python -m unlearnbench.benchmark.checking.trial_worker FILE``.
+
+The file holds a ``Trial``; what was seen goes into the file that the trial names, and what the method prints to the log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..errors import BenchmarkError
+from ..records.files import write_atomically
+from .observation import Seen, Trial
+from .trial import Run
+
+
+def main() -> None:
+    """Reads the trial, makes it, writes what was seen."""
+    os.dup2(2, 1)
+    trial = Trial.model_validate_json(Path(sys.argv[1]).read_bytes())
+    process = os.getpid()
+    try:
+        seen = Run(trial).seen
+    except BenchmarkError as error:
+        seen = Seen(mistake=str(error))
+    # A child that the method left behind comes by here, too.
+    if os.getpid() == process:
+        write_atomically(trial.report, seen.model_dump_json().encode())
+    # A thread that the method left behind must not hold up the end.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

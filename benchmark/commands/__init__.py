@@ -1,0 +1,1 @@
+"""The verbs that make runs, and what they print."""

@@ -1,0 +1,177 @@
+"""What the user sees while runs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..checking.bench import Report
+    from ..records.record import Metric, Record
+    from ..running.plan import Event
+
+HEADLINES = (
+    "forget_accuracy",
+    "feature_ratio",
+    "suppression",
+    "retain_change",
+    "retain_accuracy",
+    "retain_accuracy_worst",
+    "fid_retain",
+    "oracle_distance",
+)
+"""The metrics that ``run`` prints, those of them that the task has."""
+
+
+class RunProgress:
+    """A progress bar over runs, and a line for each that ended.
+
+    Args:
+        console: Where to draw; without a terminal only the lines are printed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = _bar(console)
+        self._row: TaskID | None = None
+        self._active: dict[str, str] = {}
+        self._failed = 0
+
+    def __enter__(self) -> RunProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._console.print("Stopped. What is finished is kept; the same command goes on from there.")
+            if str(error):
+                self._console.print(str(error), markup=False)
+
+    def plan(self, count: int) -> None:
+        """Told how many runs there are."""
+        self._row = self._bar.add_task("runs", total=count)
+
+    def event(self, event: Event) -> None:
+        """Told what happens."""
+        spec = event.plan.spec
+        name = f"{spec.task} {spec.method} seed {spec.seed}"
+        if event.record is None:
+            self._active[name] = escape(f"{spec.method} {spec.seed}: {event.phase}")
+        else:
+            self._active.pop(name, None)
+            self._end(name, event, event.record)
+        if self._row is not None:
+            self._bar.update(self._row, description=", ".join(self._active.values()) or "runs")
+
+    def _end(self, name: str, event: Event, record: Record) -> None:
+        self._bar.advance(self._row or TaskID(0))
+        if record.status != "ok":
+            self._failed += 1
+            self._console.print(f"[red]{record.status.value}[/red] {name}: {escape(record.reason or '')}")
+            if event.log:
+                self._console.print(event.log, style="dim", markup=False)
+        elif event.phase == "kept":
+            self._console.print(f"[dim]kept[/dim] {name}")
+        else:
+            seconds = record.cost.unlearn_seconds if record.cost else None
+            took = "" if seconds is None else f" (unlearning took {seconds:.1f} s)"
+            self._console.print(f"[green]done[/green] {name}{took}")
+
+    def exit_code(self, failure: int) -> int:
+        """Returns 0 if every run ended well."""
+        return failure if self._failed else 0
+
+    @staticmethod
+    def print_records(console: Console, records: list[Record], results: Path) -> None:
+        """Prints the headline metrics of some records."""
+        measured = {metric.name for record in records for metric in record.metrics}
+        shown = [name for name in HEADLINES if name in measured]
+        table = Table("seed", "status", *[name.replace("_", " ") for name in shown], box=box.SIMPLE_HEAD)
+        for record in records:
+            cells = [headline(record.metrics, name) for name in shown]
+            table.add_row(str(record.seed), record.status.value, *cells)
+        console.print(table)
+        for record in records:
+            console.print(str(results / record.filename), markup=False)
+
+
+@contextmanager
+def check_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yields a callback that draws how many of a check's runs are done."""
+    with _bar(console, transient=True) as bar:
+        row = bar.add_task("watched runs", total=None)
+        yield lambda done, total: bar.update(row, completed=done, total=total)
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Prints the outcome of every check, with what to mend or to know, or why the check is there."""
+    colours = {"pass": "green", "fail": "red", "skip": "dim", "note": "yellow"}
+    table = Table("", "check", "", box=box.SIMPLE_HEAD)
+    for result in report.results:
+        colour = colours[result.outcome]
+        said = (
+            escape(result.reason) if result.outcome in ("fail", "note", "skip") else f"[dim]{escape(result.why)}[/dim]"
+        )
+        table.add_row(f"[{colour}]{result.outcome}[/{colour}]", result.check, said)
+    console.print(table)
+    failed = len(report.failures)
+    found = f"{failed} of {len(report.results)} checks failed" if failed else "It keeps the contract"
+    console.print(f"'{escape(report.method)}' on '{escape(report.task)}', {report.seconds:.0f} s. {found}.")
+
+
+def headline(metrics: list[Metric], name: str) -> str:
+    """Returns a metric's values, one a judge, as a table shows them."""
+    values = [metric.value for metric in metrics if metric.name == name]
+    return " / ".join("–" if value is None else f"{value:.3f}" for value in values) or "–"
+
+
+class PreparationProgress:
+    """One bar for each thing that is being made."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._rows: dict[str, TaskID] = {}
+
+    @property
+    def made(self) -> list[str]:
+        """What was made so far."""
+        return list(self._rows)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """See ``task.Progress``."""
+        if what not in self._rows:
+            self._rows[what] = self._bar.add_task(what, total=total)
+        self._bar.update(self._rows[what], completed=done, total=total)
+
+
+@contextmanager
+def task_progress(console: Console) -> Iterator[PreparationProgress]:
+    """Yields a callback that draws what is being made."""
+    with _bar(console, TimeRemainingColumn()) as bar:
+        yield PreparationProgress(bar)
+
+
+def _bar(console: Console, *further: ProgressColumn, transient: bool = False) -> Progress:
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), *further)
+    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=transient)

@@ -1,0 +1,218 @@
+"""The verbs that make runs. They are the package's own, ``unlearnbench.run`` and so on; importing them loads no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..checking.bench import Report
+    from ..records.record import Record
+    from ..running.plan import Event, Refused
+    from ..running.requests import Request
+    from .doctor import Finding
+
+
+def method_names() -> list[str]:
+    """Returns the names of all methods that are registered."""
+    from ..registry import methods
+
+    return methods.names()
+
+
+def task_names() -> list[str]:
+    """Returns the names of all tasks that are registered."""
+    from ..registry import tasks
+
+    return tasks.names()
+
+
+def run(
+    task: str, method: str, *, seeds: Sequence[int] = (0,), settings: dict[str, Any] | None = None, **options: Any
+) -> list[Record]:
+    """Runs a method on a task and returns the records, finished earlier or now.
+
+    Args:
+        task: A registered task.
+        method: A registered method.
+        seeds: One run each.
+        settings: Of the task and the method, as with ``--set``.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: A name or a setting is unknown, the pair does not fit, or a record cannot be written.
+    """
+    from ..errors import BenchmarkError
+    from ..running.requests import Request
+
+    records, refused = run_requests([Request(task, method, list(seeds), settings or {})], **options)
+    for refusal in refused:
+        raise BenchmarkError(refusal.reason)
+    return records
+
+
+def suite(name: str, **options: Any) -> tuple[list[Record], list[Refused]]:
+    """Runs a suite, built in or from a TOML file, and returns its records and the pairs that do not fit.
+
+    Args:
+        name: ``quick``, ``full`` or the path of a TOML file.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: See ``run``; or the file is not a suite.
+    """
+    from ..running.requests import load_suite
+
+    return run_requests(load_suite(name).requests(), **options)
+
+
+def run_requests(
+    requests: list[Request],
+    *,
+    results: str | Path = "results",
+    device: str = "auto",
+    plugins: Sequence[str | Path] = (),
+    workers: int | None = None,
+    threads: int = 1,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
+    retry_failed: bool = False,
+    executor: str = "local",
+    slurm: dict[str, Any] | None = None,
+    on_plan: Callable[[int], None] = lambda count: None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> tuple[list[Record], list[Refused]]:
+    """Makes the runs that are asked for and not finished yet, each in a fresh process.
+
+    Args:
+        requests: Pairs of a task and a method with seeds and settings.
+        results: The folder that records go to.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        plugins: Files that define methods or tasks.
+        workers: Runs at a time; by default one a core on a CPU, one a GPU, all of them on a cluster.
+        threads: PyTorch's threads in each run.
+        time_limit: Seconds for one run.
+        memory_limit: Gigabytes for one run.
+        retry_failed: Whether runs that failed before are made again.
+        executor: ``local``, or ``slurm`` for jobs on a cluster.
+        slurm: What each job asks the cluster for, such as ``{"partition": "gpu", "time": 120}``.
+        on_plan: Told how many runs there are.
+        on_event: Told what happens.
+
+    Returns:
+        The records, and the pairs that do not fit.
+
+    Raises:
+        BenchmarkError: See ``run``.
+    """
+    from ..running.limits import check_executor, make_limits
+
+    check_executor(executor, slurm)
+    limits = make_limits(time_limit, memory_limit, here=executor == "local")
+    _check_names(requests, plugins)
+    from ..running.executors import make_executor
+    from ..running.plan import Where, plan
+    from ..running.runner import Runner
+
+    folder = Path(results)
+    where = Where(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
+    plans, refused = plan(requests, where)
+    made_by = make_executor(executor, plans, where, limits, workers=workers, retry_failed=retry_failed, slurm=slurm)
+    on_plan(len(plans))
+    made = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event).run(plans)
+    return made, refused
+
+
+def _check_names(requests: list[Request], plugins: Sequence[str | Path]) -> None:
+    """Asks for no PyTorch, so that a typing mistake is answered at once."""
+    from .. import registry
+
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    for request in requests:
+        registry.tasks.check(request.task)
+        registry.methods.check(request.method)
+
+
+def prepare(
+    task: str,
+    *,
+    settings: dict[str, Any] | None = None,
+    out: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Path:
+    """Makes what a task lacks of its base model, oracles and judges, and returns the folder for what is made.
+
+    Args:
+        task: A registered task.
+        settings: Of the task, as with ``--set``.
+        out: A folder to make everything in from scratch, shipped or not; without it only what is lacking is made.
+        plugins: Files that define tasks.
+        progress: Told what is being made, how much of it is done and how much there is.
+
+    Raises:
+        BenchmarkError: A name or a setting is unknown, or a file cannot be written.
+    """
+    from .. import registry
+
+    for path in plugins:
+        registry.add_plugin(Path(path))
+    registry.tasks.check(task)
+    from ..records.assets import searched_only_in
+    from ..running.identity import make_task
+
+    with searched_only_in(out):
+        return make_task(task, settings or {}).prepare(progress)
+
+
+def new(kind: str, name: str, *, out: str | Path = ".") -> tuple[Path, Path]:
+    """Writes the first file of a method, which works as it stands, and its test; returns both paths.
+
+    Args:
+        kind: ``method``.
+        name: What the method is to be registered under.
+        out: The folder that the files go to.
+
+    Raises:
+        BenchmarkError: The name is not valid or taken, or a file is there already.
+    """
+    from .scaffold import write_new
+
+    return write_new(kind, name, Path(out))
+
+
+def check(
+    method: str | Path,
+    *,
+    task: str | None = None,
+    settings: dict[str, Any] | None = None,
+    plugins: Sequence[str | Path] = (),
+    time_limit: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Holds a method to the contract, on a toy problem on the CPU, and returns what each check found.
+
+    Args:
+        method: A file that defines one, or a registered name.
+        task: A registered task instead of the toy problem.
+        settings: Of the method, as with ``--set``; ``steps`` is lowered unless it is set here.
+        plugins: Files that define methods or tasks.
+        time_limit: Seconds for one of the runs.
+        progress: Told how many runs are done, and of how many.
+
+    Raises:
+        BenchmarkError: The method cannot be found, loaded or configured, or does not fit the task.
+    """
+    from ..checking import bench
+
+    what = bench.subject(method, task=task, settings=settings, plugins=[Path(path) for path in plugins])
+    return bench.check(what, time_limit=time_limit or bench.TIME_LIMIT, progress=progress)
+
+
+def doctor() -> list[Finding]:
+    """Returns what this machine can run and what is missing."""
+    from .doctor import diagnose
+
+    return diagnose()

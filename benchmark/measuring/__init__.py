@@ -1,0 +1,1 @@
+"""What a run took and where: clock, counts, peaks, device, provenance."""

@@ -1,0 +1,126 @@
+"""Features of any number of images in the memory of a few thousand: moments of all, and a random sample of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..seeds import derive_seed
+from . import measures
+from .frechet import BLOCKS, BlockedMoments, FrechetReference, frechet_interval
+from .intervals import Floats, jackknife_interval
+from .measures import Coverage, Measured
+
+RESERVOIR = 4000
+"""Features kept for the kernel distance and the neighbourhood metrics, whose cost grows with the square of their number."""
+
+GROUPS = 20
+"""Groups of the kernel distance's jackknife."""
+
+
+class Reservoir:
+    """A uniform random sample, without repetition, of a stream of features (Vitter, 1985, algorithm R).
+
+    What it holds depends on the stream and the seed, not on how the stream is cut into batches.
+
+    Args:
+        dimensions: D, the width of a feature vector.
+        size: How many vectors are kept.
+        seed: Of the choice.
+    """
+
+    def __init__(self, dimensions: int, size: int, seed: int) -> None:
+        self._kept = np.empty((size, dimensions), dtype=np.float32)
+        self._seed = seed
+        self._generator = np.random.default_rng(seed)
+        self.n = 0
+
+    def add(self, features: NDArray[np.floating]) -> None:
+        """Adds features ``(N, D)``."""
+        free = max(0, min(len(self._kept) - self.n, len(features)))
+        self._kept[self.n : self.n + free] = features[:free]
+        rest = features[free:]
+        seen = self.n + free + np.arange(1, len(rest) + 1)
+        slots = (self._generator.random(len(rest)) * seen).astype(np.intp)
+        for row in np.flatnonzero(slots < len(self._kept)):
+            self._kept[slots[row]] = rest[row]
+        self.n += len(features)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """What is kept, ``(min(n, size), D)``, in random order, since a stream may be sorted by class."""
+        return self._kept[np.random.default_rng(self._seed).permutation(self.kept)]
+
+    @property
+    def kept(self) -> int:
+        """How many are kept."""
+        return min(self.n, len(self._kept))
+
+
+class FeatureSummary:
+    """What distances between sets need to know of one set's features.
+
+    Args:
+        dimensions: D, the width of a feature vector.
+        purpose: What the set is, from which the seed of the random sample follows, such as ``digits-ddpm retain``.
+        reservoir: How many features are kept.
+        blocks: Blocks of the jackknife of the Frechet distance.
+    """
+
+    def __init__(
+        self, dimensions: int, purpose: str = "features", reservoir: int = RESERVOIR, blocks: int = BLOCKS
+    ) -> None:
+        self.moments = BlockedMoments(dimensions, blocks)
+        self.sample = Reservoir(dimensions, reservoir, derive_seed("reservoir", purpose))
+
+    @property
+    def n(self) -> int:
+        """How many feature vectors were added."""
+        return self.moments.n
+
+    def add(self, features: NDArray[np.floating]) -> None:
+        """Adds features ``(N, D)``."""
+        self.moments.add(features)
+        self.sample.add(features)
+
+
+def fid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
+    """Returns the Frechet distance of all features with a jackknife interval over the generated set's blocks.
+
+    Whatever their width, it is computed by ``metrics.FRECHET_BY_EIGENVALUES``, which its identity has to say.
+    """
+    value, interval = frechet_interval(generated.moments, FrechetReference(reference.moments.total()))
+    return Measured(value, interval, generated.n, "jackknife")
+
+
+def kid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
+    """Returns the kernel distance of the kept features, the value and interval of ``metrics.kid``.
+
+    The kernel is computed once, and every left-out group is taken from its sums; wide features would take minutes else.
+    """
+    n = min(generated.sample.kept, reference.sample.kept)
+    groups = min(GROUPS, n)
+    own, other = (summary.sample.features[:n].astype(np.float64) for summary in (generated, reference))
+    member = np.arange(n) % groups == np.arange(groups)[:, None]
+
+    def sums(x: Floats, y: Floats) -> Floats:
+        kernel = (x @ y.T / x.shape[1] + 1) ** 3
+        if x is y:
+            np.fill_diagonal(kernel, 0.0)
+        return np.asarray(member @ kernel @ member.T)
+
+    within, across = sums(own, own) + sums(other, other), sums(own, other)
+
+    def distance(kept: NDArray[np.bool_]) -> float:
+        count = int(member[kept].sum())
+        inside, between = (float(block[np.ix_(kept, kept)].sum()) for block in (within, across))
+        return (inside / (count - 1) - 2 * between / count) / count
+
+    value = distance(np.ones(groups, dtype=bool))
+    left_out = [distance(np.arange(groups) != group) for group in range(groups)]
+    return Measured(value, jackknife_interval(value, left_out), n, "jackknife")
+
+
+def prdc(generated: FeatureSummary, reference: FeatureSummary) -> Coverage:
+    """Returns precision, recall, density and coverage of the kept features. See ``metrics.prdc``."""
+    return measures.prdc(generated.sample.features.astype(np.float64), reference.sample.features.astype(np.float64))

@@ -1,0 +1,157 @@
+"""What is to be run: requests turned into runs that are identified before they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import registry
+from ..errors import BenchmarkError, NotApplicable
+from ..measuring.provenance import check_device, describe_device, resolve_device
+from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
+from ..records.store import find_record
+from ..task import Task
+from .identity import RunSpec, check_applicable, make_method, make_task, method_info, run_id, split_settings, task_info
+from .requests import Request
+
+
+class Plan(NamedTuple):
+    """A run that is still to be made, or is finished."""
+
+    spec: RunSpec
+    task: TaskInfo
+    method: MethodInfo
+    run_id: str
+    device: Device
+    any_device: bool = False
+    """Whether another machine makes the run, whose device is not known before."""
+
+    @property
+    def filename(self) -> str:
+        """The record's path inside the results folder; of a run on another machine, a name for it that no record has."""
+        return record_filename(self.task.name, self.method.name, self.spec.seed, self.run_id)
+
+    @property
+    def title(self) -> str:
+        """What to call the run in a message."""
+        return f"{self.task.name} {self.method.name} seed {self.spec.seed}"
+
+    def find(self, results: Path) -> Record | None:
+        """Returns the run's record, or None while there is none that can be read."""
+        if not self.any_device:
+            record = find_record(results, self.filename)
+            return record if record is not None and record.run_id == self.run_id else None
+        folder = Path(self.filename).parent
+        names = [folder / path.name for path in (results / folder).glob(f"seed{self.spec.seed}-*.json")]
+        found = [record for name in names if (record := find_record(results, str(name))) and self._is_of(record)]
+        return max(found, key=lambda record: record.created, default=None)
+
+    def _is_of(self, record: Record) -> bool:
+        """Whether a record is this run's on any device of the kind that was asked for."""
+        return (
+            record.task.sha256 == self.task.sha256
+            and record.method.source_sha256 == self.method.source_sha256
+            and record.method.config == self.method.config
+            and record.seed == self.spec.seed
+            and record.device.threads == self.spec.threads
+            and self.spec.device in ("auto", record.device.kind)
+        )
+
+
+class Event(NamedTuple):
+    """Something to tell the user."""
+
+    plan: Plan
+    phase: str
+    """``start``, what goes on, ``kept`` for a run that was finished before or by another runner, or ``end``."""
+    record: Record | None = None
+    log: str = ""
+    """The end of a failed run's log."""
+
+
+Tell = Callable[[Event], None]
+"""Whoever is told what happens."""
+
+
+class Refused(NamedTuple):
+    """A pair that does not fit, with the sentence that says why."""
+
+    task: str
+    method: str
+    reason: str
+
+
+class Where(NamedTuple):
+    """What runs run on, and where their records go."""
+
+    results: Path
+    device: str = "auto"
+    threads: int = 1
+    plugins: tuple[Path, ...] = ()
+    any_device: bool = False
+    """Whether other machines make the runs."""
+
+
+def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Refused]]:
+    """Lists the runs that are asked for, and the pairs that do not fit.
+
+    Raises:
+        BenchmarkError: A name or a setting is unknown, or a task lacks its files.
+    """
+    chosen, shown = _device(where)
+    tasks: dict[str, tuple[Task, TaskInfo]] = {}
+    plans: dict[str, Plan] = {}
+    refused = []
+    for request in requests:
+        if any(seed < 0 for seed in request.seeds):
+            raise BenchmarkError(f"The seeds {request.seeds} are not whole numbers from 0.")
+        if not request.by_name:
+            try:
+                registry.methods.get(request.method)
+            except BenchmarkError as error:
+                refused.append(Refused(request.task, request.method, str(error)))
+                continue
+        of_task, of_method = split_settings(request.task, request.method, request.settings)
+        key = f"{request.task} {of_task}"
+        if key not in tasks:
+            tasks[key] = _ready_task(request.task, of_task)
+        task, described = tasks[key]
+        method = make_method(request.method, of_method)
+        try:
+            check_applicable(task, method)
+        except NotApplicable as error:
+            refused.append(Refused(request.task, request.method, str(error)))
+            continue
+        configured = method_info(method, of_method)
+        for seed in request.seeds:
+            spec = RunSpec(
+                task=request.task,
+                method=request.method,
+                seed=seed,
+                task_config=of_task,
+                method_config=of_method,
+                device=chosen,
+                threads=where.threads,
+                plugins=[path.resolve() for path in where.plugins],
+                results=where.results.resolve(),
+            )
+            identity = run_id(described, configured, seed, shown)
+            plans.setdefault(identity, Plan(spec, described, configured, identity, shown, where.any_device))
+    return list(plans.values()), refused
+
+
+def _device(where: Where) -> tuple[str, Device]:
+    """Returns what workers are asked to run on, and what records will show; a stand-in if other machines make the runs."""
+    if where.any_device:
+        check_device(where.device)
+        return where.device, Device(kind="cuda" if where.device == "cuda" else "cpu", name="any", threads=where.threads)
+    device = resolve_device(where.device)
+    return device.type, describe_device(device, where.threads)
+
+
+def _ready_task(name: str, config: dict[str, Any]) -> tuple[Task, TaskInfo]:
+    task = make_task(name, config)
+    for sentence in task.missing():
+        raise BenchmarkError(sentence)
+    return task, task_info(task, config)

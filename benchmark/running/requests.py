@@ -1,0 +1,90 @@
+"""Suites: which methods run on which tasks with which seeds, as TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .. import registry
+from ..errors import BenchmarkError, unknown_name
+
+_BUILT_IN = Path(__file__).parents[1] / "suites"
+
+
+class Request(NamedTuple):
+    """One method on one task with some seeds, as a user asks for it."""
+
+    task: str
+    method: str
+    seeds: list[int]
+    settings: dict[str, Any]
+    """``--set`` pairs, of the task and of the method alike."""
+    by_name: bool = True
+    """Whether the method was named, and not found by ``*``: a broken plugin that nobody asked for stops nothing."""
+
+
+class Block(BaseModel):
+    """Every task of a block runs with every method and every seed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tasks: list[str]
+    methods: list[str]
+    """``["*"]`` stands for all registered methods."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    settings: dict[str, dict[str, Any]] = {}
+    """Settings by the name of a task or a method."""
+
+
+class Suite(BaseModel):
+    """A suite."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str
+    runs: list[Block]
+
+    def requests(self) -> list[Request]:
+        """Returns what to run, reference rows first so that every score can be computed early.
+
+        Raises:
+            BenchmarkError: Settings are given for a task or a method that is not run.
+        """
+        found = []
+        for block in self.runs:
+            methods = registry.methods.names() if block.methods == ["*"] else block.methods
+            for name in block.settings:
+                if name not in (*block.tasks, *methods):
+                    raise unknown_name("task or method of this suite", name, (*block.tasks, *methods))
+            for task in block.tasks:
+                for method in sorted(methods, key=lambda name: name not in ("original", "oracle")):
+                    settings = {**block.settings.get(task, {}), **block.settings.get(method, {})}
+                    found.append(Request(task, method, block.seeds, settings, by_name=block.methods != ["*"]))
+        return found
+
+
+def suite_names() -> list[str]:
+    """Returns the names of the built-in suites."""
+    return sorted(path.stem for path in _BUILT_IN.glob("*.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """Reads a built-in suite or a TOML file.
+
+    Raises:
+        BenchmarkError: There is neither, or the file is not a suite.
+    """
+    path = _BUILT_IN / f"{name}.toml" if name in suite_names() else Path(name)
+    if not path.is_file():
+        raise unknown_name("suite", name, suite_names())
+    try:
+        return Suite.model_validate(tomllib.loads(path.read_text()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path} is not a TOML file: {error}.") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise BenchmarkError(f"{path} is not a suite at '{place}': {problem['msg']}.") from None

@@ -1,0 +1,1 @@
+"""The programs that write pages of the documentation from code and records."""

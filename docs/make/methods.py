@@ -1,0 +1,56 @@
+"""The methods as one page of Markdown: ``python -m unlearnbench.docs.make.methods`` writes ``docs/methods.md``."""
+
+from __future__ import annotations
+
+import sys
+from inspect import cleandoc
+
+from ...benchmark import registry
+from ...benchmark.method import Method
+
+_INTRODUCTION = """# Methods
+
+Made by `make docs` from the registry; nothing here is typed by hand. In the update rules `L` is a loss, `g` its gradient, `f`
+stands for forget, `r` for retain, `e` for the model's prediction, `c` for a label, `theta` for the weights.
+"""
+
+_LEFT_OUT = """## Left out
+
+- **Score Forgetting Distillation** distills the model into a one-step generator while it forgets. What comes out is another
+  kind of model, drawn from in one step, so its samples cannot be compared with those of the rest; it needs a track of its own.
+- **Moon et al.'s feature unlearning** starts from images that a user marks and edits a latent direction; the problem hands
+  out forget sets, not marks.
+- **LUR, CUP, MUNBa**: no settings for class-conditional diffusion could be read.
+- **BARRIER** protects intervals of activations in named layers; it needs a hook into the network that the problem does not
+  offer.
+"""
+
+_HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheats, which must rank badly"}
+
+
+def handbook() -> str:
+    """Returns the page: for each built-in method its idea, update rule, needs, settings, deviations and pitfalls."""
+    classes = [cls for cls in map(registry.methods.get, registry.methods.names()) if registry.is_builtin(cls)]
+    parts = [_INTRODUCTION]
+    for role, heading in _HEADINGS.items():
+        parts.append(f"## {heading}\n")
+        parts += [_entry(cls) for cls in classes if cls.role == role]
+    return "\n".join([*parts, _LEFT_OUT])
+
+
+def _entry(cls: type[Method]) -> str:
+    needs = ", ".join(sorted(need.value for need in cls.needs)) or "nothing but the forget set"
+    lines = [f"### `{cls.name}`", "", " ".join(cleandoc(cls.__doc__ or "").split()), ""]
+    if cls.paper is not None:
+        title = f"[{cls.paper.title}]({cls.paper.url})" if cls.paper.url else cls.paper.title
+        lines += [f"- **Paper**: {title}, {cls.paper.venue}"]
+    lines += [f"- **Update**: `{cls.update_rule}`", f"- **Needs**: {needs}"]
+    settings = [f"`{name} = {field.default!r}`" for name, field in cls.model_fields.items()]
+    lines += [f"- **Settings**: {', '.join(settings) + '. ' if settings else ''}{cls.settings_source}"]
+    lines += [f"- **Deviation**: {text}" for text in cls.deviations]
+    lines += [f"- **Known to fail**: {cls.pitfalls}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(handbook())

@@ -1,0 +1,252 @@
+"""Builds the static site: Jinja pages, one style sheet, one small script, pictures; no request leaves its folder."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.records.files import canonical_sha256
+from ...benchmark.records.record import Record
+from ...benchmark.records.files import write_atomically
+from ...benchmark.records.store import load_records, without_collector
+from . import front, plots
+from ..attestations import Attestations, load_attestations
+from ..markup import make_environment
+from .metric_table import metric_rows
+from ..ranking import Ranking, Row, rank_all
+
+_HERE = Path(__file__).parent
+GALLERY_ROWS = ("original", "oracle")
+"""Rows whose samples stand beside a method's."""
+
+
+class Board(NamedTuple):
+    """What was built."""
+
+    page: Path
+    rankings: list[Ranking]
+    problems: list[str]
+    """One sentence for every file that is no readable record."""
+
+
+def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Board:
+    """Builds the site from folders of records; later folders win over earlier ones.
+
+    Args:
+        folders: Where the records are.
+        out: Where the site goes.
+        verifications: Folders of attestations, which become badges.
+
+    Raises:
+        BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
+    """
+    with without_collector():
+        return _build(folders, out, verifications)
+
+
+def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Board:
+    loaded = load_records(folders)
+    if not loaded.records:
+        reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
+        raise BenchmarkError(f"There is no record to build a board from. {reason}")
+    attestations, problems = load_attestations(verifications)
+    rankings = rank_all(loaded.records)
+    for name, data in _files(rankings, attestations):
+        # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
+        write_atomically(out / name, data, durable=False)
+    return Board(out / "index.html", rankings, loaded.problems + problems)
+
+
+def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
+    """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
+    environment = make_environment(_HERE / "templates")
+    pictures = Pictures()
+    environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
+    environment.filters["picture"] = pictures.name
+    for name in ("style.css", "board.js"):
+        yield name, (_HERE / "static" / name).read_bytes()
+    boards = []
+    template = environment.get_template("method.html.j2")
+    most = front.rows_of_each(rankings)
+    for index, ranking in enumerate(rankings):
+        links = {row.name: _page_name(index, ranking, row) for row in ranking.rows}
+        badges = {row.name: attestations.badge(row.records) for row in ranking.rows}
+        board = front.Shown.of(index, ranking, links, badges)
+        boards.append(board.first(most))
+        if boards[-1].page or index >= front.BOARDS:
+            whole = environment.get_template("board.html.j2").render(board=board.below("../"), plots=plots, root="../")
+            yield board.own_page, whole.encode()
+        anchors = {row.method: row for row in ranking.rows if row.method in GALLERY_ROWS and not row.config}
+        for row in ranking.rows:
+            page = template.render(
+                ranking=ranking,
+                row=row,
+                badge=badges[row.name],
+                sheets=_sheets(row, anchors),
+                tables=metric_rows(row, ranking.rules.destination),
+                destinations=_destinations(row, ranking.rules.destination),
+                root="../",
+            )
+            yield links[row.name], page.encode()
+            yield from pictures.take()
+    index_page = environment.get_template("index.html.j2").render(
+        boards=boards, plots=plots, root="", shown=front.BOARDS
+    )
+    yield "index.html", index_page.encode()
+    yield "rules.html", environment.get_template("rules.html.j2").render(rankings=rankings, root="").encode()
+    flat = [
+        _flat(ranking, row) | {"checked": attestations.badge(row.records).text}
+        for ranking in rankings
+        for row in ranking.rows
+    ]
+    yield "board.csv", _csv(flat).encode()
+    yield "board.json", json.dumps(flat, indent=1).encode()
+
+
+class Pictures:
+    """The pictures that pages show, each written once however many pages show it."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._unwritten: list[tuple[str, str]] = []
+
+    def name(self, png: str) -> str:
+        """Returns the path of a picture, given as base64."""
+        name = f"samples/{hashlib.sha256(png.encode()).hexdigest()[:20]}.png"
+        if name not in self._known:
+            self._known.add(name)
+            self._unwritten.append((name, png))
+        return name
+
+    def take(self) -> Iterator[tuple[str, bytes]]:
+        """Yields the pictures that were named for the first time since the last call."""
+        for name, png in self._unwritten:
+            yield name, base64.b64decode(png)
+        self._unwritten.clear()
+
+
+def _page_name(index: int, ranking: Ranking, row: Row) -> str:
+    parts = [ranking.title, row.method, *([row.config] if row.config else [])]
+    slug = "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts)
+    # Settings that differ by a sign or past the cut still get pages of their own.
+    mark = f"-{canonical_sha256(row.config)[:8]}" if row.config else ""
+    return f"methods/{index}-{slug[:80]}{mark}.html"
+
+
+class Sheet(NamedTuple):
+    """A gallery of one run."""
+
+    title: str
+    record: Record
+
+
+def _sheets(row: Row, anchors: dict[str, Row]) -> list[list[Sheet]]:
+    """For each seed of a row: the samples of original, oracle and method, drawn from the same noise."""
+    found = []
+    for run in row.runs:
+        line = []
+        for name in GALLERY_ROWS:
+            beside = [other.record for other in anchors[name].runs] if name in anchors else []
+            line += [Sheet(name, record) for record in beside if record.seed == run.record.seed and name != row.method]
+        line.append(Sheet(row.name, run.record))
+        found.append([sheet for sheet in line if sheet.record.gallery is not None])
+    return [line for line in found if line]
+
+
+class Destinations(NamedTuple):
+    """Where the forgotten mass went."""
+
+    judges: list[str]
+    shares: dict[int, list[float]]
+    """By class: the share that each judge sees, mean over seeds."""
+
+
+def _destinations(row: Row, destination: str) -> Destinations:
+    found: dict[int, dict[str, list[float]]] = {}
+    for run in row.runs:
+        for metric in run.by_name.get(destination, ()):
+            if metric.label is not None and metric.value is not None:
+                found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
+    judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
+    means = {
+        label: [sum(values) / len(values) if (values := shares.get(judge)) else 0.0 for judge in judges]
+        for label, shares in sorted(found.items())
+    }
+    return Destinations(judges, means)
+
+
+def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
+    """A row as plain data, for the CSV and JSON files."""
+    return {
+        "task": ranking.task,
+        "track": ranking.rules.track,
+        "device": ranking.device,
+        "rank": row.rank,
+        "method": row.method,
+        "settings": row.config,
+        "role": row.role,
+        "score": row.score,
+        "ci_low": row.interval.low if row.interval else None,
+        "ci_high": row.interval.high if row.interval else None,
+        "seeds": len(row.runs),
+        "failed_runs": len(row.failures),
+        "gates_failed": "; ".join(row.failed_gates),
+        **{
+            part.key: row.component(part.key) for part in ranking.rules.components if row.score is not None and row.runs
+        },
+        **{
+            column.metric: " / ".join(f"{value:.6g}" for value in row.metric(column.metric))
+            for column in ranking.rules.columns
+        },
+        "unlearn_seconds": row.unlearn_seconds,
+        "peak_bytes": row.peak_bytes,
+    }
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Keeps a spreadsheet from reading text of a record as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Returns a number as the site shows it; a dash for none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Returns a duration as the site shows it."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def byte_size(value: int | None) -> str:
+    """Returns a size as the site shows it."""
+    return "–" if value is None else f"{value / 2**20:,.0f} MiB"
+
+
+def words(name: str) -> str:
+    """Returns a metric's name in words."""
+    return name.replace("_", " ")
+
+
+def level(value: float | None) -> int:
+    """Returns a value in [0, 1] in tenths, for shading."""
+    return 0 if value is None else round(10 * min(1.0, max(0.0, value)))

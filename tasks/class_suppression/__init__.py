@@ -1,0 +1,1 @@
+"""Class forgetting without an oracle, on latent diffusion transformers."""

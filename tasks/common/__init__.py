@@ -1,1 +1,0 @@
-"""What the task families share: judges, the retrained oracle, and how numbers get their identity."""

@@ -1,0 +1,1 @@
+"""Data sets as declarations, and the one loader of each kind."""

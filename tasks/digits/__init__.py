@@ -1,1 +1,0 @@
-"""scikit-learn's digits, which the embedded tasks share."""

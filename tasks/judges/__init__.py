@@ -1,0 +1,1 @@
+"""Independent classifiers and feature extractors that score samples."""

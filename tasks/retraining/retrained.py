@@ -1,0 +1,326 @@
+"""A task whose base model, oracles and judges are made by the suite and kept as assets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.measuring.provenance import collect_provenance, describe_device
+from ...benchmark.method import Method
+from ...benchmark.needs import Need
+from ...benchmark.records.assets import AssetFolder
+from ...benchmark.records.files import canonical_sha256
+from ...benchmark.seeds import derive_seed
+from ...benchmark.task import Progress, RetrainingCost, Task
+from ..data.pools import LabelledPool
+from ..judges import classifiers
+from ..judges.judge import Judge
+from ..training.checkpoint import Checkpoint
+
+ORACLE_SEEDS = (0, 1, 2)
+SHIPPED = Path(__file__).parent.parent / "assets"
+CPU = torch.device("cpu")
+
+
+class TrainingRecipe(NamedTuple):
+    """How a model is trained."""
+
+    steps: int
+    batch_size: int
+    lr: float
+
+
+class RetrainedTask(Task):
+    """Forgets classes. The oracle is the base model's own recipe without them, three seeds of it."""
+
+    num_classes: ClassVar[int]
+    image_shape: ClassVar[tuple[int, int, int]]
+    batch_size: ClassVar[int]
+    recipe: ClassVar[TrainingRecipe]
+    judge_names: ClassVar[tuple[str, ...]] = tuple(classifiers.ARCHITECTURES)
+    """The first one's features serve the distances."""
+    judges_from: ClassVar[str] = ""
+    """The task of the same data whose judges this one shares; its own if empty."""
+    keeps_oracle_samples: ClassVar[bool] = True
+    """Whether the oracles' samples are an asset, too, since drawing them takes long."""
+
+    @abstractmethod
+    def forgotten(self) -> tuple[int, ...]:
+        """Returns the classes to forget."""
+
+    @abstractmethod
+    def request(self) -> str:
+        """Returns what is forgotten in a word, for the names of the oracles' files."""
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Returns a freshly initialized network."""
+
+    @abstractmethod
+    def training_pool(self) -> LabelledPool:
+        """Returns all training images in the model's own range, and their labels."""
+
+    @abstractmethod
+    def data_sha256(self) -> str:
+        """Returns the hash of the data."""
+
+    @abstractmethod
+    def train(
+        self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> dict[str, Tensor]:
+        """Trains a network from scratch by the task's recipe, or from its checkpoint, and returns its weights."""
+
+    @abstractmethod
+    def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
+        """Returns a model's samples by set, as bytes ``(N, C, H, W)``; the noise depends on the seed alone."""
+
+    @abstractmethod
+    def sampling(self) -> str:
+        """Returns how samples are drawn, in one line."""
+
+    # Assets.
+
+    @property
+    def assets(self) -> AssetFolder:
+        """The task's files."""
+        return AssetFolder(self.name, SHIPPED / self.name)
+
+    @property
+    def judge_assets(self) -> AssetFolder:
+        """The files of the judges."""
+        owner = self.judges_from or self.name
+        return AssetFolder(owner, SHIPPED / owner)
+
+    @property
+    def training_device(self) -> torch.device:
+        """Where models are trained."""
+        return CPU
+
+    @property
+    def base_file(self) -> str:
+        """The name of the base model's weights."""
+        return "base.safetensors"
+
+    def oracle_file(self, seed: int) -> str:
+        """Returns the name of an oracle's weights."""
+        return f"oracle-{self.request()}-{seed}.safetensors"
+
+    @property
+    def oracle_samples_file(self) -> str:
+        """The name of the file with the oracles' samples."""
+        return f"oracle-{self.request()}-samples.safetensors"
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what else the manifest should say of everything that is trained."""
+        return {}
+
+    def own_judges(self) -> list[str]:
+        """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
+        return list(self.judge_names)
+
+    def files(self) -> list[str]:
+        """Returns the names of all files that the task needs beside the judges'."""
+        oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
+        samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
+        return [self.base_file, *oracles, *samples]
+
+    def judge_files(self) -> list[str]:
+        """Returns the names of the files of the judges that are kept as assets."""
+        return [judge_file(name) for name in self.own_judges()]
+
+    def missing(self) -> list[str]:
+        """See ``Task.missing``."""
+        lacking = [name for name in self.files() if not self.assets.has(name)]
+        lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
+        if not lacking:
+            return []
+        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
+
+    def prepare_command(self) -> str:
+        """Returns the command that makes what this configuration lacks."""
+        changed = self.model_dump(mode="json", exclude_defaults=True)
+        sets = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()]
+        return shlex.join(["unlearnbench", "prepare", self.name, *(word for each in sets for word in ("--set", each))])
+
+    def assets_sha256(self) -> str:
+        """See ``Task.assets_sha256``."""
+        judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
+        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
+
+    def prepare(self, progress: Progress) -> Path:
+        """See ``Task.prepare``: makes the files that are not at hand, one after the other.
+
+        Raises:
+            BenchmarkError: The data or a judge is not there, a file cannot be written, or the GPU's memory does not suffice.
+        """
+        try:
+            self._make_files(progress)
+        except torch.OutOfMemoryError:
+            raise BenchmarkError(
+                f"The GPU's memory does not suffice to prepare the task '{self.name}'; free it, take a larger one, "
+                "or hide it with CUDA_VISIBLE_DEVICES= to use the CPU: what is finished is kept."
+            ) from None
+        return self.assets.writable
+
+    def _make_files(self, progress: Progress) -> None:
+        for name in self.own_judges():
+            if not self.judge_assets.has(judge_file(name)):
+                self._prepare_judge(name, progress)
+        pool = self.training_pool()
+        self._prepare_model(self.base_file, pool, 0, progress)
+        kept = self.parted(pool)[1]
+        for seed in ORACLE_SEEDS:
+            self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
+        if self.keeps_oracle_samples and not self.assets.has(self.oracle_samples_file):
+            start = time.perf_counter()
+            samples: dict[str, Tensor] = {}
+            for seed in ORACLE_SEEDS:
+                progress("samples of the oracles", seed, len(ORACLE_SEEDS))
+                samples |= {f"{seed}.{name}": images for name, images in self._draw_oracle(seed).items()}
+            self._save(
+                self.assets,
+                self.oracle_samples_file,
+                samples,
+                {"sampler": self.sampling()},
+                time.perf_counter() - start,
+            )
+
+    def _prepare_judge(self, name: str, progress: Progress) -> None:
+        start = time.perf_counter()
+        judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
+        self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
+
+    @abstractmethod
+    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
+        """Trains a judge of ``own_judges`` and returns it with what its manifest says, its test accuracy among it."""
+
+    def _prepare_model(self, name: str, pool: LabelledPool, seed: int, progress: Progress) -> None:
+        if self.assets.has(name):
+            return
+        facts = {"seed": seed, "images": len(pool), **self.recipe._asdict()}
+        run = {"file": name, "data": self.data_sha256(), "device": self.training_device.type, **facts}
+        checkpoint = Checkpoint(self.assets.writable / f"{name}.checkpoint", run)
+        torch.manual_seed(seed)
+        weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps), checkpoint)
+        precision: Literal["fp32", "bf16"] = "bf16" if self.training_device.type == "cuda" else "fp32"
+        self._save(self.assets, name, weights, facts, checkpoint.seconds, precision)
+        checkpoint.remove()
+
+    def _save(
+        self,
+        folder: AssetFolder,
+        name: str,
+        weights: dict[str, Tensor],
+        made: dict[str, Any],
+        seconds: float,
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> None:
+        device = describe_device(self.training_device, torch.get_num_threads())
+        device = device.model_copy(update={"precision": precision})
+        context = self.facts() | {
+            "seconds": round(seconds, 1),
+            "device": device.group,
+            "data_sha256": self.data_sha256(),
+            "packages": collect_provenance().packages,
+        }
+        folder.save(name, weights, made | context)
+
+    def load_model(self, name: str) -> nn.Module:
+        """Returns the network with the weights of a file, in evaluation mode.
+
+        Raises:
+            BenchmarkError: The file is missing, is not the one in its manifest, or holds another network's weights.
+        """
+        network = self.network()
+        try:
+            network.load_state_dict(self.assets.load(name))
+        except RuntimeError:
+            raise BenchmarkError(
+                f"{self.assets.place(name)} holds weights of another network than the task '{self.name}' has; "
+                f"delete it and run `{self.prepare_command()}`."
+            ) from None
+        return network.eval()
+
+    def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
+        """Returns the judges by name."""
+        return {name: self.load_judge(name).to(device) for name in self.judge_names}
+
+    @abstractmethod
+    def load_judge(self, name: str) -> Judge:
+        """Returns one of the judges, on the CPU."""
+
+    # What every family's problem and evaluation need.
+
+    def given(self, method: Method, seed: int, device: torch.device) -> dict[str, Any]:
+        """Returns the arguments of the family's problem."""
+        forget, retain = self.parted(self.training_pool())
+        return {
+            "model": self.load_model(self.base_file).to(device),
+            "forget": forget,
+            "retain": retain,
+            "batch_size": self.batch_size,
+            "forget_classes": self.forgotten(),
+            "num_classes": self.num_classes,
+            "granted": method.needs,
+            "seed": derive_seed(self.name, "unlearn", seed),
+            "device": device,
+            "oracle": lambda: self.load_model(self.oracle_file(seed % len(ORACLE_SEEDS))).to(device),
+        }
+
+    def other_oracles(self, method: Method, seed: int) -> list[int]:
+        """Returns the oracles to compare with: all but the one that an oracle's row is."""
+        used = seed % len(ORACLE_SEEDS) if Need.ORACLE in method.needs else None
+        return [other for other in ORACLE_SEEDS if other != used]
+
+    def oracle_samples(self, name: str, oracles: list[int]) -> Tensor:
+        """Returns the oracles' samples of a set, pooled, as bytes."""
+        if not self.keeps_oracle_samples:
+            return torch.cat([self._draw_oracle(seed)[name] for seed in oracles])
+        wanted = [f"{seed}.{name}" for seed in oracles]
+        samples = self.assets.load(self.oracle_samples_file, wanted)
+        return torch.cat([samples[key] for key in wanted])
+
+    def _draw_oracle(self, seed: int) -> dict[str, Tensor]:
+        return self.draw(self.load_model(self.oracle_file(seed)).to(self.training_device), f"oracle-{seed}")
+
+    def retraining_cost(self, seed: int) -> RetrainingCost:
+        """See ``Task.retraining_cost``."""
+        made = self.assets.entry(self.oracle_file(seed % len(ORACLE_SEEDS))).made
+        return RetrainingCost(made["seconds"], made["device"], made["steps"], made["steps"] * made["batch_size"])
+
+    def retain_classes(self) -> list[int]:
+        """Returns the classes to keep, in order."""
+        return [label for label in range(self.num_classes) if label not in self.forgotten()]
+
+    def parted(self, pool: LabelledPool) -> tuple[LabelledPool, LabelledPool]:
+        """Returns the forget and the retain part of a pool."""
+        forgotten = torch.isin(pool.labels, torch.tensor(self.forgotten()))
+        return pool.where(forgotten), pool.where(~forgotten)
+
+
+class OneClassTask(RetrainedTask):
+    """Forgets one class."""
+
+    forget_class: int
+
+    def forgotten(self) -> tuple[int, ...]:
+        """See ``RetrainedTask.forgotten``."""
+        return (self.forget_class,)
+
+    def request(self) -> str:
+        """See ``RetrainedTask.request``."""
+        return str(self.forget_class)
+
+
+def judge_file(name: str) -> str:
+    """Returns the name of a judge's weights among the assets."""
+    return f"judge-{name}.safetensors"

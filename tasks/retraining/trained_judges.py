@@ -1,0 +1,52 @@
+"""Tasks whose judges are small classifiers that the suite trains on the task's own training images."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from ..data.pools import ImagePool
+from ..judges import classifiers
+from ..judges.judge import Judge
+from .retrained import RetrainedTask, judge_file
+
+
+class JudgeData(NamedTuple):
+    """What judges are trained and tested on: images in [-1, 1] or bytes, and labels."""
+
+    train: ImagePool
+    test: ImagePool
+
+
+class TrainedJudgesTask(RetrainedTask):
+    """Trains all of its judges."""
+
+    @abstractmethod
+    def judge_data(self) -> JudgeData:
+        """Returns what the judges are trained and tested on."""
+
+    def judge_recipe(self, name: str) -> classifiers.JudgeRecipe:
+        """Returns what a judge is and how it is trained."""
+        return classifiers.small(name)
+
+    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
+        """See ``RetrainedTask.train_judge``."""
+        recipe = self.judge_recipe(name)
+        train, test = self.judge_data()
+        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, self.training_device)
+        return judge, {
+            "seed": 0,
+            "architecture": f"timm {recipe.architecture}",
+            "steps": recipe.steps,
+            "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
+            "test_images": len(test),
+        }
+
+    def load_judge(self, name: str) -> Judge:
+        """See ``RetrainedTask.load_judge``."""
+        judge = classifiers.TrainedJudge(self.judge_recipe(name), self.num_classes)
+        judge.load_state_dict(self.judge_assets.load(judge_file(name)))
+        return Judge(judge.eval(), self.judge_assets.entry(judge_file(name)).sha256)
