@@ -14,15 +14,15 @@ Importing this package is cheap: PyTorch is loaded when a verb needs it.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from .benchmark import torchvision_guard
 
 torchvision_guard.install()
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
     from .benchmark.commands.verbs import (
         check,
         doctor,
@@ -99,6 +99,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Loads a public name on first use, so that the command line answers without importing PyTorch."""
+    if name == "__version__":
+        return importlib.metadata.version("unlearnbench")
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_EXPORTS[name], __name__), name)

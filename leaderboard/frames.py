@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..benchmark.records.record import Record
 from .ranking import Ranking, rank_all
-from .rows import latest, metrics_frame, runs_frame
+from .rows import config_text, latest, settings_text
 
 _RUN = ["run_id", "task", "task_config", "method", "config", "role", "seed", "device"]
 _ORDER = ["task", "task_config", "device", "method", "config", "seed"]
@@ -57,3 +57,53 @@ def long_frame(records: Iterable[Record]) -> pd.DataFrame:
     if metrics.empty:
         return pd.DataFrame(columns=[*_RUN, "name", "value"])
     return runs_frame(kept)[_RUN].merge(metrics, on="run_id", validate="one_to_many")
+
+
+RUN_COLUMNS = (
+    "run_id",
+    "task",
+    "task_config",
+    "task_sha256",
+    "family",
+    "method",
+    "role",
+    "config",
+    "seed",
+    "device",
+    "status",
+    "created",
+)
+
+
+def runs_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Returns one row a run, with its cost."""
+    rows = []
+    for record in records:
+        row = {
+            "run_id": record.run_id,
+            "task": record.task.name,
+            "task_config": settings_text(record.task.config_passed),
+            "task_sha256": record.task.sha256,
+            "family": record.task.family,
+            "method": record.method.name,
+            "role": record.method.role,
+            "config": config_text(record),
+            "seed": record.seed,
+            "device": record.device.group,
+            "status": record.status.value,
+            "created": record.created,
+        }
+        if record.cost is not None:
+            row |= record.cost.model_dump(exclude={"phases", "step_seconds"})
+        rows.append(row)
+    return pd.DataFrame(rows, columns=None if rows else list(RUN_COLUMNS))
+
+
+def metrics_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Returns one row a metric of a run, joined to runs by ``run_id``."""
+    rows = [
+        {"run_id": record.run_id, **metric.model_dump(exclude={"identity"})}
+        for record in records
+        for metric in record.metrics
+    ]
+    return pd.DataFrame(rows)

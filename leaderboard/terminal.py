@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .rules import Column
-from .site.build import Board, number, seconds
+from .site.build import Board
+from .text import number, seconds
 
 
 def print_ranking(console: Console, board: Board) -> None:

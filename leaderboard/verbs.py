@@ -213,7 +213,8 @@ def validate(
     Raises:
         BenchmarkError: A folder does not exist, or the attestation cannot be written.
     """
-    from .. import __version__
+    from importlib.metadata import version
+
     from .attestations import write_attestation
     from .submission import validate as checks
 
@@ -221,7 +222,7 @@ def validate(
     accepted = Path(base) if base is not None else shipped
     found = checks.validate(Path(folder), accepted, whole=base is not None, own=own)
     if attest is not None:
-        write_attestation(Path(attest), checks.attest(found, __version__))
+        write_attestation(Path(attest), checks.attest(found, version("unlearnbench")))
     return found
 
 

@@ -12,21 +12,23 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.measuring.provenance import resolve_device
+from ..benchmark.measuring.device import resolve_device
 from ..benchmark.metrics import measures
 from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
 from .class_forgetting import cifar10_networks, evaluation
 from .class_forgetting.cifar10_protocols import PROTOCOLS, EvaluationProtocol, reference
-from .class_forgetting.diffusion import Sampler
+from .class_forgetting.sampler import Sampler
 from .class_forgetting.task import ClassForgettingTask
 from .data import cifar10
 from .data.pools import BytePool
 from .judges import cifar10_judges, cifar_resnet, extractors
 from .judges.extractors import Distances
-from .judges.judge import Extractor, Judge, Report, score
+from .judges.judge import Extractor, Judge, score
+from .judges.report import Report
 from .judges.timm import load_judge, weights_file
-from .retraining.retrained import CPU, TrainingRecipe, judge_file
+from .retraining.retrained import CPU, judge_file
+from .training.recipe import TrainingRecipe
 
 
 class Cifar10DDPM(ClassForgettingTask):

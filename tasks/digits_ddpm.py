@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from .class_forgetting.diffusion import Sampler
+from .class_forgetting.sampler import Sampler
 from .class_forgetting.task import ClassForgettingTask
 from .data import digits
 from .retraining.digits import DigitsTask
-from .retraining.retrained import TrainingRecipe
+from .training.recipe import TrainingRecipe
 
 
 class DigitsDDPM(DigitsTask, ClassForgettingTask):

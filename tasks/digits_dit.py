@@ -9,7 +9,7 @@ from torch import nn
 from .class_forgetting.diffusion import without_label_dropout
 from .data import digits
 from .digits_ddpm import DigitsDDPM
-from .retraining.retrained import TrainingRecipe
+from .training.recipe import TrainingRecipe
 
 
 class DigitsDiT(DigitsDDPM):

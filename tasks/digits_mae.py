@@ -17,7 +17,7 @@ from .image_to_image.inpainter import Filling, Inpainter
 from .image_to_image.mae import MAE, small_mae
 from .image_to_image.task import ImageToImageTask
 from .retraining.digits import DigitsTask
-from .retraining.retrained import TrainingRecipe
+from .training.recipe import TrainingRecipe
 
 PATCH = 2
 RETAIN_TRAIN_IMAGES = 324

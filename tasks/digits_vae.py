@@ -10,7 +10,7 @@ from ..benchmark.problem import TensorPool
 from .data import digits
 from .one_shot.task import OneShotTask
 from .retraining.digits import DigitsTask
-from .retraining.retrained import TrainingRecipe
+from .training.recipe import TrainingRecipe
 
 
 class DigitsVAE(DigitsTask, OneShotTask):

@@ -20,7 +20,7 @@ from ..benchmark.records.files import canonical_sha256, write_atomically
 from ..benchmark.records.record import Sha256
 from ..benchmark.seeds import derive_seed
 from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
-from .class_forgetting.diffusion import Sampler
+from .class_forgetting.sampler import Sampler
 from .class_suppression import base as bases
 from .class_suppression import evaluation, latent_cache
 from .class_suppression.problem import LatentDiTProblem, Precision

@@ -11,8 +11,8 @@ from ..benchmark.errors import BenchmarkError
 from ..benchmark.problem import TensorPool
 from .data import mnist
 from .one_shot.task import OneShotTask
-from .retraining.retrained import TrainingRecipe
 from .retraining.trained_judges import JudgeData
+from .training.recipe import TrainingRecipe
 
 
 class MnistVAE(OneShotTask):

@@ -10,8 +10,8 @@ from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.measuring.provenance import collect_provenance
 from unlearnbench.benchmark.records.record import Record, utc_now
 from unlearnbench.benchmark.records.store import write_record
-from unlearnbench.benchmark.running.executors import LocalExecutor
 from unlearnbench.benchmark.running.limits import make_limits
+from unlearnbench.benchmark.running.local import LocalExecutor
 from unlearnbench.benchmark.running.plan import Plan, Where, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.benchmark.running.runner import Runner

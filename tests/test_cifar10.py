@@ -24,7 +24,7 @@ from unlearnbench.tasks.class_forgetting import cifar10_networks
 from unlearnbench.tasks.data import cifar10
 from unlearnbench.tasks.judges import cifar10_judges, cifar_resnet
 from unlearnbench.tasks.judges.judge import Extractor, features, score
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 CPU = torch.device("cpu")
 PLUGIN = Path(__file__).parent / "tiny_cifar10.py"

@@ -15,7 +15,7 @@ from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion, evaluation
 from unlearnbench.tasks.data import digits
 from unlearnbench.tasks.judges import classifiers
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 CPU = torch.device("cpu")
 ASSETS = ROOT / "tasks" / "assets" / "digits-ddpm"

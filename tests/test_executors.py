@@ -12,10 +12,11 @@ import torch
 
 import light_suite
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.running import executors, limits
+from unlearnbench.benchmark.running import executors, limits, local
 from unlearnbench.benchmark.running.claims import Claim
-from unlearnbench.benchmark.running.executors import GpuPool, equal_gpus, make_executor, worker_environment
-from unlearnbench.benchmark.running.limits import Guard, Limits, make_limits, session_bytes
+from unlearnbench.benchmark.running.executors import make_executor
+from unlearnbench.benchmark.running.limits import Limits, Watchdog, make_limits, session_bytes
+from unlearnbench.benchmark.running.local import GpuPool, equal_gpus, worker_environment
 from unlearnbench.benchmark.running.plan import Where
 
 
@@ -93,15 +94,15 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(machine, monkeypatch, tmp_path,
 
 
 def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, monkeypatch):
-    class LateGuard(Guard):
+    class LateWatchdog(Watchdog):
         def start(self):
             """Comes back when the worker is dead, so that the run is handed to nobody."""
             os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOWAIT)
             super().start()
 
-    monkeypatch.setattr(executors, "Guard", LateGuard)
+    monkeypatch.setattr(local, "Watchdog", LateWatchdog)
     item = light_suite.plans(tmp_path)[0]
-    executor = executors.LocalExecutor(tmp_path, workers=1, limits=make_limits(), command=["sh", "-c", "kill -TERM $$"])
+    executor = local.LocalExecutor(tmp_path, workers=1, limits=make_limits(), command=["sh", "-c", "kill -TERM $$"])
     record = executor.submit(item, Claim.take(tmp_path / item.filename), lambda event: None).result(60)
     executor.close()
     assert (record.status, record.reason) == ("failed", "ended by signal 15 (SIGTERM)")
@@ -114,34 +115,34 @@ def sleeper(code="import time; time.sleep(60)"):
 def test_a_guard_ends_what_takes_too_long_whatever_the_wall_clock_says(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 0.0)
     with sleeper() as process:
-        guard = Guard(process, Limits(0.3))
-        guard.start()
+        watchdog = Watchdog(process, Limits(0.3))
+        watchdog.start()
         assert process.wait(10) == -9
-        guard.dismiss()
-    assert guard.verdict == ("timeout", "took longer than 0.3 s")
+        watchdog.dismiss()
+    assert watchdog.verdict == ("timeout", "took longer than 0.3 s")
 
 
 def test_a_guard_counts_what_a_process_started():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'held = b\"x\" * 300_000_000; input()'])"
     with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdin=subprocess.PIPE) as process:
-        guard = Guard(process, Limits(60, 250e6))
-        guard.start()
+        watchdog = Watchdog(process, Limits(60, 250e6))
+        watchdog.start()
         assert process.wait(30) == -9
-        guard.dismiss()
+        watchdog.dismiss()
         assert session_bytes(process.pid) == 0
-    status, reason = guard.verdict
+    status, reason = watchdog.verdict
     assert status == "out-of-memory"
     assert "more than its limit of 0.25 GB" in reason
 
 
 def test_a_guard_that_is_dismissed_says_nothing():
     with sleeper() as process:
-        guard = Guard(process, Limits(60, 1e15))
-        guard.start()
-        guard.dismiss()
+        watchdog = Watchdog(process, Limits(60, 1e15))
+        watchdog.start()
+        watchdog.dismiss()
         assert process.poll() is None
         process.kill()
-    assert guard.verdict is None
+    assert watchdog.verdict is None
 
 
 def test_limits_are_what_the_user_says_or_most_of_this_machine(monkeypatch, tmp_path):

@@ -25,8 +25,8 @@ from unlearnbench.tasks.image_to_image import training
 from unlearnbench.tasks.image_to_image.evaluation import Filled
 from unlearnbench.tasks.image_to_image.holes import Hole
 from unlearnbench.tasks.image_to_image.mae import load_mae, small_mae
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 from unlearnbench.tasks.training.checkpoint import Checkpoint
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 from tiny_photographs import write_data, write_judge, write_mae, write_palette  # isort: skip
 

@@ -15,7 +15,7 @@ from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.benchmark.running.executors import worker_environment
+from unlearnbench.benchmark.running.local import worker_environment
 from unlearnbench.benchmark.running.plan import Where, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.leaderboard.ranking import rank_all

@@ -8,7 +8,7 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
-from unlearnbench.tasks.class_forgetting.diffusion import Sampler
+from unlearnbench.tasks.class_forgetting.sampler import Sampler
 
 CPU = torch.device("cpu")
 FAST = {"bf16": True, "channels_last": True, "compiled": True}

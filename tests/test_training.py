@@ -14,9 +14,9 @@ from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protoc
 from unlearnbench.tasks.data.pools import BytePool
 from unlearnbench.tasks.judges import cifar10_judges
 from unlearnbench.tasks.judges.judge import Judge, score
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 from unlearnbench.tasks.training import checkpoint
 from unlearnbench.tasks.training.checkpoint import Checkpoint
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 
 def tiny_training(path, steps=14, stop=None, seen=None):

@@ -5,8 +5,8 @@ from typing import ClassVar
 from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
 from unlearnbench.tasks.class_forgetting.cifar10_networks import Preset
 from unlearnbench.tasks.class_forgetting.cifar10_protocols import EvaluationProtocol, StretchedSampler
-from unlearnbench.tasks.class_forgetting.diffusion import Sampler
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
+from unlearnbench.tasks.class_forgetting.sampler import Sampler
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 COUNTS = {"forget": 16, "retain": 72, "null": 16, "noise_pairs": 8}
 

@@ -24,8 +24,8 @@ from unlearnbench.tasks.imagenet_vqgan import ImageNetVQGAN
 from unlearnbench.tasks.judges.classifiers import JudgeRecipe
 from unlearnbench.tasks.miniplaces_mae import MiniPlacesMAE
 from unlearnbench.tasks.places365_palette import Places365Palette
-from unlearnbench.tasks.retraining.retrained import TrainingRecipe
 from unlearnbench.tasks.tinyimagenet_mae import TinyImageNetMAE
+from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 TINY = Preset(
     patch=8,

@@ -30,7 +30,7 @@ def diagnose() -> list[Finding]:
 
 
 def _machine() -> list[Finding]:
-    from ..measuring.provenance import cpu_model
+    from ..measuring.device import cpu_model
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     free = shutil.disk_usage(Path.cwd()).free

@@ -106,7 +106,8 @@ def run_requests(
     Raises:
         BenchmarkError: See ``run``.
     """
-    from ..running.limits import check_executor, make_limits
+    from ..running.executors import check_executor
+    from ..running.limits import make_limits
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")

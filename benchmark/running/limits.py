@@ -1,4 +1,4 @@
-"""The time and the memory that a run may take, and the guard that ends one that takes more. Nothing here needs PyTorch."""
+"""The time and the memory that a run may take, and the watchdog that ends one that takes more. Nothing here needs PyTorch."""
 
 from __future__ import annotations
 
@@ -54,19 +54,7 @@ def make_limits(seconds: float | None = None, gigabytes: float | None = None, *,
     return Limits(seconds or DEFAULT_TIME_LIMIT, usual if gigabytes is None else gigabytes * GIGABYTE)
 
 
-def check_executor(kind: str, slurm: dict[str, Any] | None) -> None:
-    """Raises unless there is such an executor.
-
-    Raises:
-        BenchmarkError: There is not, or there are options for Slurm without Slurm.
-    """
-    if kind not in ("local", "slurm"):
-        raise BenchmarkError(f"There is no executor '{kind}'; choose local or slurm.")
-    if slurm and kind != "slurm":
-        raise BenchmarkError("--slurm sets what jobs ask a cluster for; it needs --executor slurm.")
-
-
-class Guard(threading.Thread):
+class Watchdog(threading.Thread):
     """Watches the session that a process leads, and kills all of it at a limit, or what is left when the process is gone.
 
     Memory is looked at four times a second, so a jump beyond the limit can be larger than it for a moment. Seconds are

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchmarkError, NotApplicable
-from ..measuring.provenance import check_device, describe_device, resolve_device
+from ..measuring.device import check_device, describe_device, resolve_device
 from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
 from ..records.store import find_record
 from ..task import Task

@@ -18,8 +18,9 @@ import torch
 from .. import registry
 from ..errors import BenchmarkError, Diverged, first_line
 from ..measuring.clock import Stopwatch, clock_for
+from ..measuring.device import describe_device, resolve_device
 from ..measuring.peaks import MemoryWatch
-from ..measuring.provenance import collect_provenance, describe_device, resolve_device
+from ..measuring.provenance import collect_provenance
 from ..method import Method
 from ..problem import Problem
 from ..records.record import Cost, Phase, Record, Status

@@ -24,13 +24,15 @@ import torch
 from torch import Tensor
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.measuring.provenance import collect_provenance, describe_device
+from ...benchmark.measuring.device import describe_device
+from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.files import write_atomically
 from ...benchmark.running.identity import make_task
 from ...benchmark.seeds import derive_seed
-from ...tasks.class_forgetting.diffusion import TRAIN_TIMESTEPS, Sampler
+from ...tasks.class_forgetting.diffusion import TRAIN_TIMESTEPS
+from ...tasks.class_forgetting.sampler import Sampler
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.judges.judge import BATCH, Judge, features, score
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...benchmark.records.store import load_records
 from ...leaderboard.ranking import Ranking, Row, rank_all
-from ...leaderboard.site.build import byte_size, number, seconds
+from ...leaderboard.text import byte_size, number, seconds
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results"
 

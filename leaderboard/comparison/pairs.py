@@ -8,16 +8,16 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from ...benchmark.metrics.intervals import Interval, bootstrap_mean, holm, paired_p_value, seeds_to_separate
-from ..ranking import SIGNIFICANCE, Ranking, Row, RunScore, SharedScores, shared_scores
+from ...benchmark.metrics.intervals import Interval
+from ..ranking import SIGNIFICANCE, Ranking, Row, SharedScores, shared_scores
+from ..scoring import Z95, RunScore
+from ..significance import bootstrap_mean, holm, paired_p_value, seeds_to_separate
 
 MOST_SEEDS = 100
 """Beyond this many the answer is "more"."""
 POWER = 0.8
 """How often the named number of seeds would separate two methods."""
-_Z95 = float(stats.norm.ppf(0.975))
 
 Kind = Literal["score", "component", "metric"]
 
@@ -129,7 +129,7 @@ def _score(shared: SharedScores) -> Difference:
     found = _difference("score", "score", list(zip(shared.first, shared.second, strict=True)))
     interval = found.interval
     if interval is None:
-        interval = Interval(found.value - _Z95 * shared.error, found.value + _Z95 * shared.error)
+        interval = Interval(found.value - Z95 * shared.error, found.value + Z95 * shared.error)
     return found._replace(interval=_within(interval), p_value=shared.p_value)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ...benchmark.metrics.intervals import Interval
 from ..ranking import SIGNIFICANCE
-from ..site.build import number, seconds
+from ..text import number, seconds
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair, TimeRatio
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ...benchmark.metrics.intervals import Floats, Interval, holm
+from ...benchmark.metrics.intervals import Floats, Interval
 from ...benchmark.records.record import Cost, Record
+from ..significance import holm
 from .pairing import Pair
 from .verdicts import Finding, Verdict
 

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.metrics.intervals import holm
 from ...benchmark.records.record import Record
+from ..significance import holm
 from .costs import COST_METRICS, cost_findings
 from .losses import ALPHA, Key, Loss, oracle_values, overall, paired_loss, series
 from .margins import Measure, check_margins, measures

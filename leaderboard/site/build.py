@@ -1,6 +1,7 @@
 """Builds the static site: Jinja pages, one style sheet, one small script, pictures; no request leaves its folder."""
 
 from __future__ import annotations
+from ..text import byte_size, level, number, seconds, words
 
 import base64
 import csv
@@ -225,28 +226,3 @@ def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Returns a number as the site shows it; a dash for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def seconds(value: float | None) -> str:
-    """Returns a duration as the site shows it."""
-    if value is None:
-        return "–"
-    return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
-
-
-def byte_size(value: int | None) -> str:
-    """Returns a size as the site shows it."""
-    return "–" if value is None else f"{value / 2**20:,.0f} MiB"
-
-
-def words(name: str) -> str:
-    """Returns a metric's name in words."""
-    return name.replace("_", " ")
-
-
-def level(value: float | None) -> int:
-    """Returns a value in [0, 1] in tenths, for shading."""
-    return 0 if value is None else round(10 * min(1.0, max(0.0, value)))

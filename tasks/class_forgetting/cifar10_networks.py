@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ..data import cifar10
-from ..retraining.retrained import TrainingRecipe
+from ..training.recipe import TrainingRecipe
 
 
 class Preset(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data import cifar10
 from ..data.pools import BytePool
-from .diffusion import Sampler
+from .sampler import Sampler
 
 
 class EvaluationProtocol(NamedTuple):

@@ -20,7 +20,8 @@ from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
-from ..judges.judge import BATCH, Extractor, Judge, Report, Scored, features, gallery, score
+from ..judges.judge import BATCH, Extractor, Judge, Scored, features, score
+from ..judges.report import Report, gallery
 from . import diffusion
 
 if TYPE_CHECKING:

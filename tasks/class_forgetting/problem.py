@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...benchmark.needs import Need
 from ...benchmark.problem import Batch, Problem
 from . import diffusion
+from .sampler import Sampler
 
 
 class ClassForgettingProblem(Problem):
@@ -18,7 +19,7 @@ class ClassForgettingProblem(Problem):
 
     offers = frozenset({Need.RETAIN, Need.LABELS, Need.GUIDANCE, Need.GENERATOR, Need.ORACLE})
 
-    def __init__(self, model: nn.Module, *args: Any, sampler: diffusion.Sampler, **options: Any) -> None:
+    def __init__(self, model: nn.Module, *args: Any, sampler: Sampler, **options: Any) -> None:
         super().__init__(model, *args, **options)
         self._schedule = diffusion.noise_schedule()
         self._sampler = sampler

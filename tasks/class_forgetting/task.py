@@ -12,12 +12,13 @@ from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.task import Evaluation
 from ..data.pools import LabelledPool
-from ..judges.judge import Extractor, Report
+from ..judges.judge import Extractor
+from ..judges.report import Report
 from ..retraining.retrained import OneClassTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation, training
-from .diffusion import Sampler
 from .problem import ClassForgettingProblem
+from .sampler import Sampler
 from .training import train
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.problem import Pool
-from ..retraining.retrained import TrainingRecipe
 from ..training.checkpoint import Checkpoint, TrainingState
+from ..training.recipe import TrainingRecipe
 from . import diffusion
 
 EMA_DECAY = 0.999

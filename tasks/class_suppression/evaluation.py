@@ -19,9 +19,10 @@ from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
-from ..class_forgetting.diffusion import Sampler
+from ..class_forgetting.sampler import Sampler
 from ..data.pools import to_bytes
-from ..judges.judge import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
+from ..judges.judge import Extractor, Judge, features, score
+from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .problem import in_precision
 
 if TYPE_CHECKING:

@@ -23,12 +23,14 @@ from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
 from ..data.pools import ImagePool, from_bytes, in_range, to_bytes
 from ..judges import lpips
-from ..judges.judge import GALLERY_COLUMNS, Extractor, Judge, Report, features, gallery, score
+from ..judges.judge import Extractor, Judge, features, score
+from ..judges.report import GALLERY_COLUMNS, Report, gallery
+from .holes import Hole
 from .inpainter import Inpainter, blank, hole_error
 
 if TYPE_CHECKING:
     from .holes import Hole
-    from .task import InpaintingTask, Oracles
+    from .task import InpaintingTask
 
 BATCH_SIZE = 250
 FEWEST = 100
@@ -326,3 +328,10 @@ def _tiles(images: Tensor) -> Tensor:
         return pixels
     shrunk = nn.functional.interpolate(pixels.float(), LARGEST_TILE, mode="bilinear", antialias=True)
     return shrunk.round().clamp(0, 255).to(torch.uint8)
+
+
+class Oracles(NamedTuple):
+    """Networks that were retrained without the forgotten pictures."""
+
+    networks: list[nn.Module]
+    sha256: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,11 @@ from ..judges.judge import Judge
 from ..retraining.retrained import CPU, ORACLE_SEEDS, RetrainedTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation
-from .evaluation import Pools
+from .evaluation import Oracles, Pools
 from .holes import Hole
 from .inpainter import Filling, Inpainter
 from .problem import ImageToImageProblem
 from .training import train
-
-
-class Oracles(NamedTuple):
-    """Networks that were retrained without the forgotten pictures."""
-
-    networks: list[nn.Module]
-    sha256: str
 
 
 class InpaintingTask(Task):

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.measuring.provenance import resolve_device
+from ...benchmark.measuring.device import resolve_device
 from ...benchmark.task import Progress
 from ..data.pictures import Pictures, PictureSet
 from ..data.pools import BytePool
 from ..judges.classifiers import JudgeRecipe
-from ..retraining.retrained import TrainingRecipe
 from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
+from ..training.recipe import TrainingRecipe
 from .holes import Hole, quarter_holes
 from .inpainter import Filling, Inpainter
 from .mae import MAE, small_mae

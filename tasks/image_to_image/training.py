@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..data.pools import LabelledPool
-from ..retraining.retrained import CPU, TrainingRecipe
+from ..retraining.retrained import CPU
 from ..training.checkpoint import Checkpoint, TrainingState
+from ..training.recipe import TrainingRecipe
 from .holes import Hole
 from .inpainter import Filling, Inpainter, blank
 from .problem import draw_holes

@@ -21,7 +21,8 @@ from ...benchmark.needs import Need
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
-from ..judges.judge import GALLERY_COLUMNS, Judge, Report, Scored, features, gallery, score
+from ..judges.judge import Judge, Scored, features, score
+from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from . import vae
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
 from ...benchmark.problem import Pool
-from ..retraining.retrained import TrainingRecipe
+from ..training.recipe import TrainingRecipe
 
 
 class Reconstruction(NamedTuple):

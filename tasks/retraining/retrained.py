@@ -8,13 +8,14 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.measuring.provenance import collect_provenance, describe_device
+from ...benchmark.measuring.device import describe_device
+from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.records.assets import AssetFolder
@@ -25,18 +26,11 @@ from ..data.pools import LabelledPool
 from ..judges import classifiers
 from ..judges.judge import Judge
 from ..training.checkpoint import Checkpoint
+from ..training.recipe import TrainingRecipe
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
 CPU = torch.device("cpu")
-
-
-class TrainingRecipe(NamedTuple):
-    """How a model is trained."""
-
-    steps: int
-    batch_size: int
-    lr: float
 
 
 class RetrainedTask(Task):

@@ -1,0 +1,247 @@
+"""Makes runs on this machine, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import torch
+
+from ..errors import BenchmarkError
+from ..measuring.provenance import collect_provenance
+from ..records.record import Record, Status
+from ..records.store import find_record, next_moment, write_record
+from .claims import Claim
+from .limits import Limits, Watchdog, kill_group
+from .plan import Event, Plan, Tell
+
+LOG_LINES = 15
+"""Lines of a failed run's log that are shown."""
+
+
+GRACE_SECONDS = 1.0
+"""How long a worker's death by a signal is left undecided: when a machine or a cluster's job is ended from outside,
+everyone is sent the signal, and the runner must not take its own end for the method's."""
+
+
+class LocalExecutor:
+    """A pool of processes on this machine.
+
+    Args:
+        workers: Runs at a time.
+        limits: What each of them may take.
+        results: Where records go.
+        gpus: What ``CUDA_VISIBLE_DEVICES`` calls the GPUs, to give each run one; empty to leave that variable alone.
+        command: The worker's.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        *,
+        workers: int,
+        limits: Limits,
+        gpus: Sequence[str] = (),
+        command: Sequence[str] = (sys.executable, "-m", f"{__package__}.worker"),
+    ) -> None:
+        self.capacity = workers
+        self._results = results
+        self._limits = limits
+        self._gpus = GpuPool(gpus)
+        self._command = list(command)
+        self._pool = ThreadPoolExecutor(workers)
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def submit(self, item: Plan, claim: Claim, tell: Tell) -> Future[Record]:
+        """See ``Executor``."""
+        return self._pool.submit(self._make, item, claim, tell)
+
+    def stop(self) -> str:
+        """Kills every worker: none may outlive the runner."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                kill_group(process.pid)
+        return ""
+
+    def close(self) -> None:
+        """See ``Executor``."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _make(self, item: Plan, claim: Claim, tell: Tell) -> Record:
+        tell(Event(item, "start"))
+        # When a failed run is made again, its old record must not pass for the new one.
+        before = find_record(self._results, item.filename)
+        with tempfile.TemporaryFile("w+", errors="replace") as log, self._gpus.one() as gpu:
+            ending = self._work(item, claim, tell, log, gpu)
+            if self._stopped:
+                raise BenchmarkError("The runner was stopped.")
+            if ending.error is not None:
+                raise BenchmarkError(ending.error)
+            record = find_record(self._results, item.filename)
+            if record is None or (record == before and ending.code != 0):
+                record = self._failure(item, ending)
+                write_record(self._results, record)
+            tell(Event(item, "end", record, "" if record.status is Status.OK else _tail(log)))
+        return record
+
+    def _work(self, item: Plan, claim: Claim, tell: Tell, log: IO[str], gpu: str | None) -> _Ending:
+        with subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=worker_environment(item.spec.threads, gpu),
+            # A session of its own: Ctrl-C goes to the runner alone, and what the worker starts can be ended with it.
+            start_new_session=True,
+            # The worker holds the claim, too: a runner that is killed leaves the run claimed until its worker is gone.
+            pass_fds=[claim.fileno()],
+        ) as process:
+            self._add(process)
+            watchdog = Watchdog(process, self._limits)
+            watchdog.start()
+            try:
+                error = _listen(process, item, tell)
+                code = process.wait()
+            finally:
+                watchdog.dismiss()
+                kill_group(process.pid)
+                with self._lock:
+                    self._processes.discard(process)
+        verdict = watchdog.verdict if code == -signal.SIGKILL else None
+        if code < 0 and verdict is None and not self._stopped:
+            time.sleep(GRACE_SECONDS)
+        return _Ending(code, verdict, error)
+
+    def _add(self, process: subprocess.Popen[str]) -> None:
+        """Remembers a worker, so that it can be stopped; if that has happened already, it ends at once."""
+        with self._lock:
+            self._processes.add(process)
+            if self._stopped:
+                kill_group(process.pid)
+
+    def _failure(self, item: Plan, ending: _Ending) -> Record:
+        """The record of a run whose process did not live to write it."""
+        if ending.verdict is not None:
+            status, reason = ending.verdict
+        elif ending.code == -signal.SIGKILL:
+            status, reason = Status.OUT_OF_MEMORY, "killed by signal 9, as the kernel does when memory runs out"
+        elif ending.code < 0:
+            status, reason = Status.FAILED, f"ended by signal {-ending.code} ({signal.Signals(-ending.code).name})"
+        else:
+            status, reason = Status.FAILED, f"its process ended with exit code {ending.code} and no record"
+        return Record(
+            run_id=item.run_id,
+            created=next_moment(self._results, item.task.name, item.method.name),
+            task=item.task,
+            method=item.method,
+            seed=item.spec.seed,
+            status=status,
+            reason=reason,
+            device=item.device,
+            cost=None,
+            metrics=[],
+            provenance=collect_provenance(),
+        )
+
+
+class GpuPool:
+    """Gives each run the GPU that carries the fewest: one run a GPU, as long as there are as many GPUs as runs.
+
+    Args:
+        names: The GPUs; empty if runs share whatever there is.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._runs = Counter(dict.fromkeys(names, 0))
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[str | None]:
+        """Yields a GPU for a run, or None if there are none to give."""
+        with self._lock:
+            name = min(self._runs, key=self._runs.__getitem__, default=None)
+            if name is not None:
+                self._runs[name] += 1
+        try:
+            yield name
+        finally:
+            if name is not None:
+                with self._lock:
+                    self._runs[name] -= 1
+
+
+def equal_gpus() -> list[str]:
+    """Returns the GPUs that are of the first one's model, as ``CUDA_VISIBLE_DEVICES`` calls them.
+
+    Others are left out: times are compared only between equal devices, and a run's identity names its device.
+    """
+    count = torch.cuda.device_count()
+    models = [torch.cuda.get_device_properties(index).name for index in range(count)]
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(count)]
+    return [name for name, model in zip(names, models, strict=False) if model == models[0]]
+
+
+def worker_environment(threads: int, gpu: str | None = None) -> dict[str, str]:
+    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning."""
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return {
+        **os.environ,
+        **counts,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYTHONUNBUFFERED": "1",
+        **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
+    }
+
+
+class _Ending(NamedTuple):
+    code: int
+    verdict: tuple[Status, str] | None
+    error: str | None
+
+
+def _listen(process: subprocess.Popen[str], item: Plan, tell: Tell) -> str | None:
+    """Hands over the run and passes on what the worker says; returns its error, if it has one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    error: str | None = None
+    try:
+        process.stdin.write(item.spec.model_dump_json() + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        # The buffer keeps what a worker that is gone did not read, and would be written again at the end.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    # A worker that was killed in the middle of a line is told by its exit code.
+    with contextlib.suppress(json.JSONDecodeError):
+        for line in process.stdout:
+            message = json.loads(line)
+            error = message.get("error", error)
+            if "phase" in message:
+                tell(Event(item, message["phase"]))
+    return error
+
+
+def _tail(log: IO[str]) -> str:
+    log.seek(0)
+    lines = log.read().splitlines()
+    return "\n".join(itertools.islice(lines, max(0, len(lines) - LOG_LINES), None))

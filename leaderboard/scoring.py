@@ -1,0 +1,183 @@
+"""The score of one run: oracle-normalized components, gates, and what sampling leaves open."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import special
+
+from ..benchmark.metrics.intervals import Floats
+from ..benchmark.records.record import Metric, Record, Status
+from .rules import Component, Gate, Rules
+
+DRAWS = 500
+"""Draws of the metrics from their intervals, for boards with a single seed."""
+
+
+Z95 = float(special.ndtri(0.975))
+"""Half the width of a normal variable's 95 % interval, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """One run, scored."""
+
+    record: Record
+    score: float
+    components: dict[str, float]
+    utility: float
+    failed_gates: list[str]
+    sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, list[Metric]]:
+        """The record's metrics by name, for pages that ask for one after the other."""
+        found: dict[str, list[Metric]] = defaultdict(list)
+        for metric in self.record.metrics:
+            found[metric.name].append(metric)
+        return dict(found)
+
+    @functools.cached_property
+    def error(self) -> float:
+        """The standard error that the sampling of the metrics leaves; it takes drawing, so only who asks pays for it."""
+        return self.sampling_error()
+
+
+class Anchors:
+    """What original and oracle reached: the zero and the one of every component, and the reference of every gate.
+
+    The original is compared seed by seed, since every run of a seed is sampled from the same noise; the oracles are
+    averaged, since each is another retraining.
+    """
+
+    def __init__(self, records: Sequence[Record], rules: Rules | None) -> None:
+        found = {
+            name: [r for r in records if r.method.name == name and r.status is Status.OK]
+            for name in ("original", "oracle")
+        }
+        self._originals = {record.seed: _values(record) for record in found["original"]}
+        self._oracles = [_values(record) for record in found["oracle"]]
+        self._scored_by_oracle = rules is not None and rules.oracle
+        lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
+        command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
+        self.note = None
+        if rules is None:
+            self.note = f"No scores: there are no scoring rules for the task family '{records[0].task.family}'."
+        elif lacking:
+            self.note = f"No scores: the reference rows are missing; run {command}."
+
+    def original(self, key: tuple[str, str | None], seed: int) -> float:
+        """Returns the original's value of a metric and judge, of the same seed if it was run."""
+        if seed in self._originals:
+            return self._originals[seed].get(key, math.nan)
+        return _mean(values.get(key, math.nan) for values in self._originals.values())
+
+    def oracle(self, key: tuple[str, str | None]) -> float:
+        """Returns the oracles' mean value of a metric and judge."""
+        return _mean(values.get(key, math.nan) for values in self._oracles)
+
+    def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
+        """Returns the worse of original and oracle; the original alone on a track without an oracle.
+
+        Args:
+            key: Metric and judge.
+            seed: Of the run.
+            sign: 1 if more is worse, -1 if less is.
+        """
+        original = self.original(key, seed)
+        return sign * max(sign * original, sign * self.oracle(key)) if self._scored_by_oracle else original
+
+
+def _values(record: Record) -> dict[tuple[str, str | None], float]:
+    """A record's scored metrics by name and judge; an undefined one is NaN, which scores as badly as can be."""
+    return {
+        (metric.name, metric.judge): math.nan if metric.value is None else metric.value
+        for metric in record.metrics
+        if _is_scored(metric)
+    }
+
+
+def _is_scored(metric: Metric) -> bool:
+    return metric.direction != "info" and not metric.name.endswith("_class")
+
+
+def score_run(record: Record, rules: Rules, anchors: Anchors) -> RunScore:
+    """Scores a run by the rules of one track."""
+    metrics = [metric for metric in record.metrics if _is_scored(metric)]
+    components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
+    used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
+    utility = 1 - max(used.values())
+    return RunScore(
+        record=record,
+        score=_geometric_mean([*components.values(), max(0.0, utility)]),
+        components=components,
+        utility=max(0.0, utility),
+        failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
+        sampling_error=lambda: float(np.std(_drawn_scores(metrics, rules, record.seed, anchors), ddof=1)),
+    )
+
+
+def _component(
+    part: Component, metrics: list[Metric], seed: int, anchors: Anchors, generator: np.random.Generator | None
+) -> Floats:
+    """The component, averaged over judges: a scalar, or draws of it."""
+    scores = []
+    for metric in _named(metrics, part.metric):
+        key = (metric.name, metric.judge)
+        zero, one = anchors.original(key, seed), part.goal if part.kind == "goal" else anchors.oracle(key)
+        distance = _sampled(metric, generator) - one
+        # A goal may lie on either side of the original; to go beyond it is no worse than to reach it.
+        ahead = -distance if part.kind == "goal" and zero < one else distance
+        off = np.abs(distance) if part.kind == "match" else np.maximum(ahead, 0.0)
+        span = abs(zero - one)
+        scores.append(np.clip(1 - off / span, 0, 1) if span > 0 else np.zeros_like(off))
+    return np.nan_to_num(np.mean(scores, axis=0)) if scores else np.zeros(())
+
+
+def _margin_used(
+    gate: Gate, metrics: list[Metric], seed: int, anchors: Anchors, generator: np.random.Generator | None
+) -> Floats:
+    """The largest share of a gate's margin that any judge's value uses up; more than one fails the gate."""
+    sign = 1.0 if gate.direction == "min" else -1.0
+    shares = []
+    for metric in _named(metrics, gate.metric):
+        reference = anchors.worse((metric.name, metric.judge), seed, sign)
+        margin = gate.margin * abs(reference) if gate.relative else gate.margin
+        behind = sign * (_sampled(metric, generator) - reference)
+        shares.append(np.maximum(behind, 0.0) / margin)
+    return np.nan_to_num(np.max(shares, axis=0), nan=np.inf) if shares else np.full((), np.inf)
+
+
+def _drawn_scores(metrics: list[Metric], rules: Rules, seed: int, anchors: Anchors) -> Floats:
+    """Scores of metrics drawn from normal distributions as wide as their intervals."""
+    generator = np.random.default_rng(0)
+    parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in rules.components]
+    used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in rules.gates]
+    factors = [*parts, np.maximum(0.0, 1 - np.max(used, axis=0))]
+    scores: Floats = np.prod(factors, axis=0) ** (1 / len(factors))
+    return scores
+
+
+def _named(metrics: list[Metric], name: str) -> list[Metric]:
+    return [metric for metric in metrics if metric.name == name]
+
+
+def _sampled(metric: Metric, generator: np.random.Generator | None) -> Floats:
+    value = math.nan if metric.value is None else metric.value
+    if generator is None or metric.ci_low is None or metric.ci_high is None:
+        return np.array(value)
+    return generator.normal(value, abs(metric.ci_high - metric.ci_low) / (2 * Z95), DRAWS)
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else math.nan
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return float(np.prod(values) ** (1 / len(values)))
