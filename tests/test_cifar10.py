@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import unlearnbench
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.metrics.measures import measures
+from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import cifar10_networks

@@ -11,10 +11,10 @@ from scipy import stats
 
 from helpers import GOOD, anchors, between, make_metric, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.metrics.measures.intervals import holm, paired_p_value, seeds_to_separate
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.leaderboard.comparison.compare import compare_records
 from unlearnbench.leaderboard.ranking import rank_all
+from unlearnbench.leaderboard.significance import holm, paired_p_value, seeds_to_separate
 
 
 def runs(method, shares, **changes):

@@ -15,10 +15,10 @@ from rich.console import Console
 import cheating_methods
 import unlearnbench
 from helpers import BUILT_IN, ROOT
-from unlearnbench.benchmark.checking.bench import source_scan, toy
-from unlearnbench.benchmark.checking.bench.bench import Bench, Report, check, subject
-from unlearnbench.benchmark.checking.bench.checks import CHECKS, Evidence, Result, judge
-from unlearnbench.benchmark.checking.bench.observation import Seen
+from unlearnbench.benchmark.checking import source_scan, toy
+from unlearnbench.benchmark.checking.bench import Bench, Report, check, subject
+from unlearnbench.benchmark.checking.checks import CHECKS, Evidence, Result, judge
+from unlearnbench.benchmark.checking.observation import Seen
 from unlearnbench.benchmark.commands.terminal import print_report
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.method import Method

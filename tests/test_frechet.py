@@ -10,15 +10,15 @@ from cleanfid.fid import frechet_distance as cleanfid_frechet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unlearnbench.benchmark.metrics.measures import measures
-from unlearnbench.benchmark.metrics.measures.frechet import (
+from unlearnbench.benchmark.metrics import measures
+from unlearnbench.benchmark.metrics.frechet import (
     BlockedMoments,
     FrechetReference,
     Moments,
     frechet_from_moments,
     frechet_interval,
 )
-from unlearnbench.benchmark.metrics.measures.intervals import jackknife
+from unlearnbench.benchmark.metrics.intervals import jackknife
 
 HEAVY = 2048
 SPEED_UP = 5

@@ -11,7 +11,7 @@ import torch
 import unlearnbench as ub
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.metrics.measures.intervals import cluster_bootstrap
+from unlearnbench.benchmark.metrics.intervals import cluster_bootstrap
 from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.records.files import write_atomically
 from unlearnbench.benchmark.records.record import Status

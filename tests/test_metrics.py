@@ -5,7 +5,7 @@ import pytest
 import torch
 from cleanfid.fid import frechet_distance as cleanfid_frechet
 
-from unlearnbench.benchmark.metrics.measures.measures import (
+from unlearnbench.benchmark.metrics.measures import (
     fid,
     frechet_distance,
     kernel_distance,

@@ -12,8 +12,7 @@ from test_site import PIXEL, check
 from helpers import GOOD, TASK, UNTOUCHED, anchors, between, make_record
 from unlearnbench.benchmark.records.record import Gallery
 from unlearnbench.benchmark.records.store import record_bytes, write_record
-from unlearnbench.leaderboard.site.build import front
-from unlearnbench.leaderboard.site.build.build import build_board
+from unlearnbench.leaderboard.site.build import build_board, front
 
 TASKS, METHODS, SEEDS = 10, 200, 5
 CODE = """

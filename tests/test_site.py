@@ -15,7 +15,7 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.record import Gallery, Status
 from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.docs.make.results import results_text
-from unlearnbench.leaderboard.site.build.build import build_board
+from unlearnbench.leaderboard.site.build import build_board
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from unlearnbench.benchmark.metrics.measures.intervals import (
-    bootstrap_mean,
-    holm,
-    jackknife,
-    paired_p_value,
-    seeds_to_separate,
-    student,
-    wilson,
-)
+from unlearnbench.benchmark.metrics.intervals import jackknife, student, wilson
+from unlearnbench.leaderboard.significance import bootstrap_mean, holm, paired_p_value, seeds_to_separate
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from unlearnbench.benchmark.metrics.measures import measures, streaming
-from unlearnbench.benchmark.metrics.measures.streaming import FeatureSummary, Reservoir
+from unlearnbench.benchmark.metrics import measures, streaming
+from unlearnbench.benchmark.metrics.streaming import FeatureSummary, Reservoir
 from unlearnbench.tasks.judges.streaming import summarize
 
 GROWTH = 300 * 10**6

@@ -17,7 +17,7 @@ from unlearnbench.leaderboard.attestations import (
     load_attestations,
     write_attestation,
 )
-from unlearnbench.leaderboard.site.build.build import build_board
+from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.submission.requirements import incomplete
 from unlearnbench.leaderboard.submission.verify import attest, compare
 

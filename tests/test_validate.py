@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from submissions import ACCEPTED, committed, mine, with_changes, write_submission
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.records.store import record_bytes, write_record
-from unlearnbench.leaderboard.site.build.build import build_board
+from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.submission.layout import MAX_METHOD_BYTES, shown
 from unlearnbench.leaderboard.submission.plausible import implausible
 from unlearnbench.leaderboard.submission.recompute import drift

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from unlearnbench.benchmark.method import Method
-from unlearnbench.benchmark.metrics.measures.measures import proportion
+from unlearnbench.benchmark.metrics.measures import proportion
 from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.problem import Batch, Problem, TensorPool
 from unlearnbench.benchmark.records.record import Gallery, Identity, Metric
