@@ -1,4 +1,4 @@
-"""Finds methods and tasks: built-ins, entry points and plugin files take the same path.
+"""Finds methods, tasks and families: built-ins, entry points and plugin files take the same path.
 
 Names are known without importing anything: a built-in's name is its file's, an entry point's is its own. What a name
 stands for is loaded when it is asked for, so one broken plugin never hides the others.
@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import BenchmarkError, first_line, unknown_name
+from .family import Family
 from .method import Method
 from .needs import Need
 from .records.record import NAME_PATTERN
@@ -143,8 +144,59 @@ class Registry(Generic[Plugin]):
             raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
 
 
+class Families:
+    """The families by name: a built-in's stands in ``family.py`` of its folder in ``tasks/``, a plugin's in its tasks."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Family] | None = None
+
+    def find(self, name: str) -> Family | None:
+        """Returns the family of a name, or None if no task that is known here is of it.
+
+        Raises:
+            BenchmarkError: A package's family cannot be loaded.
+        """
+        return self._all().get(name)
+
+    def names(self) -> list[str]:
+        """Returns the names of all families."""
+        return sorted(self._all())
+
+    def add(self, family: Family) -> None:
+        """Registers a plugin's family.
+
+        Raises:
+            BenchmarkError: Another family has its name.
+        """
+        if self._all().setdefault(family.name, family) != family:
+            raise BenchmarkError(f"The family name '{family.name}' is taken by another declaration; choose another.")
+
+    def _all(self) -> dict[str, Family]:
+        if self._found is None:
+            declared = [
+                importlib.import_module(f"{_PACKAGE}.tasks.{path.parent.name}.family").FAMILY
+                for path in sorted((Path(__file__).parents[1] / "tasks").glob("*/family.py"))
+            ]
+            # Built-ins come last and win: no package can take the place of one.
+            points = importlib.metadata.entry_points(group=f"{_PACKAGE}.families")
+            self._found = {family.name: family for family in (*map(_load_family, points), *declared)}
+        return self._found
+
+
+def _load_family(point: importlib.metadata.EntryPoint) -> Family:
+    try:
+        family = point.load()
+    # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
+    except (Exception, SystemExit) as error:
+        raise BenchmarkError(f"The family '{point.name}' cannot be loaded: {first_line(error)}.") from error
+    if not isinstance(family, Family):
+        raise BenchmarkError(f"The family '{point.name}' of {point.value} is no Family.")
+    return family
+
+
 methods: Registry[Method] = Registry(Method, "method", "methods")
 tasks: Registry[Task] = Registry(Task, "task", "tasks")
+families = Families()
 
 
 def add_plugin(path: Path) -> list[str]:
@@ -153,7 +205,10 @@ def add_plugin(path: Path) -> list[str]:
     Raises:
         BenchmarkError: The file cannot be loaded or defines neither.
     """
-    names = methods.add_file(path) + tasks.add_file(path)
+    added = tasks.add_file(path)
+    for name in added:
+        families.add(tasks.get(name).family)
+    names = methods.add_file(path) + added
     if not names:
         raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`.")
     return names

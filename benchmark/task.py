@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from .family import Family
 from .method import Method
 from .needs import Need
 from .records.files import canonical_sha256
@@ -52,8 +53,8 @@ class Task(BaseModel, ABC):
 
     name: ClassVar[str]
     """The registered name. A built-in's is its file's."""
-    family: ClassVar[str]
-    """The task family, such as ``class-forgetting``."""
+    family: ClassVar[Family]
+    """What is measured, and how runs are scored."""
     tier: ClassVar[Literal["embedded", "mid", "paper"]]
     """What it takes to run: nothing, one GPU for an hour, or GPUs and the hub."""
     version: ClassVar[int] = 1

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from ..benchmark import registry
+from ..benchmark.family import Track
 from ..benchmark.metrics.intervals import Interval, student
 from ..benchmark.records.record import Record, Status
 from .rows import config_text, latest, settings_text
-from .rules import Rules, rules_for
 from .scoring import Z95, Anchors, RunScore, score_run
 from .significance import holm, paired_p_value
 
@@ -73,7 +74,7 @@ class Ranking(NamedTuple):
     task_sha256: str
     family: str
     device: str
-    rules: Rules
+    rules: Track
     rows: list[Row]
     note: str | None
     """Why there are no scores, if there are none."""
@@ -81,7 +82,7 @@ class Ranking(NamedTuple):
     @property
     def title(self) -> str:
         """The task with what was set of it, and the track."""
-        return " · ".join(part for part in (self.task, self.task_config, self.rules.track) if part)
+        return " · ".join(part for part in (self.task, self.task_config, self.rules.name) if part)
 
     @property
     def seeds(self) -> int:
@@ -100,19 +101,25 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     )
 
 
-def _tracks(records: Sequence[Record]) -> list[Rules | None]:
+def tracks_of(family: str) -> tuple[Track, ...]:
+    """Returns how runs of a family are scored; nothing for a family that is not known here, as that of a plugin not named."""
+    found = registry.families.find(family)
+    return found.tracks if found is not None else ()
+
+
+def _tracks(records: Sequence[Record]) -> list[Track | None]:
     """The rules that a board's records can be scored by: a track that needs an oracle is left out where there is none."""
-    known = rules_for(records[0].task.family)
+    known = tracks_of(records[0].task.family)
     measured = {metric.name for record in records for metric in record.metrics}
-    fitting = [rules for rules in known if measured.issuperset(part.metric for part in rules.components)]
+    fitting = [rules for rules in known if measured.issuperset(part.quantity.name for part in rules.components)]
     return [*(fitting or known[:1])] or [None]
 
 
-def rank(records: Sequence[Record], known: Rules | None) -> Ranking:
+def rank(records: Sequence[Record], known: Track | None) -> Ranking:
     """Ranks the records of one board by the rules of one track."""
     first = records[0]
     anchors = Anchors(records, known)
-    rules = known or Rules((), ())
+    rules = known or Track((), ())
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.seed):
         groups[record.method.name, config_text(record)].append(record)
@@ -129,7 +136,7 @@ def rank(records: Sequence[Record], known: Rules | None) -> Ranking:
     )
 
 
-def _row(records: list[Record], rules: Rules, anchors: Anchors) -> Row:
+def _row(records: list[Record], rules: Track, anchors: Anchors) -> Row:
     good = [record for record in records if record.status is Status.OK]
     failures = [record for record in records if record.status is not Status.OK]
     runs = [] if anchors.note else [score_run(record, rules, anchors) for record in good]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
 
+from ..benchmark.family import Component, Gate, Track
 from ..benchmark.metrics.intervals import Floats
 from ..benchmark.records.record import Metric, Record, Status
-from .rules import Component, Gate, Rules
 
 DRAWS = 500
 """Draws of the metrics from their intervals, for boards with a single seed."""
@@ -55,13 +55,14 @@ class Anchors:
     averaged, since each is another retraining.
     """
 
-    def __init__(self, records: Sequence[Record], rules: Rules | None) -> None:
+    def __init__(self, records: Sequence[Record], rules: Track | None) -> None:
+        wanted = _scored_names(rules)
         found = {
             name: [r for r in records if r.method.name == name and r.status is Status.OK]
             for name in ("original", "oracle")
         }
-        self._originals = {record.seed: _values(record) for record in found["original"]}
-        self._oracles = [_values(record) for record in found["oracle"]]
+        self._originals = {record.seed: _values(record, wanted) for record in found["original"]}
+        self._oracles = [_values(record, wanted) for record in found["oracle"]]
         self._scored_by_oracle = rules is not None and rules.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
         command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
@@ -93,22 +94,23 @@ class Anchors:
         return sign * max(sign * original, sign * self.oracle(key)) if self._scored_by_oracle else original
 
 
-def _values(record: Record) -> dict[tuple[str, str | None], float]:
+def _values(record: Record, wanted: Set[str]) -> dict[tuple[str, str | None], float]:
     """A record's scored metrics by name and judge; an undefined one is NaN, which scores as badly as can be."""
     return {
         (metric.name, metric.judge): math.nan if metric.value is None else metric.value
         for metric in record.metrics
-        if _is_scored(metric)
+        if metric.name in wanted
     }
 
 
-def _is_scored(metric: Metric) -> bool:
-    return metric.direction != "info" and not metric.name.endswith("_class")
+def _scored_names(rules: Track | None) -> Set[str]:
+    return {quantity.name for quantity in rules.scored} if rules else set()
 
 
-def score_run(record: Record, rules: Rules, anchors: Anchors) -> RunScore:
+def score_run(record: Record, rules: Track, anchors: Anchors) -> RunScore:
     """Scores a run by the rules of one track."""
-    metrics = [metric for metric in record.metrics if _is_scored(metric)]
+    wanted = _scored_names(rules)
+    metrics = [metric for metric in record.metrics if metric.name in wanted]
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
     utility = 1 - max(used.values())
@@ -127,7 +129,7 @@ def _component(
 ) -> Floats:
     """The component, averaged over judges: a scalar, or draws of it."""
     scores = []
-    for metric in _named(metrics, part.metric):
+    for metric in _named(metrics, part.quantity.name):
         key = (metric.name, metric.judge)
         zero, one = anchors.original(key, seed), part.goal if part.kind == "goal" else anchors.oracle(key)
         distance = _sampled(metric, generator) - one
@@ -143,9 +145,9 @@ def _margin_used(
     gate: Gate, metrics: list[Metric], seed: int, anchors: Anchors, generator: np.random.Generator | None
 ) -> Floats:
     """The largest share of a gate's margin that any judge's value uses up; more than one fails the gate."""
-    sign = 1.0 if gate.direction == "min" else -1.0
+    sign = 1.0 if gate.quantity.direction == "min" else -1.0
     shares = []
-    for metric in _named(metrics, gate.metric):
+    for metric in _named(metrics, gate.quantity.name):
         reference = anchors.worse((metric.name, metric.judge), seed, sign)
         margin = gate.margin * abs(reference) if gate.relative else gate.margin
         behind = sign * (_sampled(metric, generator) - reference)
@@ -153,7 +155,7 @@ def _margin_used(
     return np.nan_to_num(np.max(shares, axis=0), nan=np.inf) if shares else np.full((), np.inf)
 
 
-def _drawn_scores(metrics: list[Metric], rules: Rules, seed: int, anchors: Anchors) -> Floats:
+def _drawn_scores(metrics: list[Metric], rules: Track, seed: int, anchors: Anchors) -> Floats:
     """Scores of metrics drawn from normal distributions as wide as their intervals."""
     generator = np.random.default_rng(0)
     parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in rules.components]

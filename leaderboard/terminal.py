@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .rules import Column
+from ..benchmark.family import Quantity
 from .site.build import Board
 from .text import number, seconds
 
@@ -37,7 +37,7 @@ def print_ranking(console: Console, board: Board) -> None:
                 number(row.score),
                 "–" if row.interval is None else f"{row.interval.low:.2f}–{row.interval.high:.2f}",
                 f"{len(row.runs)}+{len(row.failures)}!" if row.failures else str(len(row.runs)),
-                *(number(_worse(column, row.metric(column.metric))) for column in shown),
+                *(number(_worse(column, row.metric(column.name))) for column in shown),
                 seconds(row.unlearn_seconds),
             )
         console.print(table)
@@ -45,5 +45,5 @@ def print_ranking(console: Console, board: Board) -> None:
             console.print(ranking.note, markup=False)
 
 
-def _worse(column: Column, values: list[float]) -> float | None:
-    return {"max": max, "min": min}[column.worse](values) if values else None
+def _worse(column: Quantity, values: list[float]) -> float | None:
+    return {"max": max, "min": min}[column.less_favourable](values) if values else None

@@ -220,8 +220,6 @@ class Cifar10DDPM(ClassForgettingTask):
                 report.add(
                     "judge_accuracy",
                     measured,
-                    "info",
-                    "unlearnbench.benchmark.metrics.proportion",
                     judge=name,
                     reference_sha256=self.data_sha256(),
                     protocol="real test images",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from torch import Tensor, nn
 
 from ..benchmark.errors import BenchmarkError
+from ..benchmark.family import Family
 from ..benchmark.method import Method
 from ..benchmark.needs import Need
 from ..benchmark.records.assets import AssetFolder
@@ -23,6 +24,7 @@ from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
 from .class_forgetting.sampler import Sampler
 from .class_suppression import base as bases
 from .class_suppression import evaluation, latent_cache
+from .class_suppression.family import FAMILY
 from .class_suppression.problem import LatentDiTProblem, Precision
 from .data import imagenet
 from .data.pools import to_bytes
@@ -70,7 +72,7 @@ class ImageNetDiT(Task):
     """Class suppression on facebook/DiT-XL-2-256, a latent diffusion transformer of 675 M parameters."""
 
     name: ClassVar[str] = "imagenet-dit"
-    family: ClassVar[str] = "class-suppression"
+    family: ClassVar[Family] = FAMILY
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
     offers: ClassVar[frozenset[Need]] = LatentDiTProblem.offers
     places: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})

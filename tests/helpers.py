@@ -24,7 +24,7 @@ BUILT_IN = sorted(path.stem.replace("_", "-") for path in (ROOT / "methods").glo
 TINY_DINOV2 = {"embed_dim": 24, "depth": 2, "num_heads": 2, "init_values": 1.0}
 """What makes timm's smallest DINOv2 a miniature."""
 
-IDENTITY = Identity(implementation="test", version="test 1", protocol="test")
+IDENTITY = Identity(name="test", version=1, protocol="test")
 
 GOOD = {
     "forget_accuracy": 0.01,

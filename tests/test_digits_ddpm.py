@@ -220,7 +220,7 @@ def test_every_metric_has_an_identity_and_an_interval(sfron):
     assert wanted <= {metric.name for metric in sfron.metrics}
     for metric in sfron.metrics:
         assert metric.ci_low <= metric.value <= metric.ci_high
-        assert metric.identity.implementation
+        assert metric.identity.name
         assert metric.identity.protocol
         assert metric.judge is None or metric.identity.weights_sha256
     shares = [m.value for m in sfron.metrics if m.name == "forget_destination" and m.judge == "resnet"]

@@ -179,8 +179,6 @@ def test_too_few_samples_are_refused():
 
 
 def test_one_place_decides_who_computes_and_narrow_features_stay_with_clean_fid():
-    assert measures.frechet_implementation(96) == ("cleanfid.fid.frechet_distance", "clean-fid")
-    assert measures.frechet_implementation(HEAVY).package == "unlearnbench"
     width = measures.HEAVY_FEATURES
     for dimensions in (width - 1, width):
         a, b = (np.random.default_rng(seed).normal(size=(60, dimensions)) for seed in (0, 1))

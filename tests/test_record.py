@@ -45,7 +45,7 @@ def test_every_model_of_the_schema_is_documented():
         ("{", "is not whole JSON"),
         ("", "is not whole JSON"),
         (text_with()[:-200], "is not whole JSON"),
-        (text_with(schema_version=2), "is of schema version 2"),
+        (text_with(schema_version=3), "is of schema version 3"),
         (text_with(hostname="mine"), "does not fit the record schema at 'hostname'"),
         (text_with(seed=-1), "'seed'"),
         (text_with(run_id="../../etc"), "'run_id'"),

@@ -176,10 +176,10 @@ def other_identity(records, **fields):
     ("change", "says"),
     [
         (lambda rs: changed(rs, task=TASK.model_copy(update={"sha256": "9" * 64})), "the task's hash differs"),
-        (lambda rs: other_identity(rs, implementation="mine"), "another implementation"),
-        (lambda rs: other_identity(rs, version="2"), "another version"),
+        (lambda rs: other_identity(rs, name="mine"), "another computation"),
+        (lambda rs: other_identity(rs, version=2), "another version of the computation"),
         (lambda rs: other_identity(rs, protocol="50 steps"), "another protocol"),
-        (lambda rs: other_identity(rs, weights_sha256="8" * 64), "another weights"),
+        (lambda rs: other_identity(rs, weights_sha256="8" * 64), "another judge's weights"),
         (lambda rs: other_identity(rs, reference_sha256="8" * 64), "another reference"),
         (lambda rs: [r.model_copy(update={"seed": r.seed + 10}) for r in rs], "share no seed"),
         (lambda rs: [r.model_copy(update={"metrics": r.metrics[:-1]}) for r in rs], "coverage is not defined in all"),

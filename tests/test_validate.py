@@ -124,8 +124,8 @@ def rewrite(folder, change):
 
 
 TEXTS = [
-    (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "is of schema version 2"),
-    (lambda text: text.replace('"schema_version": 1', '"schema_version": "<script>\\u0007"'), "is of schema version"),
+    (lambda text: text.replace('"schema_version": 2', '"schema_version": 3'), "is of schema version 3"),
+    (lambda text: text.replace('"schema_version": 2', '"schema_version": "<script>\\u0007"'), "is of schema version"),
     (lambda text: text[:-300], "is not whole JSON"),
     (lambda text: '{"a":' * 300_000, "is n"),
     (lambda text: "[" * 4_000_000, "is n"),
@@ -281,7 +281,7 @@ def test_nothing_of_a_hostile_record_reaches_the_page_as_markup(row, accepted, t
     """Even of records that validation would refuse."""
     places = ["device__name", "reason", "provenance__python", "provenance__suite_version", "method__distribution"]
     changes = {place: HOSTILE for place in places if place != "device__name"}
-    changes |= {"metrics__0__identity__protocol": HOSTILE, "metrics__0__identity__implementation": HOSTILE}
+    changes |= {"metrics__0__identity__protocol": HOSTILE}
     changes |= {"provenance__packages": {HOSTILE: HOSTILE}, "gallery__rows": [HOSTILE] * len(row[0].gallery.rows)}
     changes |= {"method__config": {HOSTILE: HOSTILE}, "method__config_passed": {HOSTILE: HOSTILE}}
     changes |= {"task__config": {HOSTILE: HOSTILE}}

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.method import Method
 from unlearnbench.benchmark.metrics.measures import proportion
 from unlearnbench.benchmark.needs import Need
@@ -71,7 +72,7 @@ class ToyTask(Task):
     """A linear classifier forgets its first class."""
 
     name: ClassVar[str] = "toy"
-    family: ClassVar[str] = "class-forgetting"
+    family: ClassVar = registry.families.find("class-forgetting")
     tier: ClassVar = "embedded"
     offers: ClassVar = ToyProblem.offers
     lacking: bool = False
@@ -115,7 +116,7 @@ class ToyTask(Task):
         with torch.inference_mode():
             right = model(noisy).argmax(1) == pool.labels
         measured = proportion(right[pool.labels == 0])
-        identity = Identity(implementation="toy", version="toy 1", protocol="toy")
+        identity = Identity(name="toy", version=1, protocol="toy")
         metrics = []
         for name, direction in SCORED.items():
             value = measured.value if direction == "match" else proportion(right[pool.labels != 0]).value

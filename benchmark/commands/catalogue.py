@@ -63,6 +63,6 @@ def _describe(plugin: type[Method | Task]) -> dict[str, Any]:
             "deviations": list(plugin.deviations),
         }
     else:
-        row |= {"family": plugin.family, "tier": plugin.tier, "version": plugin.version}
+        row |= {"family": plugin.family.name, "tier": plugin.tier, "version": plugin.version}
         row |= {"offers": sorted(need.value for need in plugin.offers)}
     return row

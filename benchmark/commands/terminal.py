@@ -23,22 +23,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from .. import registry
+
 if TYPE_CHECKING:
     from ..checking.bench import Report
     from ..records.record import Metric, Record
     from ..running.plan import Event
-
-HEADLINES = (
-    "forget_accuracy",
-    "feature_ratio",
-    "suppression",
-    "retain_change",
-    "retain_accuracy",
-    "retain_accuracy_worst",
-    "fid_retain",
-    "oracle_distance",
-)
-"""The metrics that ``run`` prints, those of them that the task has."""
 
 
 class RunProgress:
@@ -106,7 +96,7 @@ class RunProgress:
     def print_records(console: Console, records: list[Record], results: Path) -> None:
         """Prints the headline metrics of some records."""
         measured = {metric.name for record in records for metric in record.metrics}
-        shown = [name for name in HEADLINES if name in measured]
+        shown = [name for name in _headlines(records) if name in measured]
         table = Table("seed", "status", *[name.replace("_", " ") for name in shown], box=box.SIMPLE_HEAD)
         for record in records:
             cells = [headline(record.metrics, name) for name in shown]
@@ -114,6 +104,13 @@ class RunProgress:
         console.print(table)
         for record in records:
             console.print(str(results / record.filename), markup=False)
+
+
+def _headlines(records: list[Record]) -> list[str]:
+    """The quantities that the families of some records want to see first."""
+    families = [registry.families.find(name) for name in dict.fromkeys(record.task.family for record in records)]
+    shown = [quantity.name for family in families if family for quantity in family.quantities if quantity.headline]
+    return list(dict.fromkeys(shown))
 
 
 @contextmanager

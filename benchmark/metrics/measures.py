@@ -21,40 +21,46 @@ HEAVY_FEATURES = 512
 """From this width on the Frechet distance is computed from eigenvalues; clean-fid's takes half a minute at 2,048."""
 
 
-class Implementation(NamedTuple):
-    """What a number is computed by, for its identity."""
+class Computation(NamedTuple):
+    """What computes a number, for its identity."""
 
     name: str
-    package: str
+    """Stable: it stays when the code moves."""
+    version: int = 1
+    """Raised when the same input gives another number."""
 
 
-FRECHET_BY_EIGENVALUES = Implementation("unlearnbench.benchmark.frechet.FrechetReference", "unlearnbench")
-
-
-def frechet_implementation(dimensions: int) -> Implementation:
-    """Returns what computes Frechet distances between features of a width.
-
-    This is the one place that decides: narrow features, as those of the small judges, stay with clean-fid's function, whose
-    name committed records carry.
-    """
-    if dimensions >= HEAVY_FEATURES:
-        return FRECHET_BY_EIGENVALUES
-    return Implementation("cleanfid.fid.frechet_distance", "clean-fid")
+PROPORTION = Computation("proportion")
+MEAN = Computation("mean")
+FRECHET = Computation("frechet-distance")
+KERNEL = Computation("kernel-distance")
+PRDC = Computation("prdc")
+MANIFOLD = Computation("manifold")
 
 
 class Measured(NamedTuple):
-    """A number, its 95 % interval and how many samples it was computed from."""
+    """A number, its 95 % interval, how many samples it was computed from, and by what."""
 
     value: float
     interval: Interval
     n: int
     method: str
+    by: Computation
+
+
+class Undefined(NamedTuple):
+    """A number that is not defined for what was drawn, such as a distance of too few samples."""
+
+    n: int
+    """How many samples there were."""
+    by: Computation
+    """What would have computed it."""
 
 
 def proportion(hits: Tensor | NDArray[Any]) -> Measured:
     """Returns the share of true entries with Wilson's interval."""
     successes, n = int(hits.sum()), len(hits)
-    return Measured(successes / n, wilson(successes, n), n, "wilson")
+    return Measured(successes / n, wilson(successes, n), n, "wilson", PROPORTION)
 
 
 def mean(values: Floats) -> Measured:
@@ -66,12 +72,12 @@ def mean(values: Floats) -> Measured:
     interval = student(values.tolist())
     if interval is None:
         raise ValueError(f"{len(values)} values have no interval")
-    return Measured(float(values.mean()), interval, len(values), "student")
+    return Measured(float(values.mean()), interval, len(values), "student", MEAN)
 
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
-    """Returns the Frechet distance between two sets of features, ``(N, D)`` and ``(M, D)``. See ``frechet_implementation``."""
-    if frechet_implementation(generated.shape[1]) is FRECHET_BY_EIGENVALUES:
+    """Returns the Frechet distance between two sets of features, ``(N, D)`` and ``(M, D)``."""
+    if generated.shape[1] >= HEAVY_FEATURES:
         return frechet_from_moments(Moments.of(generated), Moments.of(reference))
     from cleanfid.fid import frechet_distance as cleanfid_frechet
 
@@ -109,17 +115,17 @@ def kernel_distance(generated: Floats, reference: Floats) -> float:
 
 
 def fid(generated: Floats, reference: Floats) -> Measured:
-    """Returns the Frechet distance with a jackknife interval over the generated samples. See ``frechet_implementation``."""
+    """Returns the Frechet distance with a jackknife interval over the generated samples."""
 
     def distance(rows: NDArray[np.intp] | slice) -> float:
         if factored is None:
             return frechet_distance(generated[rows], reference)
         return factored.distance(Moments.of(generated[rows]))
 
-    heavy = frechet_implementation(generated.shape[1]) is FRECHET_BY_EIGENVALUES
+    heavy = generated.shape[1] >= HEAVY_FEATURES
     factored = FrechetReference(Moments.of(reference)) if heavy else None
     interval = jackknife(distance, len(generated))
-    return Measured(distance(slice(None)), interval, len(generated), "jackknife")
+    return Measured(distance(slice(None)), interval, len(generated), "jackknife", FRECHET)
 
 
 def kid(generated: Floats, reference: Floats) -> Measured:
@@ -130,7 +136,7 @@ def kid(generated: Floats, reference: Floats) -> Measured:
     n = min(len(generated), len(reference))
     pairs = generated[:n], reference[:n]
     interval = jackknife(lambda rows: kernel_distance(pairs[0][rows], pairs[1][rows]), n)
-    return Measured(kernel_distance(*pairs), interval, n, "jackknife")
+    return Measured(kernel_distance(*pairs), interval, n, "jackknife", KERNEL)
 
 
 class Manifold:
@@ -150,6 +156,10 @@ class Manifold:
         """Returns ``(len(points), N)``: whether each point lies in each ball."""
         values = torch.from_numpy(np.ascontiguousarray(points, dtype=np.float32))
         return torch.cdist(values, self.features) <= self.radii
+
+    def share_outside(self, points: Floats) -> Measured:
+        """Returns the share of points that lie in no ball, with Wilson's interval."""
+        return proportion(~self.covers(points).any(1))._replace(by=MANIFOLD)
 
 
 class Coverage(NamedTuple):
@@ -172,8 +182,8 @@ def prdc(generated: Floats, reference: Floats) -> Coverage:
     in_generated = Manifold(generated).covers(reference)
     counts = in_reference.sum(1).double().numpy() / NEIGHBOURS
     return Coverage(
-        precision=proportion(in_reference.any(1)),
-        recall=proportion(in_generated.any(1)),
-        density=mean(counts),
-        coverage=proportion(in_reference.any(0)),
+        precision=proportion(in_reference.any(1))._replace(by=PRDC),
+        recall=proportion(in_generated.any(1))._replace(by=PRDC),
+        density=mean(counts)._replace(by=PRDC),
+        coverage=proportion(in_reference.any(0))._replace(by=PRDC),
     )

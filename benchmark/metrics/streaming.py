@@ -87,10 +87,10 @@ class FeatureSummary:
 def fid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
     """Returns the Frechet distance of all features with a jackknife interval over the generated set's blocks.
 
-    Whatever their width, it is computed by ``metrics.FRECHET_BY_EIGENVALUES``, which its identity has to say.
+    Whatever their width, it is computed from eigenvalues.
     """
     value, interval = frechet_interval(generated.moments, FrechetReference(reference.moments.total()))
-    return Measured(value, interval, generated.n, "jackknife")
+    return Measured(value, interval, generated.n, "jackknife", measures.FRECHET)
 
 
 def kid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
@@ -118,7 +118,7 @@ def kid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
 
     value = distance(np.ones(groups, dtype=bool))
     left_out = [distance(np.arange(groups) != group) for group in range(groups)]
-    return Measured(value, jackknife_interval(value, left_out), n, "jackknife")
+    return Measured(value, jackknife_interval(value, left_out), n, "jackknife", measures.KERNEL)
 
 
 def prdc(generated: FeatureSummary, reference: FeatureSummary) -> Coverage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -11,9 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import BenchmarkError
+from .migration import migrated
 
-SCHEMA_VERSION = 1
-"""Raised when a field changes its meaning, is renamed or removed; records of other versions are refused."""
+SCHEMA_VERSION = 2
+"""Raised when a field changes its meaning, is renamed or removed. Earlier versions are read through ``migration``."""
 
 MAX_RECORD_BYTES = 4 * 2**20
 """A larger file is not a record: the largest that the embedded tasks write is under 100 kB."""
@@ -42,10 +44,10 @@ class Status(StrEnum):
 class Identity(_Part):
     """What a number was measured with. Numbers whose identities differ are never compared."""
 
-    implementation: str
-    """The function that computed it, such as ``cleanfid.fid.frechet_distance``."""
-    version: str
-    """The version of the package that holds the implementation."""
+    name: Name
+    """What computed it, such as ``frechet-distance``: a stable name, which stays when the code moves."""
+    version: Annotated[int, Field(ge=1)]
+    """The version of that computation; raised when the same input gives another number."""
     protocol: str
     """Where the samples come from: solver, steps, guidance, rounding; or the noise levels of a prediction."""
     weights_sha256: Sha256 | None = None
@@ -214,7 +216,7 @@ class Provenance(_Part):
 class Record(_Part):
     """One run: one method on one task with one seed."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """The version of this schema."""
     run_id: Sha256
     """The hash of what decides the outcome: task, method, their configurations and sources, seed, device."""
@@ -245,6 +247,17 @@ class Record(_Part):
     def filename(self) -> str:
         """The record's path inside a results folder."""
         return record_filename(self.task.name, self.method.name, self.seed, self.run_id)
+
+    def metrics_by_key(self) -> dict[tuple[str, str | None, int | None], Metric]:
+        """Returns the metrics by name, judge and class.
+
+        The class is None where there is a single value: that of the worst class may be another one in another run.
+        """
+        count = Counter((metric.name, metric.judge) for metric in self.metrics)
+        return {
+            (metric.name, metric.judge, metric.label if count[metric.name, metric.judge] > 1 else None): metric
+            for metric in self.metrics
+        }
 
     def rerun_command(self) -> str:
         """Returns the command that makes this run again, quoted for a shell."""
@@ -293,14 +306,14 @@ def parse_record(text: str | bytes, where: str) -> Record:
         raise BenchmarkError(f"{where} is larger than {MAX_RECORD_BYTES:,} bytes, which no record is; remove it.")
     try:
         # Strict: a text of digits is no number, and may be one of any size.
-        return Record.model_validate_json(text, strict=True)
+        return Record.model_validate_json(migrated(text), strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "json_invalid":
             what = "is not whole JSON"
         elif place == "schema_version":
-            what = f"is of schema version {problem['input']!r}, and this release reads version {SCHEMA_VERSION}"
+            what = f"is of schema version {problem['input']!r}, and this release reads versions up to {SCHEMA_VERSION}"
         else:
             what = f"does not fit the record schema at '{place}' ({problem['msg']})"
         raise BenchmarkError(f"{where} {what}; run it again or remove the file.") from None

@@ -13,7 +13,7 @@ from .. import registry
 from ..errors import BenchmarkError, NotApplicable, unknown_name
 from ..method import Method
 from ..records.files import canonical_sha256
-from ..records.record import SCHEMA_VERSION, Device, MethodInfo, TaskInfo
+from ..records.record import Device, MethodInfo, TaskInfo
 from ..task import Task
 
 
@@ -94,7 +94,7 @@ def task_info(task: Task, passed: dict[str, Any]) -> TaskInfo:
     """Returns the task as a record shows it."""
     return TaskInfo(
         name=task.name,
-        family=task.family,
+        family=task.family.name,
         version=task.version,
         sha256=task.sha256(),
         config=task.model_dump(mode="json"),
@@ -118,7 +118,8 @@ def run_id(task: TaskInfo, method: MethodInfo, seed: int, device: Device) -> str
     """Returns the hash of all that decides a run's outcome."""
     return canonical_sha256(
         {
-            "schema_version": SCHEMA_VERSION,
+            # The version of this list, which later schemas of the record leave alone.
+            "schema_version": 1,
             "task": task.sha256,
             "method": [method.name, method.source_sha256, method.config],
             "seed": seed,

@@ -17,10 +17,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ...benchmark import registry
 from ...benchmark.metrics.intervals import wilson
 from ...benchmark.records.files import write_atomically
 from ...benchmark.records.record import Metric, Record, Status
 from ...benchmark.records.store import load_records
+from ...leaderboard.ranking import tracks_of
 from ...leaderboard.regression.losses import Key, Series, detectable, oracle_values, overall, series
 from ...leaderboard.regression.margins import Measure, measures
 from ...leaderboard.regression.noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
@@ -28,7 +30,6 @@ from ...leaderboard.regression.pairing import Pair, pair_runs
 from ...leaderboard.regression.regress import compare
 from ...leaderboard.regression.verdicts import Verdict
 from ...leaderboard.rows import latest
-from ...leaderboard.rules import FAMILIES, rules_for
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results"
 DOCS = Path(__file__).parents[1]
@@ -186,9 +187,8 @@ def render(found: Mapping[str, Any]) -> str:
 def margin_table() -> str:
     """Returns what is guarded and by which margin, as the page shows it."""
     lines = ["| family | metric | worse is | margin |", "|---|---|---|---|"]
-    for family in FAMILIES:
-        wanted = {part.metric: "" for rules in rules_for(family) for part in rules.components}
-        wanted |= {gate.metric: "" for rules in rules_for(family) for gate in rules.gates}
+    for family in registry.families.names():
+        wanted = {quantity.name: "" for track in tracks_of(family) for quantity in track.scored}
         for measure in measures(family, wanted):
             share = " of the baseline" if measure.margin.relative else ""
             lines.append(f"| {family} | `{measure.metric}` | {measure.worse} | {measure.margin}{share} |")

@@ -38,7 +38,7 @@ def _costs(field: str) -> Callable[[Row], str]:
 
 
 def _columns(board: Ranking) -> list[Column]:
-    judged = [Column(column.title, _judges(column.metric)) for column in board.rules.columns]
+    judged = [Column(column.title, _judges(column.name)) for column in board.rules.columns]
     return [
         Column("rank", lambda row: str(row.rank) if row.rank else row.role),
         Column("method", lambda row: f"`{row.method}`" + (f" {row.config}" if row.config else "")),

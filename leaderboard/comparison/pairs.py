@@ -167,7 +167,7 @@ def _parts(board: Ranking, a: Row, b: Row) -> list[Difference]:
         readers += [("component", part.key, _component(part.key)) for part in board.rules.components]
         readers.append(("component", "utility", lambda run: run.utility))
     for column in board.rules.columns:
-        readers += [("metric", name, _metric(*key)) for name, key in _judged(column.metric, (a, b)).items()]
+        readers += [("metric", name, _metric(*key)) for name, key in _judged(column.name, (a, b)).items()]
     pairs = [(kind, name, _on_shared_seeds(a, b, read)) for kind, name, read in readers]
     return [_difference(kind, name, found) for kind, name, found in pairs if found]
 

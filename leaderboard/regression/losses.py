@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -163,8 +163,7 @@ def oracle_values(records: Sequence[Record]) -> dict[Key, float]:
 
 def overall(record: Record) -> dict[tuple[str, str | None], Metric]:
     """Returns a record's metrics by name and judge, without those that have one value a class."""
-    found = Counter((metric.name, metric.judge) for metric in record.metrics)
-    return {(m.name, m.judge): m for m in record.metrics if found[m.name, m.judge] == 1}
+    return {(name, judge): metric for (name, judge, label), metric in record.metrics_by_key().items() if label is None}
 
 
 def _by_judge(record: Record, name: str) -> dict[str | None, Metric]:
@@ -181,5 +180,6 @@ def _value(metric: Metric) -> float:
 
 
 def _difference(old: Identity, new: Identity) -> str:
+    shown = {"name": "computation", "version": "version of the computation", "weights_sha256": "judge's weights"}
     names = [name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)]
-    return " and ".join(name.removesuffix("_sha256") for name in names)
+    return " and ".join(shown.get(name, name.removesuffix("_sha256")) for name in names)

@@ -10,36 +10,12 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from ...benchmark.errors import BenchmarkError, unknown_name
-from ..rules import Rules, rules_for
+from ...benchmark.family import Margin, Track
+from ..ranking import tracks_of
 
 GATE_SHARE = 0.5
 """A gated metric's margin is this share of what the board's gate allows."""
 
-
-class Margin(NamedTuple):
-    """How much worse a metric may get."""
-
-    value: float
-    relative: bool = False
-    """Whether it is a share of the baseline's value."""
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%}" if self.relative else f"{self.value:g}"
-
-
-COMPONENT_MARGINS: dict[str, Margin] = {
-    "forget_accuracy": Margin(0.05),
-    "unconditional_forget_share": Margin(0.03),
-    "feature_ratio": Margin(0.02),
-    "oracle_distance": Margin(0.25, relative=True),
-    "oracle_distance_forget": Margin(0.25, relative=True),
-    "hole_error_forget": Margin(0.25, relative=True),
-    "hole_error_forget_train": Margin(0.25, relative=True),
-    "suppression": Margin(0.1),
-    "suppression_bare": Margin(0.1),
-}
-"""Margins of what the score is made of. Shares are absolute; distances and errors are relative, since their scale is the
-task's."""
 
 OTHER_MARGIN = Margin(0.1, relative=True)
 """Of a metric without rules, as a third party's task may have."""
@@ -83,7 +59,7 @@ def measures(family: str, directions: Mapping[str, str], margins: Mapping[str, f
     Raises:
         BenchmarkError: A margin is not a positive number.
     """
-    known = rules_for(family)
+    known = tracks_of(family)
     found = _by_rules(known) if known else _by_direction(directions)
     chosen = {measure.metric: measure for measure in reversed(found) if measure.metric in directions}
     return [_with_margin(measure, margins or {}) for measure in reversed(chosen.values())]
@@ -100,17 +76,17 @@ def check_margins(margins: Mapping[str, float], known: set[str]) -> None:
             raise unknown_name("guarded metric", name, known)
 
 
-def _by_rules(tracks: tuple[Rules, ...]) -> list[Measure]:
+def _by_rules(tracks: tuple[Track, ...]) -> list[Measure]:
     found = []
-    for rules in tracks:
-        for part in rules.components:
+    for track in tracks:
+        for part in track.components:
             worse: Literal["more", "off target", "short of goal"] = (
                 "more" if part.kind == "distance" else "off target" if part.kind == "match" else "short of goal"
             )
-            found.append(Measure(part.metric, worse, COMPONENT_MARGINS.get(part.metric, OTHER_MARGIN), part.goal))
-        for gate in rules.gates:
-            margin = Margin(GATE_SHARE * gate.margin, gate.relative)
-            found.append(Measure(gate.metric, "less" if gate.direction == "max" else "more", margin))
+            found.append(Measure(part.quantity.name, worse, part.quantity.margin or OTHER_MARGIN, part.goal))
+        for gate in track.gates:
+            margin = gate.quantity.margin or Margin(GATE_SHARE * gate.margin, gate.relative)
+            found.append(Measure(gate.quantity.name, "less" if gate.quantity.direction == "max" else "more", margin))
     return found
 
 

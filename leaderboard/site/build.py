@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...benchmark.errors import BenchmarkError
+from ...benchmark.family import Quantity
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import Record
 from ...benchmark.records.files import write_atomically
@@ -170,10 +171,10 @@ class Destinations(NamedTuple):
     """By class: the share that each judge sees, mean over seeds."""
 
 
-def _destinations(row: Row, destination: str) -> Destinations:
+def _destinations(row: Row, destination: Quantity | None) -> Destinations:
     found: dict[int, dict[str, list[float]]] = {}
     for run in row.runs:
-        for metric in run.by_name.get(destination, ()):
+        for metric in run.by_name.get(destination.name, ()) if destination else ():
             if metric.label is not None and metric.value is not None:
                 found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
     judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
@@ -188,7 +189,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
     """A row as plain data, for the CSV and JSON files."""
     return {
         "task": ranking.task,
-        "track": ranking.rules.track,
+        "track": ranking.rules.name,
         "device": ranking.device,
         "rank": row.rank,
         "method": row.method,
@@ -204,7 +205,7 @@ def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
             part.key: row.component(part.key) for part in ranking.rules.components if row.score is not None and row.runs
         },
         **{
-            column.metric: " / ".join(f"{value:.6g}" for value in row.metric(column.metric))
+            column.name: " / ".join(f"{value:.6g}" for value in row.metric(column.name))
             for column in ranking.rules.columns
         },
         "unlearn_seconds": row.unlearn_seconds,

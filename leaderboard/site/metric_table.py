@@ -6,26 +6,23 @@ import functools
 
 from markupsafe import Markup, escape
 
+from ...benchmark.family import Quantity
 from ...benchmark.records.record import Identity, Metric
 from ..ranking import Row
 
 _Key = tuple[str, str | None, int | None]
 
 
-def metric_rows(row: Row, leave_out: str) -> list[Markup]:
+def metric_rows(row: Row, leave_out: Quantity | None) -> list[Markup]:
     """Returns a line of the table for every metric and judge, seed by seed; the worst class may differ between seeds.
 
     Args:
         row: The board's row.
-        leave_out: A metric that has a table of its own.
+        leave_out: What has a table of its own.
     """
-    by_seed = [{_key(metric): metric for metric in run.record.metrics if metric.name != leave_out} for run in row.runs]
-    keys = dict.fromkeys(key for found in by_seed for key in found)
+    by_seed = [run.record.metrics_by_key() for run in row.runs]
+    keys = dict.fromkeys(key for found in by_seed for key in found if leave_out is None or key[0] != leave_out.name)
     return [_line(key, [found.get(key) for found in by_seed]) for key in keys]
-
-
-def _key(metric: Metric) -> _Key:
-    return metric.name, metric.judge, metric.label if metric.name.endswith("_class") else None
 
 
 def _line(key: _Key, metrics: list[Metric | None]) -> Markup:
@@ -50,7 +47,7 @@ def _cell(metric: Metric | None) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _measured_by(identity: Identity) -> Markup:
-    return escape(f"{identity.implementation} ({identity.version}); {identity.protocol}")
+    return escape(f"{identity.name} {identity.version}; {identity.protocol}")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,10 +7,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from ...benchmark import registry
 from ...benchmark.metrics.intervals import Interval, wilson
 from ...benchmark.records.record import Cost, Metric, Record
 from ...benchmark.running.identity import run_id
-from ..rules import rules_for
+from ..ranking import tracks_of
 
 _TIGHT = 1e-6
 _STEPS_BEYOND = 1.05
@@ -65,32 +66,36 @@ def _interval(hits: int, n: int) -> Interval:
 
 def _classes(record: Record) -> Iterator[str]:
     """The mean over classes and the worst of them follow from the classes."""
+    family = registry.families.find(record.task.family)
     for metric in record.metrics:
-        stem = metric.name.removesuffix("_worst")
-        parts = [other for other in record.metrics if other.name == f"{stem}_class" and other.judge == metric.judge]
-        values = [(part.value, part.n) for part in parts if part.value is not None]
-        if not values or len(values) < len(parts):
+        quantity = family.find(metric.name) if family else None
+        of = quantity and (quantity.mean_of or quantity.worst_of)
+        if not quantity or not of:
             continue
+        parts = [other for other in record.metrics if other.name == of.name and other.judge == metric.judge]
+        values = [(part.value, part.n) for part in parts if part.value is not None]
         total = sum(n for _, n in values)
-        expected = min(value for value, _ in values)
-        if metric.name == stem:
-            if total != metric.n:
-                continue
-            expected = sum(value * n for value, n in values) / total
-        if metric.name in (stem, f"{stem}_worst") and not _close(expected, metric.value):
+        if not values or len(values) < len(parts) or (quantity.mean_of and total != metric.n):
+            continue
+        mean, worst = sum(value * n for value, n in values) / total, min(value for value, _ in values)
+        expected = mean if quantity.mean_of else worst
+        if not _close(expected, metric.value):
             yield f"holds a {_name(metric)} of {_shown(metric.value)}, and its classes make it {expected:.4f}."
 
 
 def _destinations(record: Record) -> Iterator[str]:
     """The shares of all classes add up to one, and the forgotten class's is the accuracy on it."""
-    for rules in rules_for(record.task.family):
-        shares = [metric for metric in record.metrics if rules.destination and metric.name == rules.destination]
+    for track in tracks_of(record.task.family):
+        if track.destination is None:
+            continue
+        name = track.destination.name
+        shares = [metric for metric in record.metrics if metric.name == name]
         for judge in dict.fromkeys(metric.judge for metric in shares):
             mine = {metric.label: metric.value or 0.0 for metric in shares if metric.judge == judge}
             if not _close(sum(mine.values()), 1.0):
-                yield f"holds {rules.destination} of {judge} that add up to {sum(mine.values()):.4f} and not to 1."
+                yield f"holds {name} of {judge} that add up to {sum(mine.values()):.4f} and not to 1."
             forgotten = record.task.config.get("forget_class")
-            first = _find(record, rules.components[0].metric, judge)
+            first = _find(record, track.components[0].quantity.name, judge)
             if isinstance(forgotten, int) and forgotten in mine and first and not _close(mine[forgotten], first.value):
                 yield f"holds a {_name(first)} of {_shown(first.value)} beside a share of {mine[forgotten]:.4f}."
 

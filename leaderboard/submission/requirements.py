@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ...benchmark.records.record import Record, Status
+from ..ranking import tracks_of
 from ..rows import config_text, settings_text
-from ..rules import rules_for
 
 SEEDS = (0, 1, 2)
 """Every row has these seeds, so that rows can be compared seed by seed."""
@@ -89,7 +89,7 @@ def _references(records: Sequence[Record], together: Sequence[Record]) -> Iterab
     good = [record for record in together if record.status is Status.OK]
     boards = sorted({(r.task.name, r.task.sha256, r.task.family, r.device.group) for r in records})
     for task, sha256, family, device in boards:
-        tracks = rules_for(family)
+        tracks = tracks_of(family)
         wanted = REFERENCES if not tracks or all(rules.oracle for rules in tracks) else REFERENCES[:1]
         for name in wanted:
             here = [r for r in good if (r.task.sha256, r.method.name, r.device.group) == (sha256, name, device)]

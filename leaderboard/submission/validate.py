@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...benchmark.records.record import Record, Status, utc_now
+from ...benchmark.records.record import Identity, Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
 from .layout import METHODS, Contents, Problem, method_path, read_contents
 from .plausible import implausible
@@ -18,7 +18,7 @@ from .requirements import RowKey, incomplete
 from .sources import Sources, is_suites
 
 _Key = tuple[str, str | None, int | None]
-_Way = tuple[str | None, ...]
+_Way = tuple[str, Identity]
 _FEW_STEPS = 3
 """The times of fewer steps may be equal by chance."""
 
@@ -158,17 +158,5 @@ def _first(keys: Iterable[_Key]) -> str:
 
 
 def _by_key(record: Record) -> dict[_Key, _Way]:
-    """How a record's metrics were measured; which class is the worst is an outcome and no part of it.
-
-    A package's new version is shown beside the number; what it computes, from what and by which judge may not change.
-    """
-    return {
-        (m.name, m.judge, None if m.name.endswith("_worst") else m.label): (
-            m.direction,
-            m.identity.implementation,
-            m.identity.protocol,
-            m.identity.weights_sha256,
-            m.identity.reference_sha256,
-        )
-        for m in record.metrics
-    }
+    """How a record's metrics were measured; which class is the worst is an outcome and no part of it."""
+    return {key: (metric.direction, metric.identity) for key, metric in record.metrics_by_key().items()}

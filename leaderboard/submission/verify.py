@@ -95,10 +95,10 @@ def attest(record: Record, again: Record, comparisons: list[Comparison]) -> Atte
 
 
 def _metrics(record: Record, again: Record, same_machine: bool) -> Iterator[Comparison]:
-    new = {_key(metric): metric for metric in again.metrics}
-    for metric in record.metrics:
-        name = " ".join(str(part) for part in _key(metric) if part is not None)
-        other = new.get(_key(metric))
+    new = again.metrics_by_key()
+    for key, metric in record.metrics_by_key().items():
+        name = " ".join(str(part) for part in key if part is not None)
+        other = new.get(key)
         value = other.value if other is not None else None
         yield Comparison(name, metric.value, value, _verdict(metric, other, same_machine))
 
@@ -120,8 +120,3 @@ def _counts(record: Record, again: Record) -> Iterator[Comparison]:
     for name in _COUNTS:
         stored, now = (getattr(run.cost, name, None) for run in (record, again))
         yield Comparison(name.replace("_", " "), stored, now, "same" if stored == now else "differs")
-
-
-def _key(metric: Metric) -> tuple[str, str | None, int | None]:
-    """Which class is the worst may change between two that are as bad."""
-    return metric.name, metric.judge, None if metric.name.endswith("_worst") else metric.label

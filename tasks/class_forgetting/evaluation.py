@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import Floats
-from ...benchmark.metrics.measures import Measured
+from ...benchmark.metrics.measures import Computation, Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
@@ -38,6 +38,7 @@ MANIFOLD_IMAGES = 10_000
 """Images whose neighbourhoods are compared, at most: their distances, all with all, must fit into memory."""
 KERNEL_IMAGES = 5000
 """Images that a kernel distance compares, at most, for the same reason."""
+NOISE_DIFFERENCE = Computation("noise-difference")
 
 
 def sample_counts() -> dict[str, int]:
@@ -113,7 +114,9 @@ def evaluate(
     drawn = draw_samples(task, model, seed)
     judges = task.load_judges(device)
     extractor = task.extractor()
-    report = Report(task.sampling(), judges if extractor is None else {**judges, extractor[0]: extractor[1]})
+    report = Report(
+        task.family, task.sampling(), judges if extractor is None else {**judges, extractor[0]: extractor[1]}
+    )
     scored = {
         name: {images: score(judge, found) for images, found in drawn.images().items()}
         for name, judge in judges.items()
@@ -145,23 +148,22 @@ def _judge_labels(
     task: ClassForgettingTask, report: Report, name: str, found: Mapping[str, Scored], retain_labels: Tensor
 ) -> None:
     """What the samples show, by one judge's labels."""
-    implementation = "unlearnbench.benchmark.metrics.proportion"
     forget, null = found["forget"].labels, found["null"].labels
     right = found["retain"].labels == retain_labels
     by_class = {label: measures.proportion(right[retain_labels == label]) for label in task.retain_classes()}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
-    def add(metric: str, measured: Measured, direction: str, label: int | None = None) -> None:
-        report.add(metric, measured, direction, implementation, judge=name, label=label)
+    def add(metric: str, measured: Measured, label: int | None = None) -> None:
+        report.add(metric, measured, judge=name, label=label)
 
-    add("forget_accuracy", measures.proportion(forget == task.forget_class), "match")
-    add("unconditional_forget_share", measures.proportion(null == task.forget_class), "match")
-    add("retain_accuracy", measures.proportion(right), "max")
-    add("retain_accuracy_worst", by_class[worst], "max", worst)
+    add("forget_accuracy", measures.proportion(forget == task.forget_class))
+    add("unconditional_forget_share", measures.proportion(null == task.forget_class))
+    add("retain_accuracy", measures.proportion(right))
+    add("retain_accuracy_worst", by_class[worst], worst)
     for label, measured in by_class.items():
-        add("retain_accuracy_class", measured, "max", label)
+        add("retain_accuracy_class", measured, label)
     for label in range(task.num_classes):
-        add("forget_destination", measures.proportion(forget == label), "info", label)
+        add("forget_destination", measures.proportion(forget == label), label)
 
 
 def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) -> None:
@@ -172,21 +174,14 @@ def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) ->
     generated = view.features["retain"]
     reference = task.data_sha256()
 
-    def add(
-        metric: str, measured: Measured, direction: str, implementation: str, package: str = "unlearnbench"
-    ) -> None:
-        report.add(
-            metric, measured, direction, implementation, package=package, judge=view.name, reference_sha256=reference
-        )
-
-    add("fid_retain", measures.fid(generated, real), "min", *measures.frechet_implementation(real.shape[1]))
-    kid = measures.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES))
-    add("kid_retain", kid, "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    found = measures.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))
-    for metric, measured in found._asdict().items():
-        add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
-    inside = measures.Manifold(_some(everything, MANIFOLD_IMAGES)).covers(view.features["forget"]).any(1)
-    add("off_manifold", measures.proportion(~inside), "match", "unlearnbench.benchmark.metrics.Manifold")
+    found = {
+        "fid_retain": measures.fid(generated, real),
+        "kid_retain": measures.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES)),
+        **measures.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))._asdict(),
+        "off_manifold": measures.Manifold(_some(everything, MANIFOLD_IMAGES)).share_outside(view.features["forget"]),
+    }
+    for metric, measured in found.items():
+        report.add(metric, measured, judge=view.name, reference_sha256=reference)
 
 
 def _some(values: Floats, most: int) -> Floats:
@@ -201,18 +196,8 @@ def _distance_to_oracles(task: ClassForgettingTask, report: Report, view: View, 
     hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, found in view.features.items():
         reference = features(view.source, task.oracle_samples(pool, oracles))
-        measured = measures.fid(found, reference)
-        implementation, package = measures.frechet_implementation(reference.shape[1])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
-        report.add(
-            metric,
-            measured,
-            "match",
-            implementation,
-            package=package,
-            judge=view.name,
-            reference_sha256=hashed,
-        )
+        report.add(metric, measures.fid(found, reference), judge=view.name, reference_sha256=hashed)
 
 
 def _noise_distance(
@@ -237,9 +222,7 @@ def _noise_distance(
                 errors = (own - torch.stack(theirs).mean(0)).square().flatten(1).mean(1).double().cpu().numpy()
             report.add(
                 f"oracle_noise_{name}{condition}",
-                measures.mean(errors),
-                "match",
-                "unlearnbench.tasks.class_forgetting.evaluation",
+                measures.mean(errors)._replace(by=NOISE_DIFFERENCE),
                 reference_sha256=hashed,
                 protocol=f"{pairs} training images, antithetic time steps, mean of {len(oracles)} oracles",
             )

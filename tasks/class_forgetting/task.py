@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.task import Evaluation
@@ -17,6 +18,7 @@ from ..judges.report import Report
 from ..retraining.retrained import OneClassTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation, training
+from .family import FAMILY
 from .problem import ClassForgettingProblem
 from .sampler import Sampler
 from .training import train
@@ -25,7 +27,7 @@ from .training import train
 class ClassForgettingTask(OneClassTask):
     """Forgets a class of a class-conditional diffusion model. A concrete task says which network and data."""
 
-    family: ClassVar[str] = "class-forgetting"
+    family: ClassVar[Family] = FAMILY
     offers: ClassVar[frozenset[Need]] = ClassForgettingProblem.offers
     sampler: ClassVar[Sampler]
     ema_decay: ClassVar[float] = training.EMA_DECAY

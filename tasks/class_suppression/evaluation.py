@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark.metrics import measures
-from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
@@ -98,7 +97,7 @@ def evaluate(
         pool: _drawn(task, model, vae, judges, network, labels, derive_seed(task.name, "sample", pool, seed))
         for pool, labels in wanted.items()
     }
-    report = Report(f"{task.sampler().describe()}, {task.precision}", {**judges, **others})
+    report = Report(task.family, f"{task.sampler().describe()}, {task.precision}", {**judges, **others})
     for judge in judges:
         _judge_labels(task, report, judge, {pool: found.labels[judge] for pool, found in sampled.items()}, wanted)
     name = next(iter({**others, **judges}))
@@ -143,22 +142,21 @@ def _judge_labels(
 ) -> None:
     """What the samples show, by one judge's labels."""
 
-    def add(metric: str, hits: Tensor, direction: str, label: int | None = None) -> None:
-        implementation = "unlearnbench.benchmark.metrics.proportion"
-        report.add(metric, measures.proportion(hits), direction, implementation, judge=name, label=label)
+    def add(metric: str, hits: Tensor, label: int | None = None) -> None:
+        report.add(metric, measures.proportion(hits), judge=name, label=label)
 
     forget = found["forget"]
-    add("forget_accuracy", forget == task.forget_class, "min")
-    add("retain_accuracy", found["retain"] == wanted["retain"], "max")
+    add("forget_accuracy", forget == task.forget_class)
+    add("retain_accuracy", found["retain"] == wanted["retain"])
     near = found["near"] == wanted["near"]
-    add("retain_accuracy_near", near, "max")
+    add("retain_accuracy_near", near)
     for label in wanted["near"].unique().tolist():
-        add("near_accuracy_class", near[wanted["near"] == label], "max", label)
+        add("near_accuracy_class", near[wanted["near"] == label], label)
     # One sample in a thousand has the class without a label: too few to score, enough to see a branch that broke.
-    add("unconditional_forget_share", found["null"] == task.forget_class, "info")
+    add("unconditional_forget_share", found["null"] == task.forget_class)
     common = Counter(forget.tolist()).most_common(DESTINATIONS)
     for label in sorted({task.forget_class, *(label for label, _ in common)}):
-        add("forget_destination", forget == label, "info", label)
+        add("forget_destination", forget == label, label)
 
 
 def _closeness_to_data(
@@ -168,27 +166,16 @@ def _closeness_to_data(
     kept = (reference.labels != task.forget_class).numpy()
     drawn, real = generated.astype(np.float64), reference.features[kept].astype(np.float64)
 
-    def add(
-        metric: str, measured: Measured, direction: str, implementation: str, package: str = "unlearnbench"
-    ) -> None:
-        report.add(
-            metric,
-            measured,
-            direction,
-            implementation,
-            package=package,
-            judge=name,
-            reference_sha256=reference.sha256,
-        )
-
-    add("fid_retain", measures.fid(drawn, real), "min", *measures.frechet_implementation(real.shape[1]))
     few = drawn[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
-    add("kid_retain", measures.kid(*few), "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    for metric, measured in measures.prdc(*few)._asdict().items():
-        add(metric, measured, "max", "unlearnbench.benchmark.metrics.prdc")
     everything = measures.Manifold(reference.features[:MANIFOLD_IMAGES].astype(np.float64))
-    inside = everything.covers(forgotten.astype(np.float64)).any(1)
-    add("off_manifold", measures.proportion(~inside), "info", "unlearnbench.benchmark.metrics.Manifold")
+    found = {
+        "fid_retain": measures.fid(drawn, real),
+        "kid_retain": measures.kid(*few),
+        **measures.prdc(*few)._asdict(),
+        "off_manifold": everything.share_outside(forgotten.astype(np.float64)),
+    }
+    for metric, measured in found.items():
+        report.add(metric, measured, judge=name, reference_sha256=reference.sha256)
 
 
 def _gallery(task: ImageNetDiT, model: nn.Module, vae: nn.Module, seed: int) -> Gallery:

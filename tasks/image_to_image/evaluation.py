@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...benchmark.errors import Diverged
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import cluster_bootstrap, jackknife
-from ...benchmark.metrics.measures import Measured
+from ...benchmark.metrics.measures import Computation, Measured, Undefined
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
@@ -42,7 +42,12 @@ LARGEST_TILE = 48
 FEWEST_CLASSES = 5
 """Classes that a pool must have for its classes to be resampled."""
 
-_OWN = "unlearnbench.tasks.image_to_image.evaluation"
+HOLE_ERROR = Computation("hole-error")
+HOLE_DIFFERENCE = Computation("hole-difference")
+SUPPRESSION = Computation("suppression")
+ERROR_CHANGE = Computation("error-change")
+COSINE = Computation("cosine-similarity")
+LPIPS = Computation("lpips")
 
 
 class Pools(NamedTuple):
@@ -141,7 +146,7 @@ def evaluate(
     """Measures an edited model. See ``Task.evaluate``."""
     judges = task.load_judges(device)
     likeness = lpips.load() if task.image_shape[-1] >= SMALLEST_CROP else None
-    report = Report(task.sampling(), judges if likeness is None else {**judges, lpips.NAME: likeness})
+    report = Report(task.family, task.sampling(), judges if likeness is None else {**judges, lpips.NAME: likeness})
     original = task.load_base().to(device)
     found = {name: fill_pool(task, model, name, seed) for name in task.pools().named()}
     _hole_errors(task, report, model, found, seed)
@@ -158,7 +163,7 @@ def evaluate(
 
 
 def _statistic(
-    task: InpaintingTask, labels: Tensor, statistic: Callable[..., float], columns: list[Tensor]
+    task: InpaintingTask, labels: Tensor, by: Computation, statistic: Callable[..., float], columns: list[Tensor]
 ) -> Measured:
     """A function of means over the same pictures, with an interval that resamples classes where the task asks for it."""
     values = torch.stack(columns, 1).numpy()
@@ -168,34 +173,32 @@ def _statistic(
 
     everything = np.arange(len(values))
     if task.clustered and len(labels.unique()) >= FEWEST_CLASSES:
-        return Measured(of(everything), cluster_bootstrap(of, labels.numpy()), len(values), "bootstrap")
-    return Measured(of(everything), jackknife(of, len(values)), len(values), "jackknife")
+        return Measured(of(everything), cluster_bootstrap(of, labels.numpy()), len(values), "bootstrap", by)
+    return Measured(of(everything), jackknife(of, len(values)), len(values), "jackknife", by)
 
 
-def _mean(task: InpaintingTask, labels: Tensor, values: Tensor) -> Measured:
+def _mean(task: InpaintingTask, labels: Tensor, by: Computation, values: Tensor) -> Measured:
     if task.clustered:
-        return _statistic(task, labels, lambda mean: mean, [values])
-    return measures.mean(values.numpy())
+        return _statistic(task, labels, by, lambda mean: mean, [values])
+    return measures.mean(values.numpy())._replace(by=by)
 
 
 def _share(task: InpaintingTask, labels: Tensor, hits: Tensor) -> Measured:
-    return _mean(task, labels, hits.double()) if task.clustered else measures.proportion(hits)
+    if task.clustered:
+        return _mean(task, labels, measures.PROPORTION, hits.double())
+    return measures.proportion(hits)
 
 
 def _hole_errors(task: InpaintingTask, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
     """The error inside the hole, pool by pool, then for the kinds of holes that the score does not look at."""
     for name, filled in found.items():
-        report.add(f"hole_error_{name}", _mean(task, filled.labels, filled.errors()), _direction(name), _OWN)
+        report.add(f"hole_error_{name}", _mean(task, filled.labels, HOLE_ERROR, filled.errors()))
     for kind, hole in list(task.test_holes.items())[1:]:
         for name in ("forget", "retain"):
             filled = fill_pool(task, model, name, seed, hole)
-            measured = _mean(task, filled.labels, filled.errors())
+            measured = _mean(task, filled.labels, HOLE_ERROR, filled.errors())
             protocol = hole.describe(task.image_shape[-1])
-            report.add(f"hole_error_{name}_{kind}", measured, _direction(name), _OWN, protocol=protocol)
-
-
-def _direction(pool: str) -> str:
-    return "match" if pool.startswith("forget") else "min"
+            report.add(f"hole_error_{name}_{kind}", measured, protocol=protocol)
 
 
 def _suppression(
@@ -219,12 +222,12 @@ def _suppression(
 
     def share(errors: Tensor) -> Measured:
         columns = [errors, before["forget"], noise]
-        return _statistic(task, forget.labels, lambda now, was, goal: (now - was) / (goal - was), columns)
+        return _statistic(task, forget.labels, SUPPRESSION, lambda now, was, goal: (now - was) / (goal - was), columns)
 
-    report.add("suppression", share(forget.errors()), "max", _OWN)
-    report.add("suppression_bare", share(inner.errors()), "max", _OWN)
-    change = _statistic(task, retain.labels, lambda now, was: now / was - 1, [retain.errors(), before["retain"]])
-    report.add("retain_change", change, "min", _OWN)
+    report.add("suppression", share(forget.errors()))
+    report.add("suppression_bare", share(inner.errors()))
+    columns = [retain.errors(), before["retain"]]
+    report.add("retain_change", _statistic(task, retain.labels, ERROR_CHANGE, lambda now, was: now / was - 1, columns))
 
 
 def _whole_pictures(report: Report, name: str, judge: Judge, task: InpaintingTask, found: dict[str, Filled]) -> None:
@@ -233,15 +236,15 @@ def _whole_pictures(report: Report, name: str, judge: Judge, task: InpaintingTas
         whole = found[pool]
         seen, true = score(judge, whole.bytes()), features(judge, whole.truth)
         accuracy = _share(task, whole.labels, seen.labels == whole.labels)
-        report.add(f"judge_accuracy_{pool}", accuracy, "info", "unlearnbench.benchmark.metrics.proportion", judge=name)
+        report.add(f"judge_accuracy_{pool}", accuracy, judge=name)
         cosine = nn.functional.cosine_similarity(torch.from_numpy(seen.features), torch.from_numpy(true))
-        report.add(f"feature_cosine_{pool}", _mean(task, whole.labels, cosine), "info", _OWN, judge=name)
+        report.add(f"feature_cosine_{pool}", _mean(task, whole.labels, COSINE, cosine), judge=name)
         crop = whole.crop()
         if crop is not None:
             put, there = (torch.from_numpy(features(judge, part)) for part in (crop.filled, crop.truth))
-            measured = _mean(task, crop.labels, nn.functional.cosine_similarity(put, there))
+            measured = _mean(task, crop.labels, COSINE, nn.functional.cosine_similarity(put, there))
             protocol = f"{report.protocol}, the hole alone"
-            report.add(f"hole_cosine_{pool}", measured, "info", _OWN, judge=name, protocol=protocol)
+            report.add(f"hole_cosine_{pool}", measured, judge=name, protocol=protocol)
 
 
 def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: dict[str, Filled]) -> None:
@@ -251,16 +254,9 @@ def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: 
         crop = found[pool].crop()
         if crop is not None:
             distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
-            measured = _mean(task, crop.labels, distance)
+            measured = _mean(task, crop.labels, LPIPS, distance)
             protocol = f"{report.protocol}, the hole alone"
-            report.add(
-                f"lpips_{pool}",
-                measured,
-                "info",
-                "unlearnbench.tasks.judges.lpips",
-                judge=lpips.NAME,
-                protocol=protocol,
-            )
+            report.add(f"lpips_{pool}", measured, judge=lpips.NAME, protocol=protocol)
 
 
 def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
@@ -269,21 +265,10 @@ def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge
         real, true = features(judge, found[f"{pool}_train"].truth), features(judge, found[pool].truth)
         filled = score(judge, found[pool].bytes()).features
         enough = min(len(filled), len(real)) >= FEWEST
-        for metric, function, (implementation, package) in (
-            ("fid", measures.fid, measures.frechet_implementation(real.shape[1])),
-            ("kid", measures.kid, ("cleanfid.fid.kernel_distance", "clean-fid")),
-        ):
+        for metric, function, by in (("fid", measures.fid, measures.FRECHET), ("kid", measures.kid, measures.KERNEL)):
             for suffix, values in (("", filled), ("_floor", true)):
-                report.add(
-                    f"{metric}_{pool}{suffix}",
-                    function(values, real) if enough else None,
-                    "info",
-                    implementation,
-                    n=len(filled),
-                    package=package,
-                    judge=name,
-                    reference_sha256=task.data_sha256(),
-                )
+                measured = function(values, real) if enough else Undefined(len(filled), by)
+                report.add(f"{metric}_{pool}{suffix}", measured, judge=name, reference_sha256=task.data_sha256())
 
 
 def _distance_to_oracles(
@@ -302,9 +287,7 @@ def _distance_to_oracles(
         errors = torch.stack([own.difference(other) for other in theirs]).mean(0).double()
         report.add(
             f"oracle_distance_{pool}",
-            _mean(task, own.labels, errors),
-            "match",
-            _OWN,
+            _mean(task, own.labels, HOLE_DIFFERENCE, errors),
             reference_sha256=oracles.sha256,
             protocol=f"{task.sampling()}, mean over {len(networks)} oracles",
         )

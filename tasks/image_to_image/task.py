@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
+from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.problem import Pool
@@ -21,6 +22,7 @@ from ..retraining.retrained import CPU, ORACLE_SEEDS, RetrainedTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation
 from .evaluation import Oracles, Pools
+from .family import FAMILY
 from .holes import Hole
 from .inpainter import Filling, Inpainter
 from .problem import ImageToImageProblem
@@ -33,7 +35,7 @@ class InpaintingTask(Task):
     Without oracles no distance to them is written, and the board shows the suppression track alone.
     """
 
-    family: ClassVar[str] = "image-to-image"
+    family: ClassVar[Family] = FAMILY
     offers: ClassVar[frozenset[Need]] = ImageToImageProblem.offers - {Need.ORACLE}
     num_classes: ClassVar[int]
     image_shape: ClassVar[tuple[int, int, int]]

@@ -5,23 +5,19 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ...benchmark.metrics.measures import Measured
+from ...benchmark.family import Family
+from ...benchmark.metrics.measures import Measured, Undefined
 from ...benchmark.records.record import Gallery, Identity, Metric
 from .judge import Extractor
 
 GALLERY_COLUMNS = 8
-
-
 GALLERY_GAP = 1
 """The line between samples, in pixels."""
-
-
 GALLERY_GREY = 110
 """Its shade."""
 
@@ -30,35 +26,37 @@ class Report:
     """Collects metrics and gives each its identity.
 
     Args:
+        family: Says which way each quantity is better.
         protocol: How the samples are drawn, unless a metric says otherwise.
         judges: The judges, and what else gives features, by name.
     """
 
-    def __init__(self, protocol: str, judges: Mapping[str, Extractor]) -> None:
+    def __init__(self, family: Family, protocol: str, judges: Mapping[str, Extractor]) -> None:
         self.protocol = protocol
         self.judges = judges
         self.metrics: list[Metric] = []
+        self._family = family
 
     def add(
         self,
         name: str,
-        measured: Measured | None,
-        direction: str,
-        implementation: str,
+        measured: Measured | Undefined,
         *,
-        n: int = 0,
-        package: str = "unlearnbench",
         judge: str | None = None,
         label: int | None = None,
         reference_sha256: str | None = None,
         protocol: str | None = None,
     ) -> None:
-        """Adds one number; None is one that is not defined here, of ``n`` samples."""
-        interval = measured.interval if measured else None
+        """Adds one number.
+
+        Raises:
+            KeyError: The family declares no quantity of this name.
+        """
         preparation = "" if judge is None else self.judges[judge].preparation
+        defined = measured if isinstance(measured, Measured) else None
         identity = Identity(
-            implementation=implementation,
-            version=f"{package} {version(package)}",
+            name=measured.by.name,
+            version=measured.by.version,
             protocol="; ".join(filter(None, (protocol or self.protocol, preparation))),
             weights_sha256=None if judge is None else self.judges[judge].sha256,
             reference_sha256=reference_sha256,
@@ -67,12 +65,12 @@ class Report:
             Metric.model_validate(
                 {
                     "name": name,
-                    "value": measured.value if measured else None,
-                    "ci_low": interval.low if interval else None,
-                    "ci_high": interval.high if interval else None,
-                    "ci_method": measured.method if measured else "none",
-                    "n": measured.n if measured else n,
-                    "direction": direction,
+                    "value": defined.value if defined else None,
+                    "ci_low": defined.interval.low if defined else None,
+                    "ci_high": defined.interval.high if defined else None,
+                    "ci_method": defined.method if defined else "none",
+                    "n": measured.n,
+                    "direction": self._family.quantity(name).direction,
                     "judge": judge,
                     "label": label,
                     "identity": identity,

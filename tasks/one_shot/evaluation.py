@@ -16,7 +16,7 @@ from ...benchmark.errors import Diverged
 from ...benchmark.method import Method
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import Floats, Interval
-from ...benchmark.metrics.measures import Measured
+from ...benchmark.metrics.measures import FRECHET, KERNEL, PRDC, Computation, Measured, Undefined
 from ...benchmark.needs import Need
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
@@ -36,6 +36,8 @@ BOUND_IMAGES = 256
 FEWEST = 100
 """Samples that a Frechet distance needs at least."""
 GALLERY_ROWS = 6
+EVIDENCE_BOUND = Computation("evidence-bound")
+FIRST_STEP = Computation("first-step")
 
 
 def sample_counts() -> dict[str, int | float]:
@@ -53,7 +55,7 @@ class Reached(NamedTuple):
 def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
     """Measures an edited model. See ``Task.evaluate``."""
     judges = task.load_judges()
-    report = Report(task.sampling(), judges)
+    report = Report(task.family, task.sampling(), judges)
     drawn = task.draw(model, seed)["prior"]
     scored = {name: score(judge, drawn) for name, judge in judges.items()}
     for name, found in scored.items():
@@ -64,56 +66,45 @@ def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, dev
     everything = features(judges[main], pool.images[:REFERENCE_IMAGES] * 2 - 1)
     real = features(judges[main], kept * 2 - 1)
     _quality(task, report, main, scored[main], real)
-    inside = measures.Manifold(everything).covers(scored[main].features).any(1)
-    report.add("off_manifold", measures.proportion(~inside), "match", _own("Manifold"), judge=main)
+    outside = measures.Manifold(everything).share_outside(scored[main].features)
+    report.add("off_manifold", outside, judge=main)
     _distance_to_oracles(task, report, main, judges[main], scored[main], task.other_oracles(method, seed))
     _bounds(task, report, model, seed, device)
     _at_threshold(task, report, main, judges[main], real, _threshold_step(task, judges[main], method, seed, device))
     return Evaluation(report.metrics, _gallery(drawn))
 
 
-def _own(function: str) -> str:
-    return f"unlearnbench.benchmark.metrics.measures.{function}"
-
-
 def _shares(task: OneShotTask, report: Report, name: str, found: Scored) -> None:
     """What one judge takes the samples for."""
     shares = {label: measures.proportion(found.labels == label) for label in range(task.num_classes)}
-    report.add("feature_ratio", shares[task.forget_class], "match", _own("proportion"), judge=name)
+    report.add("feature_ratio", shares[task.forget_class], judge=name)
     for label, share in shares.items():
-        report.add("sample_share", share, "info", _own("proportion"), judge=name, label=label)
+        report.add("sample_share", share, judge=name, label=label)
 
 
 def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: Floats) -> None:
     """How close the samples are to real retained images: all of them, and those that are not of the forgotten class."""
     reference = task.data_sha256()
 
-    def add(metric: str, measured: Measured, direction: str, implementation: str, package: str) -> None:
-        report.add(metric, measured, direction, implementation, package=package, judge=name, reference_sha256=reference)
-
-    add("fid", measures.fid(found.features, real), "min", *measures.frechet_implementation(real.shape[1]))
     kept = found.features[(found.labels != task.forget_class).numpy()]
+    measured: dict[str, Measured | Undefined] = {"fid": measures.fid(found.features, real)}
     if len(kept) < FEWEST:
-        for metric, direction in (("fid_retain", "min"), ("kid_retain", "min"), ("coverage", "max")):
-            report.add(metric, None, direction, "too few samples", n=len(kept), judge=name)
-        return
-    add("fid_retain", measures.fid(kept, real), "min", *measures.frechet_implementation(real.shape[1]))
-    add("kid_retain", measures.kid(kept, real), "min", "cleanfid.fid.kernel_distance", "clean-fid")
-    for metric, measured in measures.prdc(kept, real)._asdict().items():
-        add(metric, measured, "max", _own("prdc"), "unlearnbench")
+        for metric, by in (("fid_retain", FRECHET), ("kid_retain", KERNEL), ("coverage", PRDC)):
+            measured[metric] = Undefined(len(kept), by)
+    else:
+        measured |= {"fid_retain": measures.fid(kept, real), "kid_retain": measures.kid(kept, real)}
+        measured |= measures.prdc(kept, real)._asdict()
+    for metric, number in measured.items():
+        report.add(metric, number, judge=name, reference_sha256=reference)
 
 
 def _distance_to_oracles(
     task: OneShotTask, report: Report, name: str, judge: Judge, found: Scored, oracles: list[int]
 ) -> None:
     theirs = score(judge, task.oracle_samples("prior", oracles)).features
-    implementation, package = measures.frechet_implementation(theirs.shape[1])
     report.add(
         "oracle_distance",
         measures.fid(found.features, theirs),
-        "match",
-        implementation,
-        package=package,
         judge=name,
         reference_sha256=task.assets.sha256([task.oracle_file(other) for other in oracles]),
     )
@@ -123,7 +114,7 @@ def _bounds(task: OneShotTask, report: Report, model: nn.Module, seed: int, devi
     """The negative evidence lower bound on test images, in nats an element."""
     test = task.judge_data().test
     forgotten = test.labels == task.forget_class
-    for name, mask, direction in (("forget", forgotten, "match"), ("retain", ~forgotten, "min")):
+    for name, mask in (("forget", forgotten), ("retain", ~forgotten)):
         images = ((test.images[mask][:BOUND_IMAGES] + 1) / 2).to(device)
         generator = torch.Generator().manual_seed(derive_seed(task.name, "bound", name, seed))
         noise = torch.randn((len(images), task.latent), generator=generator).to(device)
@@ -131,9 +122,7 @@ def _bounds(task: OneShotTask, report: Report, model: nn.Module, seed: int, devi
             values = vae.evidence_loss(model, images, noise).double().cpu().numpy()
         report.add(
             f"bound_{name}",
-            measures.mean(values),
-            direction,
-            "unlearnbench.tasks.one_shot.vae.evidence_loss",
+            measures.mean(values)._replace(by=EVIDENCE_BOUND),
             reference_sha256=task.data_sha256(),
             protocol=f"{len(values)} test images, one latent each",
         )
@@ -177,26 +166,14 @@ def _at_threshold(
     task: OneShotTask, report: Report, name: str, judge: Judge, real: Floats, reached: Reached | None
 ) -> None:
     """The steps to the threshold, and the quality there: methods compared at the same degree of forgetting."""
-    own = "unlearnbench.tasks.one_shot.evaluation"
-    if reached is None:
-        report.add("steps_to_threshold", None, "info", own, n=PROBE_SAMPLES, judge=name)
-        report.add("fid_at_threshold", None, "info", own, n=PRIOR_SAMPLES, judge=name)
-        return
-    steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none")
+    steps: Measured | Undefined = Undefined(PROBE_SAMPLES, FIRST_STEP)
+    quality: Measured | Undefined = Undefined(PRIOR_SAMPLES, FRECHET)
+    if reached is not None:
+        steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none", FIRST_STEP)
+        quality = measures.fid(score(judge, reached.images).features, real)
     protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
-    report.add("steps_to_threshold", steps, "info", own, judge=name, protocol=protocol)
-    measured = measures.fid(score(judge, reached.images).features, real)
-    implementation, package = measures.frechet_implementation(real.shape[1])
-    report.add(
-        "fid_at_threshold",
-        measured,
-        "info",
-        implementation,
-        package=package,
-        judge=name,
-        protocol=protocol,
-        reference_sha256=task.data_sha256(),
-    )
+    report.add("steps_to_threshold", steps, judge=name, protocol=protocol)
+    report.add("fid_at_threshold", quality, judge=name, protocol=protocol, reference_sha256=task.data_sha256())
 
 
 def _gallery(drawn: Tensor) -> Gallery:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.problem import TensorPool
@@ -19,13 +20,14 @@ from ..retraining.retrained import OneClassTask
 from ..retraining.trained_judges import TrainedJudgesTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation, vae
+from .family import FAMILY
 from .problem import OneShotProblem
 
 
 class OneShotTask(TrainedJudgesTask, OneClassTask):
     """Stops a variational autoencoder from drawing a class. A concrete task says which data and sizes."""
 
-    family: ClassVar[str] = "one-shot"
+    family: ClassVar[Family] = FAMILY
     offers: ClassVar[frozenset[Need]] = OneShotProblem.offers
     keeps_oracle_samples: ClassVar[bool] = False
     hidden: ClassVar[int]

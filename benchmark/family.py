@@ -1,0 +1,197 @@
+"""What a family of tasks is: what is measured, how it is scored, and what a method may cost. Nothing here needs PyTorch.
+
+A family is one declaration. The evaluation's report, the task's identity, the score, the guard, the terminal and the board
+all read it, so that none of them has a case for any metric, and a family of a plugin is ranked like a built-in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Direction = Literal["max", "min", "match", "info"]
+
+
+class Margin(NamedTuple):
+    """How much worse a number may get before the guard calls it worse."""
+
+    value: float
+    relative: bool = False
+    """Whether it is a share of the baseline's value."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%}" if self.relative else f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that is measured; each measurement of it is a record's ``Metric``.
+
+    Attributes:
+        name: As in records, such as ``forget_accuracy``.
+        direction: Whether more is better, less is better, or closer to the oracle; ``info`` enters no score.
+        title: The heading of its column.
+        hint: One sentence for the reader.
+        short: Its heading where a table has little room, and the sign that it belongs there; empty to leave it out.
+        less_favourable: Which of two judges' values is the one to show where there is room for one.
+        headline: Whether ``run`` prints it.
+        margin: How much worse it may get; None takes the gate's share, or a tenth.
+        by_label: Whether there is one value a class, its label in the record.
+        mean_of: The ``by_label`` quantity of which this is the mean over classes.
+        worst_of: The ``by_label`` quantity of which this is the worst value, with that class as its label.
+        variants: Whether names that go on behind an underscore are this quantity under other circumstances.
+    """
+
+    name: str
+    direction: Direction
+    title: str = ""
+    hint: str = ""
+    short: str = ""
+    less_favourable: Literal["max", "min"] = "max"
+    headline: bool = False
+    margin: Margin | None = None
+    by_label: bool = False
+    mean_of: Quantity | None = None
+    worst_of: Quantity | None = None
+    variants: bool = False
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the score: how far a quantity has gone from the original's value (0) to the oracle's (1).
+
+    Attributes:
+        key: Short name, a column of the board.
+        quantity: What is scored; several judges' values are scored one by one and averaged.
+        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
+            a ``goal`` does without an oracle and is reached at a fixed value.
+        meaning: One sentence for the reader.
+        goal: The value at which a ``goal`` is reached.
+    """
+
+    key: str
+    quantity: Quantity
+    kind: Literal["match", "distance", "goal"]
+    meaning: str
+    goal: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit on what a method may cost in utility.
+
+    Attributes:
+        quantity: What is limited, every judge's value of it; more or less of it has to be better.
+        margin: How far it may fall behind the worse of original and oracle, or behind the original alone on a track
+            without an oracle.
+        relative: Whether the margin is a share of that reference.
+    """
+
+    quantity: Quantity
+    margin: float
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what has no better side.
+
+        Raises:
+            ValueError: Neither more nor less of the quantity is better.
+        """
+        if self.quantity.direction not in ("max", "min"):
+            raise ValueError(f"a gate on '{self.quantity.name}' needs a quantity of which more or less is better")
+
+    def describe(self, oracle: bool = True) -> str:
+        """Returns the gate as one line; without an oracle it is measured from the original."""
+        sign, compare = ("-", "at least") if self.quantity.direction == "max" else ("+", "at most")
+        amount = f"{self.margin:.0%} of it" if self.relative else f"{self.margin:g}"
+        reference = "the worse of original and oracle" if oracle else "the original"
+        return f"{self.quantity.name} {compare} {reference} {sign} {amount}"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One scoring of a family. Tracks are never merged.
+
+    The score of a run is the geometric mean of its components and its utility. Utility is one minus the largest share of
+    a gate's margin that the run uses up, and a run that fails a gate scores zero.
+
+    Attributes:
+        components: What the score is made of.
+        gates: What utility is made of.
+        columns: The quantities that the board shows, in order.
+        destination: The ``by_label`` quantity that tells what the samples show.
+        name: What the score asks, where a family is asked more than one thing.
+    """
+
+    components: tuple[Component, ...]
+    gates: tuple[Gate, ...]
+    columns: tuple[Quantity, ...] = ()
+    destination: Quantity | None = None
+    name: str = ""
+
+    @property
+    def oracle(self) -> bool:
+        """Whether scores are relative to an oracle."""
+        return any(part.kind != "goal" for part in self.components)
+
+    @property
+    def scored(self) -> tuple[Quantity, ...]:
+        """What the score reads, each quantity once."""
+        parts = [part.quantity for part in self.components] + [gate.quantity for gate in self.gates]
+        return tuple(dict.fromkeys(parts))
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All that the track reads, each quantity once."""
+        destination = [self.destination] if self.destination else []
+        return tuple(dict.fromkeys([*self.scored, *self.columns, *destination]))
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of tasks.
+
+    Attributes:
+        name: As in records, such as ``class-forgetting``.
+        quantities: All that its evaluations measure.
+        tracks: How runs are scored; none, and its boards have no scores.
+    """
+
+    name: str
+    quantities: tuple[Quantity, ...]
+    tracks: tuple[Track, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses a declaration that contradicts itself.
+
+        Raises:
+            ValueError: A name stands for two quantities, or a track reads one that is not declared.
+        """
+        names = [quantity.name for quantity in self.quantities]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the family '{self.name}' declares the quantity '{name}' twice")
+        for quantity in (quantity for track in self.tracks for quantity in track.quantities):
+            if quantity not in self.quantities:
+                raise ValueError(f"the family '{self.name}' scores or shows '{quantity.name}' without declaring it")
+
+    def quantity(self, name: str) -> Quantity:
+        """Returns what a metric of a record measures.
+
+        Raises:
+            KeyError: The family declares no such quantity.
+        """
+        found = self.find(name)
+        if found is None:
+            raise KeyError(f"the family '{self.name}' declares no quantity '{name}'")
+        return found
+
+    def find(self, name: str) -> Quantity | None:
+        """Returns what a metric of a record measures, or None if the family does not declare it, as of an older release."""
+        for quantity in self.quantities:
+            if quantity.name == name:
+                return quantity
+        varied = [
+            quantity for quantity in self.quantities if quantity.variants and name.startswith(f"{quantity.name}_")
+        ]
+        return max(varied, key=lambda quantity: len(quantity.name), default=None)
