@@ -2,392 +2,45 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import shlex
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from torch import Tensor, nn
+from pydantic import Field
 
-from ..benchmark.errors import BenchmarkError
-from ..benchmark.family import Family
-from ..benchmark.method import Method
-from ..benchmark.needs import Need
-from ..benchmark.records.assets import AssetFolder
-from ..benchmark.records.files import canonical_sha256, write_atomically
-from ..benchmark.records.record import Sha256
-from ..benchmark.seeds import derive_seed
-from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
-from .class_forgetting.sampler import Sampler
 from .class_suppression import base as bases
-from .class_suppression import evaluation, latent_cache
-from .class_suppression.family import FAMILY
-from .class_suppression.problem import LatentDiTProblem, Precision
+from .class_suppression.task import ClassSuppressionTask
 from .data import imagenet
-from .data.pools import to_bytes
-from .judges import extractors
-from .judges.extractors import Distances
-from .judges.judge import Extractor, Judge
-from .judges.timm import TimmSpec, load_judge, parse_judge, weights_file
-from .retraining.retrained import SHIPPED
-
-DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft_in1k")
-"""A convolutional network and a transformer, from different authors and training recipes."""
 
 
-_SIZES = ("forget_images", "retain_images_per_class", "reference_images_per_class")
-_PREPARED_BY = ("forget_class", "base", "revision", "data", "judges", "distances", *_SIZES)
-"""The settings that preparing depends on."""
-
-
-class JudgeFacts(BaseModel):
-    """What preparing found out about a judge."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sha256: Sha256
-    accuracy: float
-    """On the reference images, top-1."""
-    images: int
-
-
-class Prepared(BaseModel):
-    """What a prepared task is made of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base: dict[str, Sha256]
-    """The hash of every file of the base model."""
-    judges: dict[str, JudgeFacts]
-    extractor: Sha256 | None
-    """The hash of its weights; None where the first judge's features serve the distances."""
-    train: latent_cache.Kept
-    reference: latent_cache.Kept
-
-
-class ImageNetDiT(Task):
+class ImageNetDiT(ClassSuppressionTask):
     """Class suppression on facebook/DiT-XL-2-256, a latent diffusion transformer of 675 M parameters."""
 
     name: ClassVar[str] = "imagenet-dit"
-    family: ClassVar[Family] = FAMILY
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
-    offers: ClassVar[frozenset[Need]] = LatentDiTProblem.offers
-    places: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})
+    cached_together: ClassVar[tuple[int, ...]] = imagenet.FORGET_CLASSES
 
     forget_class: Annotated[int, Field(ge=0)] = 207
     """The class to forget. The papers forget 89, 207, 270, 279 and 360."""
-    protocol: Literal["default", "paper"] = "default"
-    """``default`` draws with DDIM in 50 steps, ``paper`` with 250 ancestral steps as DiT's and DualOptim's numbers are."""
     base: str = bases.HUB_ID
     """The model: a name on the hub, or a folder that ``DiTPipeline.save_pretrained`` wrote."""
     revision: str | None = bases.REVISION
     """The commit, where the base is on the hub."""
     data: str | None = None
     """A folder in the layout of ILSVRC/imagenet-1k; otherwise ``$UNLEARNBENCH_DATA/imagenet-1k``, otherwise the hub."""
-    judges: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_JUDGES
-    """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights."""
-    distances: Distances = "judge"
-    """Whose features the distances to real images are measured in: the first judge's, Inception's or DINOv2's."""
-    forget_images: Annotated[int, Field(ge=1)] = 1300
-    """Training images of the class at most; 1,300 is all that there are."""
-    retain_images_per_class: Annotated[int, Field(ge=1)] = 10
-    """Training images of every other class; the published run sees 600 retain images in all."""
-    reference_images_per_class: Annotated[int, Field(ge=1)] = 50
-    """Validation images of every class that samples are compared with; 50 is all that there are."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Samples in a batch of either set. Published: 1."""
-    variance_loss: bool = True
-    """Whether the training loss has the term of the learned variance, as DiT's own training does."""
-    precision: Precision = "fp32"
-    """Of the passes through the model; bf16 leaves weights and gradients in single precision."""
-    gradient_checkpointing: bool = False
-    """Whether activations are computed again on the way back, for GPUs with little memory."""
-    forget_samples: Annotated[int, Field(ge=20)] = 1000
-    """Samples with the forgotten label, and as many without a label."""
-    retain_samples: Annotated[int, Field(ge=20)] = 9990
-    """Samples with the other labels, which take turns."""
-    near_samples: Annotated[int, Field(ge=20)] = 400
-    """Samples with the labels next to the forgotten one."""
-    sample_batch: Annotated[int, Field(ge=1)] = 125
-    """Samples drawn at a time; a pass holds twice as many."""
-    decode_batch: Annotated[int, Field(ge=1)] = 25
-    """Latents decoded at a time."""
+    judges: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "convnext_base.fb_in1k",
+        "vit_base_patch16_224.augreg_in21k_ft_in1k",
+    )
+    """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights; by default
+    a convolutional network and a transformer, from different authors and training recipes."""
 
-    @field_validator("judges")
-    @classmethod
-    def _known_judges(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
-        names = [parse_judge(text).judge for text in judges]
-        if len(set(names)) != len(names):
-            raise ValueError("two judges have the same name")
-        return judges
-
-    # How models are drawn from.
-
-    def sampler(self) -> Sampler:
-        """Returns the sampler of the metrics: guidance 1.5, where DiT's authors report their best FID."""
-        return self._sampler(1.5)
-
-    def gallery_sampler(self) -> Sampler:
-        """Returns the sampler of the pictures: guidance 4, as in DiT's and SFRon's figures."""
-        return self._sampler(4.0)
-
-    def _sampler(self, guidance: float) -> Sampler:
-        if self.protocol == "paper":
-            return Sampler("ddpm", 250, guidance, self.sample_batch, spacing="linspace", bounded=False)
-        return Sampler("ddim", 50, guidance, self.sample_batch, bounded=False)
-
-    def near(self) -> list[int]:
-        """Returns the retained classes that are most like the forgotten one."""
-        return imagenet.near_classes(self.forget_class, self.shapes().num_classes)
-
-    def wanted_labels(self) -> dict[str, Tensor]:
-        """Returns the labels that samples are drawn with, set by set; retained labels take turns."""
-        count = self.shapes().num_classes
-        retained = torch.tensor([label for label in range(count) if label != self.forget_class])
-        near = torch.tensor(self.near())
-        return {
-            "forget": torch.full((self.forget_samples,), self.forget_class),
-            "retain": retained.repeat(self.retain_samples // len(retained) + 1)[: self.retain_samples],
-            "near": near.repeat(self.near_samples // len(near) + 1)[: self.near_samples],
-            "null": torch.full((self.forget_samples,), count),
-        }
-
-    def evaluation_protocol(self) -> dict[str, Any]:
-        """See ``Task.evaluation_protocol``."""
-        return {"sampler": self.sampler().describe(), "pictures": self.gallery_sampler().describe()}
-
-    # What is prepared.
-
-    @property
-    def assets(self) -> AssetFolder:
-        """The task's files."""
-        return AssetFolder(self.name, SHIPPED / self.name)
-
-    def missing(self) -> list[str]:
-        """See ``Task.missing``."""
-        try:
-            if self._note().is_file() or not bases.is_hub_name(self.base):
-                self.shapes()
-            for spec in self._specs():
-                if spec.file is not None or self._note().is_file():
-                    weights_file(spec, download=False)
-            self._prepared()
-        except BenchmarkError as error:
-            return [str(error)]
-        lacking = extractors.missing(self.distances)
-        return [] if lacking is None else [lacking]
-
-    def assets_sha256(self) -> str:
-        """See ``Task.assets_sha256``: of the files of model and judges, and of the pixels, wherever they lie."""
-        prepared = self._prepared()
-        return canonical_sha256(
-            {
-                "base": prepared.base,
-                "judges": [[name, facts.sha256] for name, facts in prepared.judges.items()],
-                "extractor": prepared.extractor,
-                "train": prepared.train.sha256,
-                "reference": prepared.reference.sha256,
-            }
-        )
-
-    def prepare(self, progress: Progress) -> Path:
-        """See ``Task.prepare``: fetches base and judges, caches latents and features. It starts with what can fail early."""
-        if self.missing():
-            folder = bases.locate(self.base, self.revision, download=True)
-            shapes = self.shapes()
-            for spec in self._specs():
-                weights_file(spec, download=True)
-            extractors.prepare(self.distances)
-            train, validation = (imagenet.ImageFiles(self._source(), split) for split in ("train", "validation"))
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            encode = latent_cache.latents_of(bases.load_vae(folder).to(device))
-            hashed = bases.hashes(folder)
-            latents = (
-                f"latents-{self._key(self._selection(), {k: v for k, v in hashed.items() if k.startswith('vae')})}"
-            )
-            kept = latent_cache.fill(
-                self.assets, latents, train, self._selection(), shapes.image_size, encode, progress
-            )
-            prepared = self._prepare_reference(validation, device, progress, hashed, kept)
-            write_atomically(self._note(), prepared.model_dump_json(indent=1).encode() + b"\n")
-        return self.assets.writable
-
-    def _prepare_reference(
-        self,
-        validation: imagenet.ImageFiles,
-        device: torch.device,
-        progress: Progress,
-        hashed: dict[str, str],
-        train: latent_cache.Kept,
-    ) -> Prepared:
-        """Computes every judge's features of the real images, and how often each is right on them."""
-        shapes = self.shapes()
-        judges = self._load_judges(device)
-        selection = latent_cache.Selection(self.reference_images_per_class, {}, shapes.num_classes)
-        extractor = self._extractor(device)
-        weights = extractors.weights_sha256(self.distances)
-
-        def look(images: Tensor) -> dict[str, Tensor]:
-            seen = evaluation.look(judges, extractor[1] if extractor else None, to_bytes(images))
-            guesses = {f"guess.{name}": labels for name, labels in seen.labels.items()}
-            return {"features": torch.from_numpy(seen.features)} | guesses
-
-        prefix = f"reference-{self._key(selection, [(name, judge.sha256) for name, judge in judges.items()], weights)}"
-        kept = latent_cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
-        loaded = [found for file in kept.files if "features" in (found := self.assets.load(file))]
-        if not loaded:
-            raise BenchmarkError(f"The validation split of {self._source()} is empty; restore it.")
-        facts = {}
-        for name, judge in judges.items():
-            right = torch.cat([found[f"guess.{name}"] == found["labels"] for found in loaded])
-            facts[name] = JudgeFacts(sha256=judge.sha256, accuracy=float(right.float().mean()), images=len(right))
-        return Prepared(base=hashed, judges=facts, extractor=weights, train=train, reference=kept)
-
-    # What a run needs.
-
-    def problem(self, method: Method, seed: int, device: torch.device) -> LatentDiTProblem:
-        """See ``Task.problem``."""
-        prepared, shapes = self._prepared(), self.shapes()
-        bases.check_memory(shapes, device)
-        forget, retain = latent_cache.load_pools(
-            self.assets, prepared.train.files, self.forget_class, self._selection(), shapes.scale
-        )
-        model: Any = bases.load_transformer(self._checked_base(prepared)).to(device)
-        if self.gradient_checkpointing:
-            model.enable_gradient_checkpointing()
-        return LatentDiTProblem(
-            model,
-            forget,
-            retain,
-            batch_size=self.batch_size,
-            forget_classes=(self.forget_class,),
-            num_classes=shapes.num_classes,
-            granted=method.needs,
-            seed=derive_seed(self.name, "unlearn", seed),
-            device=device,
-            sampler=self.sampler(),
-            variance_loss=self.variance_loss,
-            precision=self.precision,
-        )
-
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
-        """See ``Task.evaluate``."""
-        prepared = self._prepared()
-        vae = bases.load_vae(self._folder()).to(device)
-        judges = self._load_judges(device, prepared)
-        extractor = self._extractor(device, prepared)
-        return evaluation.evaluate(self, model, vae, judges, extractor, self._reference(prepared), seed)
-
-    def retraining_cost(self, seed: int) -> RetrainingCost:
-        """See ``Task.retraining_cost``: nobody retrains at this scale.
-
-        Raises:
-            BenchmarkError: Always.
-        """
-        raise BenchmarkError(f"The task '{self.name}' has no oracle; see the row simulated-retrain.")
-
-    def shapes(self) -> bases.Shapes:
-        """Returns what the base model is.
-
-        Raises:
-            BenchmarkError: It is missing, is no DiT, or does not know the class to forget.
-        """
-        found = _shapes(self._folder())
-        if self.forget_class >= found.num_classes:
-            raise BenchmarkError(
-                f"The base model {self.base} knows the classes 0 to {found.num_classes - 1}, so it cannot forget "
-                f"{self.forget_class}; choose another `--set forget_class=...`."
-            )
-        return found
-
-    def _folder(self) -> Path:
-        return bases.locate(self.base, self.revision, download=False)
-
-    def _checked_base(self, prepared: Prepared) -> Path:
-        folder = self._folder()
-        if bases.hashes(folder) != prepared.base:
-            raise BenchmarkError(
-                f"The base model in {folder} is not the one that the task was prepared with (another sha256); restore it, or "
-                f"delete {self._note()} and prepare the task again."
-            )
-        return folder
-
-    def _source(self) -> str:
+    def source(self) -> str:
+        """See ``ClassSuppressionTask.source``."""
         return imagenet.source(self.data)
 
-    def _specs(self) -> list[TimmSpec]:
-        return [parse_judge(text) for text in self.judges]
+    def images(self, split: str) -> imagenet.ImageFiles:
+        """See ``ClassSuppressionTask.images``."""
+        return imagenet.ImageFiles(self.source(), split)
 
-    def _load_judges(self, device: torch.device, prepared: Prepared | None = None) -> dict[str, Judge]:
-        count = self.shapes().num_classes
-        expected = {name: facts.sha256 for name, facts in prepared.judges.items()} if prepared else {}
-        return {
-            spec.judge: load_judge(spec, count, device=device, expected=expected.get(spec.judge))
-            for spec in self._specs()
-        }
-
-    def _extractor(self, device: torch.device, prepared: Prepared | None = None) -> tuple[str, Extractor] | None:
-        found = extractors.of_distances(self.distances)
-        if found is None:
-            return None
-        if prepared is not None and found[1].sha256 != prepared.extractor:
-            raise BenchmarkError(
-                f"The weights of the features '{self.distances}' in {extractors.features_folder()} are not those that the task "
-                f"was prepared with (another sha256); restore them, or delete {self._note()} and prepare the task again."
-            )
-        return found[0], found[1].to(device)
-
-    def _reference(self, prepared: Prepared) -> evaluation.Reference:
-        """The reference images in an order that mixes the classes, so that a part of them stands for the whole."""
-        loaded = [found for name in prepared.reference.files if "features" in (found := self.assets.load(name))]
-        features = torch.cat([found["features"] for found in loaded])
-        labels = torch.cat([found["labels"] for found in loaded])
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-        return evaluation.Reference(features[order].numpy(), labels[order], prepared.reference.sha256)
-
-    def _selection(self) -> latent_cache.Selection:
-        """The published classes are cached together, so that one pass over the data serves all of them."""
-        count = self.shapes().num_classes
-        classes = imagenet.FORGET_CLASSES if self.forget_class in imagenet.FORGET_CLASSES else (self.forget_class,)
-        whole = {label: self.forget_images for label in classes if label < count}
-        return latent_cache.Selection(self.retain_images_per_class, whole, count)
-
-    def _key(self, *what: Any) -> str:
-        return canonical_sha256([self._source(), *what])[:12]
-
-    def _note(self) -> Path:
-        """The file that says what the task was prepared with; another for other files or numbers of images."""
-        published = self.forget_class in imagenet.FORGET_CLASSES
-        sizes = [getattr(self, name) for name in _SIZES]
-        what = [self.base, self.revision, self.judges, self.distances, sizes, None if published else self.forget_class]
-        return self.assets.writable / f"prepared-{self._key(*what)}.json"
-
-    def _prepared(self) -> Prepared:
-        path = self._note()
-        try:
-            found = Prepared.model_validate_json(path.read_bytes())
-        except OSError:
-            raise self._unprepared() from None
-        except ValidationError:
-            raise BenchmarkError(f"{path} is damaged; delete it and prepare the task again.") from None
-        files = [*found.train.files, *found.reference.files]
-        if not all((self.assets.writable / name).is_file() for name in files):
-            raise self._unprepared()
-        return found
-
-    def _unprepared(self) -> BenchmarkError:
-        passed = self.model_dump(mode="json", include=set(_PREPARED_BY), exclude_defaults=True)
-        pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
-        sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
-        return BenchmarkError(
-            f"The task '{self.name}' lacks its base model, its judges or what is cached of ImageNet; run "
-            f"`unlearnbench prepare {self.name}{sets}`."
-        )
-
-
-@functools.cache
-def _shapes(folder: Path) -> bases.Shapes:
-    return bases.shapes(folder)
+    def near(self) -> list[int]:
+        """See ``ClassSuppressionTask.near``: those with the next indices."""
+        return imagenet.near_classes(self.forget_class, self.shapes().num_classes)
