@@ -9,15 +9,12 @@ SITE ?= site
 export PIP_CONSTRAINT := $(CURDIR)/constraints-cpu.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# Tests see no hub and no cache of the user's, and leave the cores to the workers that they start.
-TEST_ENV := HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(VENV)/hf-home OMP_NUM_THREADS=1
-
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install leaderboard test check lint format types smoke bench schema docs full results clean
+.PHONY: help install leaderboard test test-data check lint format types smoke bench schema docs full results clean
 
 help:  ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/.installed: pyproject.toml constraints-cpu.txt
 	@echo "Setting up $(VENV); this takes a minute or two."
@@ -32,11 +29,15 @@ leaderboard: install  ## Run the quick suite on real data and build site/index.h
 	@$(BIN)/unlearnbench board --results $(RESULTS) --out $(SITE)
 
 test: install  ## Run all tests; those that measure time or memory at the end, with nothing beside them.
-	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) -m "not alone"
-	$(TEST_ENV) $(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest $(PARALLEL) -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+test-data: install  ## Run the tests that want real data: make test-data UNLEARNBENCH_DATA=FOLDER.
+	@test -d "$(UNLEARNBENCH_DATA)" || { echo "Set UNLEARNBENCH_DATA to a folder with cifar10, mnist, ... (see CONTRIBUTING.md)."; exit 1; }
+	UNLEARNBENCH_DATA=$(UNLEARNBENCH_DATA) $(BIN)/python -m pytest $(PARALLEL) -rs -m data
 
 check: lint types  ## Lint, types and the fast tests.
-	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not gpu and not alone"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not gpu and not alone"
 
 lint: install  ## Lint and check the format.
 	$(BIN)/ruff check .
@@ -57,7 +58,7 @@ smoke: install  ## One short run of the main job and its board, in a minute.
 	$(BIN)/unlearnbench board --results $(VENV)/smoke/results --out $(VENV)/smoke/site
 
 bench: install  ## Measure the harness's cost beside a bare loop.
-	$(TEST_ENV) $(BIN)/python -m pytest --benchmark-enable --benchmark-only tests
+	$(BIN)/python -m pytest --benchmark-enable --benchmark-only tests
 
 schema: install  ## Write docs/record.schema.json anew.
 	$(BIN)/python -m unlearnbench.docs.make.schema > docs/record.schema.json

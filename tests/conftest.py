@@ -1,13 +1,12 @@
-"""What every test sees: no hub, one thread, and helpers that make records and call the command line as a user does."""
+"""What every test sees: an environment of the tests' own, one thread, and helpers that make records and call the command."""
+
+import private_environment
+
+private_environment.begin()
 
 import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +14,6 @@ import torch
 from forked_cli import Commands
 from helpers import TINY_DINOV2, TOY
 from unlearnbench.benchmark import registry
-
-# Data sets that a developer keeps beside the clone; tests that need one are skipped where it is not there.
-DATA = Path(__file__).parents[2] / "shared" / "data"
-if DATA.is_dir():
-    os.environ.setdefault("UNLEARNBENCH_DATA", str(DATA))
-
 
 LONG = ("submitting_page", "runner", "contract", "methods", "digits_ddpm", "guard_example", "slurm", "kills")
 
@@ -30,11 +23,32 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Shows real data to the tests that ask for it, and to the fixtures that are made for them."""
+    if item.get_closest_marker("data") is None:
+        return (yield)
+    with private_environment.real_data():
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Skips a test whose real data is not there."""
+    folders = [folder for mark in item.iter_markers("data") for folder in mark.args]
+    if folders and (reason := private_environment.lacking(folders)):
+        pytest.skip(reason)
+
+
+def pytest_unconfigure():
+    """Leaves nothing behind."""
+    private_environment.end()
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread(tmp_path_factory):
+def _one_thread():
     """Beside another busy process two threads collapse."""
     torch.set_num_threads(1)
-    os.environ["HF_HOME"] = str(tmp_path_factory.mktemp("hf-home"))
 
 
 @pytest.fixture(scope="session")

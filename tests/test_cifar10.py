@@ -29,11 +29,7 @@ from unlearnbench.tasks.training.recipe import TrainingRecipe
 CPU = torch.device("cpu")
 PLUGIN = Path(__file__).parent / "tiny_cifar10.py"
 JUDGES = ["resnet20", "test_vit=vit.safetensors"]
-REAL = Path(os.environ.get("UNLEARNBENCH_DATA", "nowhere"))
-needs_real = pytest.mark.skipif(
-    not ((REAL / "cifar10").is_dir() and (REAL / cifar10_judges.FOLDER).is_dir()),
-    reason="needs CIFAR-10 and its judges below $UNLEARNBENCH_DATA",
-)
+real = pytest.mark.data("cifar10", cifar10_judges.FOLDER)
 
 
 def write_data(folder, order=None, spoil=lambda rows: None, counts=(("train", 120), ("test", 30))):
@@ -121,7 +117,7 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch, damage, sentence):
 
 
 def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
-    monkeypatch.delenv("UNLEARNBENCH_DATA")
+    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
     sentence = "uoft-cs/cifar10 cannot be loaded .* put a copy of uoft-cs/cifar10 into a folder 'cifar10'"
     with pytest.raises(BenchmarkError, match=sentence):
         cifar10.load_part("train")
@@ -207,13 +203,11 @@ def test_cropping_shifts_by_four_pixels_at_most_and_pads_with_the_mean():
 @pytest.fixture(scope="module")
 def real_test_set():
     """The real test images and what resnet20 makes of them: labels and features."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLEARNBENCH_DATA", str(REAL))
-        test = cifar10.load_part("test")
-        return test, score(cifar10_judges.load_pinned("resnet20"), test.pixels)
+    test = cifar10.load_part("test")
+    return test, score(cifar10_judges.load_pinned("resnet20"), test.pixels)
 
 
-@needs_real
+@real
 @pytest.mark.slow
 def test_the_judges_accuracy_on_the_real_test_set_is_the_published_one(real_test_set):
     """resnet20 on all 10,000 images to 0.1 %; the deeper ones, which take minutes, on as many as tell a wrong one."""
@@ -226,7 +220,7 @@ def test_the_judges_accuracy_on_the_real_test_set_is_the_published_one(real_test
         assert interval.low <= cifar10_judges.PINNED[name].test_accuracy <= interval.high
 
 
-@needs_real
+@real
 @pytest.mark.slow
 def test_two_halves_of_the_real_images_are_close_and_a_missing_class_shows(real_test_set):
     test, found = real_test_set

@@ -1,7 +1,9 @@
 """ImageNet for `imagenet-dit`: pictures as the papers cut them, and latents that are cached once."""
 
 import io
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,14 +108,11 @@ def test_the_crop_is_the_centre_square(size):
     assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
 
 
+@pytest.mark.data("imagenet-sample")
 @pytest.mark.slow
 def test_real_pictures_are_cropped_and_cached(tmp_path, monkeypatch):
     """One picture of each class, 256x256 already, so that the crop must leave them as they are."""
-    from conftest import DATA
-
-    if not (DATA / "imagenet-sample").is_dir():
-        pytest.skip("the data is not beside the clone")
-    source = imagenet.ImageFiles(str(DATA / "imagenet-sample"), "validation")
+    source = imagenet.ImageFiles(str(Path(os.environ["UNLEARNBENCH_DATA"]) / "imagenet-sample"), "validation")
     name, bytes_, label = next(iter(source.rows(0)))
     with Image.open(io.BytesIO(bytes_)) as image:
         assert np.array_equal(imagenet.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))

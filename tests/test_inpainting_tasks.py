@@ -293,12 +293,16 @@ def test_li2024_moves_palettes_encoder_and_nothing_else(there):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny-tinyimagenet", "tiny-miniplaces"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("tiny-tinyimagenet", marks=pytest.mark.data("tiny-imagenet-20")),
+        pytest.param("tiny-miniplaces", marks=pytest.mark.data("miniplaces-20")),
+    ],
+)
 def test_on_real_photographs_from_prepare_to_the_board(name, tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
     task = make_task(name, {})
-    if task.pictures.folder() is None:
-        pytest.skip(f"none of the folders {', '.join(task.pictures.folders)} is below $UNLEARNBENCH_DATA")
     task.prepare(silent)
     records = [
         made_record(name, method, tmp_path, settings)
