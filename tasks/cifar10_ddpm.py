@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from ..benchmark.errors import BenchmarkError
-from ..benchmark.measuring.device import resolve_device
+from ..benchmark.measuring.device import CPU, resolve_device
 from ..benchmark.metrics import measures
 from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
@@ -27,7 +27,8 @@ from .judges.extractors import Distances
 from .judges.judge import Extractor, Judge, score
 from .judges.report import Report
 from .judges.timm import load_judge, weights_file
-from .retraining.retrained import CPU, judge_file
+from .retraining.retrained import judge_file
+from .training.checkpoint import Checkpoint
 from .training.recipe import TrainingRecipe
 
 
@@ -201,15 +202,20 @@ class Cifar10DDPM(ClassForgettingTask):
         """See ``RetrainedTask.load_judges``."""
         return {cifar10_judges.short_name(judge): self.load_judge(judge).to(device) for judge in self.judges}
 
-    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
-        """See ``RetrainedTask.train_judge``."""
+    def judge_facts(self, name: str) -> dict[str, Any]:
+        """See ``RetrainedTask.judge_facts``."""
+        return {"seed": 0, "architecture": f"He et al. (2016), {name}", "steps": self.judge_steps}
+
+    def train_judge(
+        self, name: str, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """See ``RetrainedTask.train_judge``: its accuracy on the test images."""
         train, test = self._part("train"), self._part("test")
         torch.manual_seed(0)
         fresh = cifar10_judges.new_network(name)
-        network = cifar_resnet.train(fresh, train, self.training_device, self.judge_steps, progress)
+        network = cifar_resnet.train(fresh, train, self.training_device, self.judge_steps, progress, checkpoint)
         right = score(Judge(network, ""), test.pixels).labels == test.labels
-        made = {"seed": 0, "architecture": f"He et al. (2016), {name}", "steps": self.judge_steps}
-        return network, {**made, "test_accuracy": float(right.float().mean()), "test_images": len(test.labels)}
+        return network, {"test_accuracy": float(right.float().mean()), "test_images": len(test.labels)}
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on real test images."""

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
 from ..primitives import descend
@@ -158,7 +159,7 @@ def _problem(
         num_classes=CLASSES,
         granted=granted,
         seed=derive_seed("toy", "problem", seed),
-        device=torch.device("cpu"),
+        device=CPU,
         oracle=lambda: copy.deepcopy(trained(*(label for label in range(CLASSES) if label != FORGOTTEN))),
     )
 

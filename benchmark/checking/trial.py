@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .. import registry
 from ..errors import BenchmarkError, first_line
+from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
 from ..problem import Problem
@@ -130,7 +131,7 @@ class Run:
             check_applicable(task, method)
             for lacking in task.missing():
                 raise BenchmarkError(lacking)
-            return task.problem(method, self._trial.seed, torch.device("cpu"))
+            return task.problem(method, self._trial.seed, CPU)
         if registry.asks_for_oracle(type(method)) and not registry.is_builtin(type(method)):
             raise BenchmarkError(
                 f"The method '{method.name}' needs the oracle, which only built-in reference rows may see."

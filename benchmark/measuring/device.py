@@ -13,6 +13,8 @@ import torch
 from ..errors import BenchmarkError
 from ..records.record import Device
 
+CPU = torch.device("cpu")
+
 
 def resolve_device(choice: str) -> torch.device:
     """Turns ``auto``, ``cpu`` or ``cuda`` into a device.

@@ -11,12 +11,12 @@ import torch
 from pydantic import field_validator
 
 from ...benchmark.errors import BenchmarkError
+from ...benchmark.measuring.device import CPU
 from ...benchmark.records.files import canonical_sha256, file_sha256
 from ...benchmark.task import Progress
 from ..data import hub
 from ..judges.judge import Judge
 from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
-from ..retraining.retrained import CPU
 from .checkpoints import WEIGHTS, checkpoint_sha256
 from .inpainter import Inpainter
 from .photographs import PictureTask, Sizes

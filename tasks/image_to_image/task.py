@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Family
+from ...benchmark.measuring.device import CPU
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.problem import Pool
@@ -18,7 +19,7 @@ from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, RetrainingCost, Task
 from ..data.pools import LabelledPool
 from ..judges.judge import Judge
-from ..retraining.retrained import CPU, ORACLE_SEEDS, RetrainedTask
+from ..retraining.retrained import ORACLE_SEEDS, RetrainedTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation
 from .evaluation import Oracles, Pools

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.measuring.device import CPU
 from ..data.pools import LabelledPool
-from ..retraining.retrained import CPU
-from ..training.checkpoint import Checkpoint, TrainingState
+from ..training import loop
+from ..training.checkpoint import Checkpoint
+from ..training.loop import Descent, Speed
 from ..training.recipe import TrainingRecipe
 from .holes import Hole
 from .inpainter import Filling, Inpainter, blank
@@ -47,27 +50,27 @@ def train(
     Returns:
         The weights.
     """
-    model.to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=recipe.lr, total_steps=recipe.steps, pct_start=WARM_UP_SHARE
+
+    def loss(network: nn.Module, images: Tensor, _: Tensor, generator: torch.Generator) -> Tensor:
+        draw = draw_holes(filling, holes, images, generator)
+        hole = draw["hole"]
+        predicted = network(blank(images, hole), hole, **filling.inputs(images, hole, draw))
+        return filling.error(predicted.float(), images, hole, draw).mean()
+
+    optimizer = partial(torch.optim.AdamW, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
+    cycle = partial(
+        torch.optim.lr_scheduler.OneCycleLR, max_lr=recipe.lr, total_steps=recipe.steps, pct_start=WARM_UP_SHARE
     )
-    state = TrainingState(seed, device, model=model, optimizer=optimizer, schedule=schedule)
-    checkpoint.resume(state)
-    model.train()
-    while state.step < recipe.steps:
-        images, _ = pool.sample(recipe.batch_size, state.generator)
-        images = images.to(device)
-        draw = draw_holes(filling, holes, images, state.generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = model(blank(images, draw["hole"]), draw["hole"], **filling.inputs(images, draw["hole"], draw))
-        loss = filling.error(predicted.float(), images, draw["hole"], draw).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
-        optimizer.step()
-        schedule.step()
-        state.step += 1
-        progress(state.step, recipe.steps)
-        checkpoint.keep(state)
-    return model.state_dict()
+    trained = loop.train(
+        model,
+        partial(pool.sample, recipe.batch_size),
+        loss,
+        Descent(optimizer, cycle, GRADIENT_CLIP),
+        steps=recipe.steps,
+        generator=torch.Generator().manual_seed(seed),
+        progress=progress,
+        checkpoint=checkpoint,
+        device=device,
+        speed=Speed(bf16=True),
+    )
+    return trained.state_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from ..data import cifar10
 from ..data.pools import from_bytes
+from ..training import loop
+from ..training.checkpoint import Checkpoint
+from ..training.loop import Descent
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRAIN_STEPS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 64_000, 128, 0.1, 1e-4
@@ -80,7 +84,12 @@ class CifarResNet(nn.Module):
 
 
 def train(
-    judge: CifarResNet, images: cifar10.Images, device: torch.device, steps: int, progress: Callable[[int, int], None]
+    judge: CifarResNet,
+    images: cifar10.Images,
+    device: torch.device,
+    steps: int,
+    progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
 ) -> CifarResNet:
     """Trains a network by He et al.'s recipe: images padded by four pixels, cropped at random and mirrored.
 
@@ -90,25 +99,32 @@ def train(
         device: Where to train.
         steps: Batches of 128.
         progress: Called with the step and the number of steps.
+        checkpoint: Where the run goes on if it was killed.
 
     Returns:
         The network, on the CPU and in evaluation mode.
     """
-    generator = torch.Generator().manual_seed(0)
-    judge.to(device).train()
-    optimizer = torch.optim.SGD(judge.parameters(), lr=LEARNING_RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4])
-    pixels, labels = images.pixels.to(device), images.labels.to(device)
-    for step in range(steps):
-        index = torch.randint(len(labels), (BATCH_SIZE,), generator=generator).to(device)
-        batch = _cropped(from_bytes(pixels[index]), generator)
-        loss = nn.functional.cross_entropy(judge(batch), labels[index])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        progress(step + 1, steps)
-    return judge.eval().cpu()
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(images.labels), (BATCH_SIZE,), generator=generator)
+        return images.pixels[index], images.labels[index]
+
+    def loss(network: nn.Module, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return nn.functional.cross_entropy(network(_cropped(from_bytes(pixels), generator)), labels)
+
+    optimizer = partial(torch.optim.SGD, lr=LEARNING_RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
+    rates = partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[steps // 2, steps * 3 // 4])
+    return loop.train(
+        judge,
+        draw,
+        loss,
+        Descent(optimizer, rates),
+        steps=steps,
+        generator=torch.Generator().manual_seed(0),
+        progress=progress,
+        checkpoint=checkpoint,
+        device=device,
+    )
 
 
 def _cropped(images: Tensor, generator: torch.Generator) -> Tensor:

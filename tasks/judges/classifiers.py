@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.measuring.device import CPU
 from ..data.pools import ImagePool, in_range
+from ..training import loop
+from ..training.checkpoint import Checkpoint
+from ..training.loop import Descent
 
-CPU = torch.device("cpu")
 TRAIN_STEPS = 600
 BATCH_SIZE = 128
 LEARNING_RATE = 4e-3
@@ -75,27 +79,38 @@ def train_judge(
     data: ImagePool,
     num_classes: int,
     progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
     device: torch.device = CPU,
 ) -> TrainedJudge:
     """Trains a judge on real training images, in [-1, 1] or bytes, shifted by up to a pixel."""
-    torch.manual_seed(seed)
-    judge = TrainedJudge(recipe, num_classes).to(device)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=recipe.lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=recipe.steps)
-    for step in range(recipe.steps):
-        index = torch.randint(len(data.labels), (BATCH_SIZE,))
-        images = _shifted(in_range(data.images[index]))
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        index = torch.randint(len(data.labels), (BATCH_SIZE,), generator=generator)
+        images = _shifted(in_range(data.images[index]), generator)
         if recipe.mirrored:
-            turned = torch.rand(BATCH_SIZE) < 0.5
+            turned = torch.rand(BATCH_SIZE, generator=generator) < 0.5
             images = torch.where(turned.view(-1, 1, 1, 1), images.flip(-1), images)
-        logits = judge(images.to(device))
-        loss = nn.functional.cross_entropy(logits, data.labels[index].to(device), label_smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        progress(step + 1, recipe.steps)
-    return judge.eval().cpu()
+        return images, data.labels[index]
+
+    def loss(network: nn.Module, images: Tensor, labels: Tensor, _: torch.Generator) -> Tensor:
+        return nn.functional.cross_entropy(network(images), labels, label_smoothing=0.05)
+
+    torch.manual_seed(seed)
+    return loop.train(
+        TrainedJudge(recipe, num_classes),
+        draw,
+        loss,
+        Descent(
+            partial(torch.optim.AdamW, lr=recipe.lr, weight_decay=0.05),
+            partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=recipe.lr, total_steps=recipe.steps),
+        ),
+        steps=recipe.steps,
+        # The judges that the suite ships drew their batches from the generator that drew their first weights.
+        generator=torch.default_generator,
+        progress=progress,
+        checkpoint=checkpoint,
+        device=device,
+    )
 
 
 def accuracy(judge: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -105,8 +120,8 @@ def accuracy(judge: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float((guesses == labels).float().mean())
 
 
-def _shifted(images: Tensor) -> Tensor:
-    rows, columns = (int(shift) for shift in torch.randint(-1, 2, (2,)))
+def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+    rows, columns = (int(shift) for shift in torch.randint(-1, 2, (2,), generator=generator))
     height, width = images.shape[-2:]
     padded = nn.functional.pad(images, (1, 1, 1, 1), value=-1.0)
     return padded[:, :, 1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line, unknown_name
+from ...benchmark.measuring.device import CPU
 from ...benchmark.records.files import file_sha256, write_atomically
 from ..data.pools import to_bytes
 from . import judge
@@ -134,7 +135,7 @@ def load_extractor(name: str, device: torch.device | None = None, path: Path | N
     if path is not None and not path.is_file():
         raise BenchmarkError(f"There is no file {path} with weights of the features '{name}'; correct the path.")
     found = path or fetch(name)
-    return Extractor(name, kind, found, file_sha256(found), device or torch.device("cpu"))
+    return Extractor(name, kind, found, file_sha256(found), device or CPU)
 
 
 def of_distances(distances: Distances) -> tuple[str, judge.Extractor] | None:

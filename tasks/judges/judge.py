@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...benchmark.measuring.device import CPU
 from ...benchmark.metrics.intervals import Floats
 from ..data.pools import in_range
 
-CPU = torch.device("cpu")
 BATCH = 500
 """Images that a judge sees at a time."""
 

@@ -54,8 +54,8 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
     def train(
         self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
     ) -> dict[str, Tensor]:
-        """See ``RetrainedTask.train``; it takes too short a time for checkpoints."""
-        return vae.train(self.network(), pool, self.latent, self.recipe, seed, progress)
+        """See ``RetrainedTask.train``."""
+        return vae.train(self.network(), pool, self.latent, self.recipe, seed, progress, checkpoint)
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
 from ...benchmark.problem import Pool
+from ..training import loop
+from ..training.checkpoint import Checkpoint
+from ..training.loop import Descent
 from ..training.recipe import TrainingRecipe
 
 
@@ -84,15 +88,21 @@ def train(
     recipe: TrainingRecipe,
     seed: int,
     progress: Callable[[int, int], None],
+    checkpoint: Checkpoint,
 ) -> dict[str, Tensor]:
     """Trains with Adam and returns the weights."""
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
-    for step in range(recipe.steps):
-        images, _ = pool.sample(recipe.batch_size, generator)
-        loss = evidence_loss(model, images, torch.randn((len(images), latent), generator=generator)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        progress(step + 1, recipe.steps)
-    return model.state_dict()
+
+    def loss(network: nn.Module, images: Tensor, _: Tensor, generator: torch.Generator) -> Tensor:
+        return evidence_loss(network, images, torch.randn((len(images), latent), generator=generator)).mean()
+
+    trained = loop.train(
+        model,
+        partial(pool.sample, recipe.batch_size),
+        loss,
+        Descent(partial(torch.optim.Adam, lr=recipe.lr)),
+        steps=recipe.steps,
+        generator=torch.Generator().manual_seed(seed),
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    return trained.state_dict()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.measuring.device import describe_device
+from ...benchmark.measuring.device import CPU, describe_device
 from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
@@ -30,7 +30,6 @@ from ..training.recipe import TrainingRecipe
 
 ORACLE_SEEDS = (0, 1, 2)
 SHIPPED = Path(__file__).parent.parent / "assets"
-CPU = torch.device("cpu")
 
 
 class RetrainedTask(Task):
@@ -189,20 +188,31 @@ class RetrainedTask(Task):
             )
 
     def _prepare_judge(self, name: str, progress: Progress) -> None:
-        start = time.perf_counter()
-        judge, facts = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps))
-        self._save(self.judge_assets, judge_file(name), judge.state_dict(), facts, time.perf_counter() - start)
+        file, facts = judge_file(name), self.judge_facts(name)
+        checkpoint = self._checkpoint(self.judge_assets, file, facts)
+        judge, found = self.train_judge(name, lambda step, steps: progress(f"judge {name}", step, steps), checkpoint)
+        self._save(self.judge_assets, file, judge.state_dict(), facts | found, checkpoint.seconds)
+        checkpoint.remove()
 
     @abstractmethod
-    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
-        """Trains a judge of ``own_judges`` and returns it with what its manifest says, its test accuracy among it."""
+    def judge_facts(self, name: str) -> dict[str, Any]:
+        """Returns what a judge of ``own_judges`` is and how it is trained, for its manifest."""
+
+    @abstractmethod
+    def train_judge(
+        self, name: str, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """Trains a judge of ``own_judges``, or goes on with it, and returns it with what was found out on the way."""
+
+    def _checkpoint(self, folder: AssetFolder, file: str, facts: dict[str, Any]) -> Checkpoint:
+        run = {"file": file, "data": self.data_sha256(), "device": self.training_device.type, **facts}
+        return Checkpoint(folder.writable / f"{file}.checkpoint", run)
 
     def _prepare_model(self, name: str, pool: LabelledPool, seed: int, progress: Progress) -> None:
         if self.assets.has(name):
             return
         facts = {"seed": seed, "images": len(pool), **self.recipe._asdict()}
-        run = {"file": name, "data": self.data_sha256(), "device": self.training_device.type, **facts}
-        checkpoint = Checkpoint(self.assets.writable / f"{name}.checkpoint", run)
+        checkpoint = self._checkpoint(self.assets, name, facts)
         torch.manual_seed(seed)
         weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps), checkpoint)
         precision: Literal["fp32", "bf16"] = "bf16" if self.training_device.type == "cuda" else "fp32"

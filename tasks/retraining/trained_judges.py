@@ -11,6 +11,7 @@ from torch import nn
 from ..data.pools import ImagePool
 from ..judges import classifiers
 from ..judges.judge import Judge
+from ..training.checkpoint import Checkpoint
 from .retrained import RetrainedTask, judge_file
 
 
@@ -32,15 +33,18 @@ class TrainedJudgesTask(RetrainedTask):
         """Returns what a judge is and how it is trained."""
         return classifiers.small(name)
 
-    def train_judge(self, name: str, progress: Callable[[int, int], None]) -> tuple[nn.Module, dict[str, Any]]:
-        """See ``RetrainedTask.train_judge``."""
-        recipe = self.judge_recipe(name)
-        train, test = self.judge_data()
-        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, self.training_device)
+    def judge_facts(self, name: str) -> dict[str, Any]:
+        """See ``RetrainedTask.judge_facts``."""
+        recipe = self.judge_recipe(name)._asdict()
+        return {"seed": 0, "architecture": f"timm {recipe.pop('architecture')}", **recipe}
+
+    def train_judge(
+        self, name: str, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """See ``RetrainedTask.train_judge``: its accuracy on the test images."""
+        (train, test), recipe = self.judge_data(), self.judge_recipe(name)
+        judge = classifiers.train_judge(recipe, 0, train, self.num_classes, progress, checkpoint, self.training_device)
         return judge, {
-            "seed": 0,
-            "architecture": f"timm {recipe.architecture}",
-            "steps": recipe.steps,
             "test_accuracy": classifiers.accuracy(judge, test.images, test.labels),
             "test_images": len(test),
         }

@@ -17,6 +17,8 @@ from ...benchmark.records.files import canonical_sha256, write_atomically
 
 SECONDS_BETWEEN = 300.0
 """Between two checkpoints; a short training run leaves none."""
+_FORM = 2
+"""Raised when the parts of a training run have other names, so that an older state is refused."""
 
 
 class Stateful(Protocol):
@@ -35,14 +37,14 @@ class TrainingState:
     """All that a training run carries from step to step: how far it is, its random numbers, and its parts.
 
     Args:
-        seed: Of batches and of what the loss draws.
+        generator: Of batches and of what the loss draws.
         device: Where the network is trained.
         parts: By name.
     """
 
-    def __init__(self, seed: int, device: torch.device, **parts: Stateful) -> None:
+    def __init__(self, generator: torch.Generator, device: torch.device, **parts: Stateful) -> None:
         self.step = 0
-        self.generator = torch.Generator().manual_seed(seed)
+        self._generator = generator
         self._device = device
         self._parts = parts
 
@@ -51,7 +53,7 @@ class TrainingState:
         return {
             "step": self.step,
             **{name: part.state_dict() for name, part in self._parts.items()},
-            "generator": self.generator.get_state(),
+            "generator": self._generator.get_state(),
             "global": torch.get_rng_state(),
             "device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
@@ -61,7 +63,7 @@ class TrainingState:
         self.step = state["step"]
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
-        self.generator.set_state(state["generator"])
+        self._generator.set_state(state["generator"])
         torch.set_rng_state(state["global"])
         if state["device"] is not None:
             torch.cuda.set_rng_state(state["device"], self._device)
@@ -79,7 +81,7 @@ class Checkpoint:
         self.path = path
         self.earlier_seconds = 0.0
         """What earlier attempts took until the state that ``load`` returned."""
-        self._run = canonical_sha256(dict(run))
+        self._run = canonical_sha256({"form": _FORM, **run})
         self._started = self._saved = time.monotonic()
 
     @property
