@@ -1,7 +1,6 @@
 """Builds the static site: Jinja pages, one style sheet, one small script, pictures; no request leaves its folder."""
 
 from __future__ import annotations
-from ..text import byte_size, level, number, seconds, words
 
 import base64
 import csv
@@ -15,15 +14,15 @@ from typing import Any, NamedTuple
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Quantity
-from ...benchmark.records.files import canonical_sha256
+from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.records.record import Record
-from ...benchmark.records.files import write_atomically
 from ...benchmark.records.store import load_records, without_collector
-from . import front, plots
 from ..attestations import Attestations, load_attestations
 from ..markup import make_environment
-from .metric_table import metric_rows
 from ..ranking import Ranking, Row, rank_all
+from ..text import byte_size, level, number, seconds, words
+from . import front, plots
+from .metric_table import metric_rows
 
 _HERE = Path(__file__).parent
 GALLERY_ROWS = ("original", "oracle")
@@ -225,5 +224,3 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 def _inert(value: Any) -> Any:
     """Keeps a spreadsheet from reading text of a record as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-
-

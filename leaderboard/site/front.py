@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from . import plots
 from ..attestations import Badge
 from ..ranking import Ranking, Row
+from . import plots
 
 ROWS = 200
 """Rows on the front page, of all boards together. A row takes about 1.3 kB."""
