@@ -16,6 +16,7 @@ import unlearnbench
 
 from .benchmark.commands.terminal import RunProgress, task_progress
 from .benchmark.errors import BenchmarkError
+from .benchmark.records import places
 
 USER_ERROR = 2
 RUNS_FAILED = 1
@@ -81,7 +82,7 @@ def prepare(
     else:
         out.print(f"'{task}' lacks nothing; to make it again from scratch: unlearnbench prepare {task} --out FOLDER")
     if out_dir is not None:
-        out.print(f"To run with it: export UNLEARNBENCH_ASSETS={out_dir}")
+        out.print(f"To run with it: export {places.ASSETS}={out_dir}")
 
 
 @app.command()

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from huggingface_hub.constants import HF_HUB_OFFLINE
 from pydantic import Field, field_validator
 from torch import nn
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.measuring.device import CPU, resolve_device
 from ..benchmark.metrics import measures
+from ..benchmark.records import places
 from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
 from .class_forgetting import cifar10_networks, evaluation
@@ -179,7 +179,7 @@ class Cifar10DDPM(ClassForgettingTask):
                 )
         problems = [*map(self._judge_problem, self.judges), extractors.missing(self.distances)]
         lacking += [problem for problem in problems if problem is not None]
-        if cifar10.source() == cifar10.HUB_ID and HF_HUB_OFFLINE:
+        if cifar10.source() == cifar10.HUB_ID and places.is_offline():
             try:
                 self._part("test")
             except BenchmarkError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from huggingface_hub.constants import HF_HUB_OFFLINE
 from pydantic import Field
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.problem import TensorPool
+from ..benchmark.records import places
 from .data import mnist
 from .one_shot.task import OneShotTask
 from .retraining.trained_judges import JudgeData
@@ -33,7 +33,7 @@ class MnistVAE(OneShotTask):
     def missing(self) -> list[str]:
         """See ``Task.missing``: files, and the data where neither a folder nor the hub can give it."""
         lacking = super().missing()
-        if mnist.source() == mnist.HUB_ID and HF_HUB_OFFLINE:
+        if mnist.source() == mnist.HUB_ID and places.is_offline():
             try:
                 mnist.load_split()
             except BenchmarkError as error:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnbench.benchmark.records.assets import searched_only_in
+from unlearnbench.benchmark.records.places import assets_only_in
 from unlearnbench.benchmark.running.identity import make_task
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def miniature(tmp_path_factory):
 def prepared(miniature, tmp_path_factory):
     """The folder of a prepared task."""
     out = tmp_path_factory.mktemp("prepared")
-    with searched_only_in(out):
+    with assets_only_in(out):
         make_task("imagenet-dit", miniature).prepare(lambda what, done, total: None)
     return out
 

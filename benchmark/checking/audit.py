@@ -15,7 +15,7 @@ from typing import Any, Literal
 import safetensors
 import safetensors.torch
 
-from ..records import assets
+from ..records import assets, places
 from .observation import Heard, HeardKind
 
 _NETWORK = {f"socket.{name}" for name in ("connect", "getaddrinfo", "gethostbyname", "sendto", "sendmsg", "bind")}
@@ -85,9 +85,8 @@ def _place(path: Any) -> str | None:
 
 def _asset_folders() -> tuple[str, ...]:
     """Where base models, oracles and judges lie: shipped, prepared in the cache, or in the user's own folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unlearnbench"
-    own = os.environ.get(assets.OWN_FOLDER)
-    folders = [Path(__file__).parents[2] / "tasks" / "assets", cache, *([Path(own)] if own else [])]
+    own = places.assets_folder()
+    folders = [places.SHIPPED, places.cache_folder(), *([own] if own else [])]
     return tuple(f"{folder.resolve()}{os.sep}" for folder in folders)
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ..problem import TensorPool
+from ..records import places
 
 # Libraries set variables of their own when they are first imported.
-_ENVIRONMENT = ("UNLEARNBENCH_", "XDG_CACHE_HOME", "CUBLAS_", "HF_H")
+_ENVIRONMENT = (*places.VARIABLES, "CUBLAS_")
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

@@ -161,10 +161,10 @@ def prepare(
     for path in plugins:
         registry.add_plugin(Path(path))
     registry.tasks.check(task)
-    from ..records.assets import searched_only_in
+    from ..records.places import assets_only_in
     from ..running.identity import make_task
 
-    with searched_only_in(out):
+    with assets_only_in(out):
         return make_task(task, settings or {}).prepare(progress)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import BenchmarkError
+from . import places
 from .files import canonical_sha256, file_sha256, write_atomically
 from .record import Sha256
 
 MANIFEST = "manifest.json"
-OWN_FOLDER = "UNLEARNBENCH_ASSETS"
 
 
 class Asset(BaseModel):
@@ -40,23 +38,6 @@ class Manifest(BaseModel):
     files: dict[str, Asset] = {}
 
 
-@contextmanager
-def searched_only_in(folder: str | Path | None) -> Iterator[None]:
-    """Makes every task find and write its files below one folder; None leaves things as they are."""
-    if folder is None:
-        yield
-        return
-    before = os.environ.get(OWN_FOLDER)
-    os.environ[OWN_FOLDER] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[OWN_FOLDER]
-        else:
-            os.environ[OWN_FOLDER] = before
-
-
 class AssetFolder:
     """A task's assets: what it ships, and what ``unlearnbench prepare`` made on this machine.
 
@@ -69,10 +50,9 @@ class AssetFolder:
     """
 
     def __init__(self, task: str, shipped: Path) -> None:
-        own = os.environ.get(OWN_FOLDER)
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unlearnbench"
+        own = places.assets_folder()
         self.task = task
-        self.writable = Path(own or cache) / task
+        self.writable = (own or places.cache_folder()) / task
         self._folders = [self.writable] if own else [shipped, self.writable]
 
     def has(self, name: str) -> bool:

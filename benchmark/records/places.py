@@ -1,0 +1,68 @@
+"""Where files lie: the environment variables that a user can set, and the folders that follow from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ASSETS = "UNLEARNBENCH_ASSETS"
+"""The one folder that tasks' files are looked for and written in, shipped or not."""
+DATA = "UNLEARNBENCH_DATA"
+"""The folder that holds copies of data sets, each in a folder of its own."""
+CACHE = "XDG_CACHE_HOME"
+OFFLINE = "HF_HUB_OFFLINE"
+VARIABLES = ("UNLEARNBENCH_", CACHE, "HF_H")
+"""How the names of all that decide where files come from begin; Hugging Face's libraries read more of theirs."""
+
+SHIPPED = Path(__file__).parents[2] / "tasks" / "assets"
+"""The tasks' files that are part of the package."""
+
+
+def cache_folder() -> Path:
+    """Returns the folder for what can be made or fetched again: ``unlearnbench`` below ``$XDG_CACHE_HOME``."""
+    return Path(os.environ.get(CACHE) or Path.home() / ".cache") / "unlearnbench"
+
+
+def assets_folder() -> Path | None:
+    """Returns the folder that ``$UNLEARNBENCH_ASSETS`` names, or None if it names none."""
+    return _named(ASSETS)
+
+
+def data_folder() -> Path | None:
+    """Returns the folder that ``$UNLEARNBENCH_DATA`` names, or None if it names none."""
+    return _named(DATA)
+
+
+def data_copy(*names: str) -> Path | None:
+    """Returns the first of some folders below ``$UNLEARNBENCH_DATA`` that is there, or None."""
+    above = data_folder()
+    return next((above / name for name in names if (above / name).is_dir()), None) if above else None
+
+
+def is_offline() -> bool:
+    """Returns whether nothing may be fetched, as Hugging Face's libraries read ``$HF_HUB_OFFLINE``."""
+    return os.environ.get(OFFLINE, "").lower() in ("1", "true", "yes", "on")
+
+
+@contextmanager
+def assets_only_in(folder: str | Path | None) -> Iterator[None]:
+    """Makes every task find and write its files below one folder; None leaves things as they are."""
+    if folder is None:
+        yield
+        return
+    before = os.environ.get(ASSETS)
+    os.environ[ASSETS] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ASSETS]
+        else:
+            os.environ[ASSETS] = before
+
+
+def _named(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
