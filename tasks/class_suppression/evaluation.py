@@ -25,7 +25,7 @@ from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .problem import in_precision
 
 if TYPE_CHECKING:
-    from ..imagenet_dit import ImageNetDiT
+    from .task import ImageNetDiT
 
 DESTINATIONS = 10
 """Classes that the forgotten label's samples are most often taken for; a thousand would fill the record."""

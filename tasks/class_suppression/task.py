@@ -12,27 +12,27 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
-from ..benchmark.errors import BenchmarkError
-from ..benchmark.family import Family
-from ..benchmark.method import Method
-from ..benchmark.needs import Need
-from ..benchmark.records.assets import AssetFolder
-from ..benchmark.records.files import canonical_sha256, write_atomically
-from ..benchmark.records.record import Sha256
-from ..benchmark.seeds import derive_seed
-from ..benchmark.task import Evaluation, Progress, RetrainingCost, Task
-from .class_forgetting.sampler import Sampler
-from .class_suppression import base as bases
-from .class_suppression import evaluation, latent_cache
-from .class_suppression.family import FAMILY
-from .class_suppression.problem import LatentDiTProblem, Precision
-from .data import imagenet
-from .data.pools import to_bytes
-from .judges import extractors
-from .judges.extractors import Distances
-from .judges.judge import Extractor, Judge
-from .judges.timm import TimmSpec, load_judge, parse_judge, weights_file
-from .retraining.retrained import SHIPPED
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.family import Family
+from ...benchmark.method import Method
+from ...benchmark.needs import Need
+from ...benchmark.records.assets import AssetFolder
+from ...benchmark.records.files import canonical_sha256, write_atomically
+from ...benchmark.records.record import Sha256
+from ...benchmark.seeds import derive_seed
+from ...benchmark.task import Evaluation, Progress, RetrainingCost, Task
+from ..class_forgetting.sampler import Sampler
+from ..data import imagenet
+from ..data.pools import to_bytes
+from ..judges import extractors
+from ..judges.extractors import Distances
+from ..judges.judge import Extractor, Judge
+from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
+from ..retraining.retrained import SHIPPED
+from . import base as bases
+from . import evaluation, latent_cache
+from .family import FAMILY
+from .problem import LatentDiTProblem, Precision
 
 DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft_in1k")
 """A convolutional network and a transformer, from different authors and training recipes."""
