@@ -25,7 +25,7 @@ from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .problem import in_precision
 
 if TYPE_CHECKING:
-    from .task import ImageNetDiT
+    from .task import ClassSuppressionTask
 
 DESTINATIONS = 10
 """Classes that the forgotten label's samples are most often taken for; a thousand would fill the record."""
@@ -71,7 +71,7 @@ def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tenso
 
 
 def evaluate(
-    task: ImageNetDiT,
+    task: ClassSuppressionTask,
     model: nn.Module,
     vae: nn.Module,
     judges: Mapping[str, Judge],
@@ -106,7 +106,7 @@ def evaluate(
 
 
 def _drawn(
-    task: ImageNetDiT,
+    task: ClassSuppressionTask,
     model: nn.Module,
     vae: nn.Module,
     judges: Mapping[str, Judge],
@@ -121,7 +121,9 @@ def _drawn(
     )
 
 
-def _images(task: ImageNetDiT, sampler: Sampler, model: nn.Module, vae: nn.Module, labels: Tensor, seed: int) -> Any:
+def _images(
+    task: ClassSuppressionTask, sampler: Sampler, model: nn.Module, vae: nn.Module, labels: Tensor, seed: int
+) -> Any:
     """Yields samples as bytes, ``(B, 3, H, W)``."""
     shapes = task.shapes()
     network = in_precision(model, task.precision)
@@ -138,7 +140,7 @@ def decode(vae: nn.Module, latents: Tensor, scale: float) -> Tensor:
 
 
 def _judge_labels(
-    task: ImageNetDiT, report: Report, name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+    task: ClassSuppressionTask, report: Report, name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> None:
     """What the samples show, by one judge's labels."""
 
@@ -160,7 +162,12 @@ def _judge_labels(
 
 
 def _closeness_to_data(
-    task: ImageNetDiT, report: Report, name: str, generated: Features, forgotten: Features, reference: Reference
+    task: ClassSuppressionTask,
+    report: Report,
+    name: str,
+    generated: Features,
+    forgotten: Features,
+    reference: Reference,
 ) -> None:
     """How close the samples are to real images of the retained classes, in the features of the distances."""
     kept = (reference.labels != task.forget_class).numpy()
@@ -178,7 +185,7 @@ def _closeness_to_data(
         report.add(metric, measured, judge=name, reference_sha256=reference.sha256)
 
 
-def _gallery(task: ImageNetDiT, model: nn.Module, vae: nn.Module, seed: int) -> Gallery:
+def _gallery(task: ClassSuppressionTask, model: nn.Module, vae: nn.Module, seed: int) -> Gallery:
     """The forgotten class first, then its neighbours, two other classes, and samples without a label; small."""
     null = task.shapes().num_classes
     near = [label for label in task.near() if abs(label - task.forget_class) == 1]

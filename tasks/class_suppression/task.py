@@ -1,15 +1,16 @@
-"""``imagenet-dit``: DiT-XL/2 at 256x256 forgets a class of ImageNet. Needs a GPU, the hub (or copies) and ImageNet."""
+"""The family's task: what is prepared, what a method is given, how a model is drawn from and judged."""
 
 from __future__ import annotations
 
 import functools
 import json
 import shlex
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
@@ -18,11 +19,10 @@ from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256, write_atomically
-from ...benchmark.records.record import Sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, Progress, RetrainingCost, Task
 from ..class_forgetting.sampler import Sampler
-from ..data import imagenet
+from ..data.imagenet import ImageFiles
 from ..data.pools import to_bytes
 from ..judges import extractors
 from ..judges.extractors import Distances
@@ -32,71 +32,44 @@ from ..retraining.retrained import SHIPPED
 from . import base as bases
 from . import evaluation, latent_cache
 from .family import FAMILY
+from .prepared import JudgeFacts, Prepared
 from .problem import LatentDiTProblem, Precision
-
-DEFAULT_JUDGES = ("convnext_base.fb_in1k", "vit_base_patch16_224.augreg_in21k_ft_in1k")
-"""A convolutional network and a transformer, from different authors and training recipes."""
-
 
 _SIZES = ("forget_images", "retain_images_per_class", "reference_images_per_class")
 _PREPARED_BY = ("forget_class", "base", "revision", "data", "judges", "distances", *_SIZES)
 """The settings that preparing depends on."""
 
 
-class JudgeFacts(BaseModel):
-    """What preparing found out about a judge."""
+class ClassSuppressionTask(Task):
+    """Stops a public latent DiT from drawing a class, without an oracle. A concrete task says which model, data and judges."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sha256: Sha256
-    accuracy: float
-    """On the reference images, top-1."""
-    images: int
-
-
-class Prepared(BaseModel):
-    """What a prepared task is made of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base: dict[str, Sha256]
-    """The hash of every file of the base model."""
-    judges: dict[str, JudgeFacts]
-    extractor: Sha256 | None
-    """The hash of its weights; None where the first judge's features serve the distances."""
-    train: latent_cache.Kept
-    reference: latent_cache.Kept
-
-
-class ImageNetDiT(Task):
-    """Class suppression on facebook/DiT-XL-2-256, a latent diffusion transformer of 675 M parameters."""
-
-    name: ClassVar[str] = "imagenet-dit"
     family: ClassVar[Family] = FAMILY
-    tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
     offers: ClassVar[frozenset[Need]] = LatentDiTProblem.offers
     places: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})
 
-    forget_class: Annotated[int, Field(ge=0)] = 207
-    """The class to forget. The papers forget 89, 207, 270, 279 and 360."""
+    cached_together: ClassVar[tuple[int, ...]] = ()
+    """Classes of whose training images as many are cached as of the forgotten one, so that one pass serves them all."""
+
+    forget_class: Annotated[int, Field(ge=0)]
+    """The class to forget."""
     protocol: Literal["default", "paper"] = "default"
     """``default`` draws with DDIM in 50 steps, ``paper`` with 250 ancestral steps as DiT's and DualOptim's numbers are."""
-    base: str = bases.HUB_ID
+    base: str
     """The model: a name on the hub, or a folder that ``DiTPipeline.save_pretrained`` wrote."""
-    revision: str | None = bases.REVISION
+    revision: str | None = None
     """The commit, where the base is on the hub."""
     data: str | None = None
-    """A folder in the layout of ILSVRC/imagenet-1k; otherwise ``$UNLEARNBENCH_DATA/imagenet-1k``, otherwise the hub."""
-    judges: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_JUDGES
+    """A folder with the data, where it is not found by itself."""
+    judges: Annotated[tuple[str, ...], Field(min_length=1)]
     """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights."""
     distances: Distances = "judge"
     """Whose features the distances to real images are measured in: the first judge's, Inception's or DINOv2's."""
     forget_images: Annotated[int, Field(ge=1)] = 1300
-    """Training images of the class at most; 1,300 is all that there are."""
+    """Training images of the class at most; ImageNet has no more than 1,300."""
     retain_images_per_class: Annotated[int, Field(ge=1)] = 10
     """Training images of every other class; the published run sees 600 retain images in all."""
     reference_images_per_class: Annotated[int, Field(ge=1)] = 50
-    """Validation images of every class that samples are compared with; 50 is all that there are."""
+    """Validation images of every class that samples are compared with; ImageNet has no more than 50."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Samples in a batch of either set. Published: 1."""
     variance_loss: bool = True
@@ -124,6 +97,20 @@ class ImageNetDiT(Task):
             raise ValueError("two judges have the same name")
         return judges
 
+    # What a concrete task says.
+
+    @abstractmethod
+    def source(self) -> str:
+        """Returns where the data is: a folder, or its name on the hub."""
+
+    @abstractmethod
+    def images(self, split: str) -> ImageFiles:
+        """Returns the images of a split, ``train`` or ``validation``."""
+
+    @abstractmethod
+    def near(self) -> list[int]:
+        """Returns the retained classes that are most like the forgotten one."""
+
     # How models are drawn from.
 
     def sampler(self) -> Sampler:
@@ -138,10 +125,6 @@ class ImageNetDiT(Task):
         if self.protocol == "paper":
             return Sampler("ddpm", 250, guidance, self.sample_batch, spacing="linspace", bounded=False)
         return Sampler("ddim", 50, guidance, self.sample_batch, bounded=False)
-
-    def near(self) -> list[int]:
-        """Returns the retained classes that are most like the forgotten one."""
-        return imagenet.near_classes(self.forget_class, self.shapes().num_classes)
 
     def wanted_labels(self) -> dict[str, Tensor]:
         """Returns the labels that samples are drawn with, set by set; retained labels take turns."""
@@ -201,7 +184,7 @@ class ImageNetDiT(Task):
             for spec in self._specs():
                 weights_file(spec, download=True)
             extractors.prepare(self.distances)
-            train, validation = (imagenet.ImageFiles(self._source(), split) for split in ("train", "validation"))
+            train, validation = (self.images(split) for split in ("train", "validation"))
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             encode = latent_cache.latents_of(bases.load_vae(folder).to(device))
             hashed = bases.hashes(folder)
@@ -217,7 +200,7 @@ class ImageNetDiT(Task):
 
     def _prepare_reference(
         self,
-        validation: imagenet.ImageFiles,
+        validation: ImageFiles,
         device: torch.device,
         progress: Progress,
         hashed: dict[str, str],
@@ -239,7 +222,7 @@ class ImageNetDiT(Task):
         kept = latent_cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
         loaded = [found for file in kept.files if "features" in (found := self.assets.load(file))]
         if not loaded:
-            raise BenchmarkError(f"The validation split of {self._source()} is empty; restore it.")
+            raise BenchmarkError(f"The validation split of {self.source()} is empty; restore it.")
         facts = {}
         for name, judge in judges.items():
             right = torch.cat([found[f"guess.{name}"] == found["labels"] for found in loaded])
@@ -315,9 +298,6 @@ class ImageNetDiT(Task):
             )
         return folder
 
-    def _source(self) -> str:
-        return imagenet.source(self.data)
-
     def _specs(self) -> list[TimmSpec]:
         return [parse_judge(text) for text in self.judges]
 
@@ -349,20 +329,28 @@ class ImageNetDiT(Task):
         return evaluation.Reference(features[order].numpy(), labels[order], prepared.reference.sha256)
 
     def _selection(self) -> latent_cache.Selection:
-        """The published classes are cached together, so that one pass over the data serves all of them."""
         count = self.shapes().num_classes
-        classes = imagenet.FORGET_CLASSES if self.forget_class in imagenet.FORGET_CLASSES else (self.forget_class,)
+        classes = self.cached_together if self._shares_cache() else (self.forget_class,)
         whole = {label: self.forget_images for label in classes if label < count}
         return latent_cache.Selection(self.retain_images_per_class, whole, count)
 
+    def _shares_cache(self) -> bool:
+        return self.forget_class in self.cached_together
+
     def _key(self, *what: Any) -> str:
-        return canonical_sha256([self._source(), *what])[:12]
+        return canonical_sha256([self.source(), *what])[:12]
 
     def _note(self) -> Path:
         """The file that says what the task was prepared with; another for other files or numbers of images."""
-        published = self.forget_class in imagenet.FORGET_CLASSES
         sizes = [getattr(self, name) for name in _SIZES]
-        what = [self.base, self.revision, self.judges, self.distances, sizes, None if published else self.forget_class]
+        what = [
+            self.base,
+            self.revision,
+            self.judges,
+            self.distances,
+            sizes,
+            None if self._shares_cache() else self.forget_class,
+        ]
         return self.assets.writable / f"prepared-{self._key(*what)}.json"
 
     def _prepared(self) -> Prepared:
@@ -383,7 +371,7 @@ class ImageNetDiT(Task):
         pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
         sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
         return BenchmarkError(
-            f"The task '{self.name}' lacks its base model, its judges or what is cached of ImageNet; run "
+            f"The task '{self.name}' lacks its base model, its judges or what is cached of its data; run "
             f"`unlearnbench prepare {self.name}{sets}`."
         )
 
