@@ -136,7 +136,7 @@ def test_every_file_is_the_one_in_the_manifest(task):
 
 
 def test_the_base_fills_the_hole_clearly_better_than_a_ridge_regression_from_what_is_visible(task, base):
-    filled = fill_pool(task, base, "retain", 0)
+    filled = fill_pool(task.drawing(), base, "retain", 0)
     train = task.parted(task.training_pool())[1].images
     hole = filled.hole[0, 0]
     ridge = RidgeCV(np.logspace(-2, 3, 20)).fit(train[:, 0, ~hole].numpy(), train[:, 0, hole].numpy())
@@ -147,7 +147,9 @@ def test_the_base_fills_the_hole_clearly_better_than_a_ridge_regression_from_wha
 
 
 def test_what_is_visible_is_left_as_it_is_and_holes_depend_on_the_seed(task, base):
-    first, again, other = (fill_pool(task, base, "retain", seed, Hole("random", 0.25, 2)) for seed in (0, 0, 1))
+    first, again, other = (
+        fill_pool(task.drawing(), base, "retain", seed, Hole("random", 0.25, 2)) for seed in (0, 0, 1)
+    )
     assert torch.equal(first.filled[~first.hole], first.truth[~first.hole])
     assert torch.equal(first.filled, again.filled)
     assert not torch.equal(first.hole, other.hole)
@@ -165,7 +167,7 @@ def test_the_model_is_not_shown_what_it_must_fill_in(task):
             Peeping.seen = images[hole]
             return images
 
-    fill_pool(task, Peeping(), "forget", 0)
+    fill_pool(task.drawing(), Peeping(), "forget", 0)
     assert not Peeping.seen.any()
 
 
@@ -204,7 +206,7 @@ def test_a_gate_in_front_of_the_original_is_seen_in_the_bare_network(task):
 
 def test_the_noise_in_holes_has_the_datas_mean_and_deviation(task, base):
     real = task.training_pool().images
-    filled = fill_with_noise(task, fill_pool(task, base, "retain", 0), 0)
+    filled = fill_with_noise(task.name, task.pixel_moments(), fill_pool(task.drawing(), base, "retain", 0), 0)
     inside = filled.filled[filled.hole]
     wanted = (
         torch.randn(100_000, generator=torch.Generator().manual_seed(derive_seed("test"))) * real.std() + real.mean()

@@ -10,6 +10,7 @@ Example::
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 from torch import nn
@@ -34,7 +35,7 @@ class ClassForgettingSearch(Search[ClassForgettingTask]):
 
     def numbers(self, task: ClassForgettingTask, model: nn.Module) -> dict[str, float]:
         """See ``Search.numbers``."""
-        drawn = draw_samples(task, model, 0, SAMPLES)
+        drawn = draw_samples(dataclasses.replace(task.drawing(), counts=SAMPLES), model, 0)
         judge = next(iter(task.load_judges().values()))
         pool = task.training_pool()
         kept = pool.where(pool.labels != task.forget_class)

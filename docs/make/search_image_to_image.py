@@ -33,10 +33,10 @@ class ImageToImageSearch(Search["DigitsMAE"]):
 
     def numbers(self, task: DigitsMAE, model: nn.Module) -> dict[str, float]:
         """See ``Search.numbers``."""
-        original = task.load_model("base.safetensors")
-        forget, retain = (fill_pool(task, model, pool, 0) for pool in ("forget", "retain"))
-        before = {pool: float(fill_pool(task, original, pool, 0).errors().mean()) for pool in ("forget", "retain")}
-        noise = float(fill_with_noise(task, forget, 0).errors().mean())
+        original, drawing = task.load_model("base.safetensors"), task.drawing()
+        forget, retain = (fill_pool(drawing, model, pool, 0) for pool in ("forget", "retain"))
+        before = {pool: float(fill_pool(drawing, original, pool, 0).errors().mean()) for pool in ("forget", "retain")}
+        noise = float(fill_with_noise(task.name, task.pixel_moments(), forget, 0).errors().mean())
         return {
             "suppression": (float(forget.errors().mean()) - before["forget"]) / (noise - before["forget"]),
             "retain_change": float(retain.errors().mean()) / before["retain"] - 1,

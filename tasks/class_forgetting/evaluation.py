@@ -7,25 +7,25 @@ its label).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.family import Family
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import Floats
 from ...benchmark.metrics.measures import Computation, Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ...benchmark.task import Evaluation
+from ..data.pools import LabelledPool
 from ..judges.judge import BATCH, Extractor, Judge, Scored, features, score
 from ..judges.report import Report, gallery
 from . import diffusion
-
-if TYPE_CHECKING:
-    from .task import ClassForgettingTask
+from .sampler import Sampler
 
 FORGET_SAMPLES = 1000
 RETAIN_SAMPLES = 1008
@@ -51,6 +51,59 @@ def limits() -> dict[str, int]:
     return {"manifold_images": MANIFOLD_IMAGES, "kernel_images": KERNEL_IMAGES}
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn from a model."""
+
+    task: str
+    """Its name, from which the noise's seeds follow."""
+    sampler: Sampler
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    """The label behind the last class draws without a label."""
+    forget_class: int
+    counts: Mapping[str, int]
+    """Samples in each set."""
+
+    @property
+    def retain_classes(self) -> list[int]:
+        """The classes to keep, in order."""
+        return [label for label in range(self.num_classes) if label != self.forget_class]
+
+
+@dataclass(frozen=True)
+class Oracles:
+    """What the oracles to compare with left."""
+
+    networks: Sequence[nn.Module]
+    sha256: str
+    """Of their weights."""
+    samples: Mapping[str, Tensor]
+    """What they draw, pooled, by set."""
+    samples_sha256: str
+
+
+@dataclass(frozen=True)
+class Exam:
+    """All that a model is measured by. The task fills it, so that nothing here knows the task."""
+
+    family: Family
+    drawing: Drawing
+    judges: Mapping[str, Judge]
+    extractor: tuple[str, Extractor] | None
+    """What gives the features of the distances, with its name; None takes the first judge's."""
+    reference: LabelledPool
+    """The real images that samples are compared with."""
+    data_sha256: str
+    forget: LabelledPool
+    """Training images of the forgotten class, on which noise predictions are compared."""
+    retain: LabelledPool
+    """Those of the other classes."""
+    noise_pairs: int
+    """Image and noise-level pairs that noise predictions are compared on."""
+    oracles: Oracles
+
+
 class Drawn(NamedTuple):
     """Samples as bytes, ``(N, C, H, W)``, with the labels that they were asked for."""
 
@@ -64,29 +117,27 @@ class Drawn(NamedTuple):
         return {"forget": self.forget, "retain": self.retain, "null": self.null}
 
 
-def draw_samples(
-    task: ClassForgettingTask, model: nn.Module, seed: int | str, counts: Mapping[str, int] | None = None
-) -> Drawn:
+def draw_samples(drawing: Drawing, model: nn.Module, seed: int | str) -> Drawn:
     """Draws the three sets. The retained labels take turns, so that every stretch holds every class.
 
     Args:
-        task: Gives sampler and classes.
+        drawing: Says what.
         model: What to draw from.
         seed: Of the noise.
-        counts: Samples in each set; those of the protocol unless given.
     """
-    counts = counts or task.sample_counts()
-    null = task.num_classes
-    classes = torch.tensor(task.retain_classes())
+    counts, null = drawing.counts, drawing.num_classes
+    classes = torch.tensor(drawing.retain_classes)
     labels = {
-        "forget": torch.full((counts["forget"],), task.forget_class),
+        "forget": torch.full((counts["forget"],), drawing.forget_class),
         "retain": classes.repeat(counts["retain"] // len(classes) + 1)[: counts["retain"]],
         "null": torch.full((counts["null"],), null),
     }
     images = {
         name: torch.cat(
             [
-                task.sampler.sample(model, part, null, task.image_shape, _stretch_seed(task, name, seed, number))
+                drawing.sampler.sample(
+                    model, part, null, drawing.image_shape, _stretch_seed(drawing, name, seed, number)
+                )
                 for number, part in enumerate(wanted.split(STRETCH))
             ]
         )
@@ -95,45 +146,46 @@ def draw_samples(
     return Drawn(images["forget"], images["retain"], labels["retain"], images["null"])
 
 
-def _stretch_seed(task: ClassForgettingTask, name: str, seed: int | str, number: int) -> int:
-    return derive_seed(task.name, "sample", name, seed, *([number] if number else []))
+def _stretch_seed(drawing: Drawing, name: str, seed: int | str, number: int) -> int:
+    return derive_seed(drawing.task, "sample", name, seed, *([number] if number else []))
 
 
-def evaluate(
-    task: ClassForgettingTask, model: nn.Module, seed: int, oracles: list[int], device: torch.device
-) -> Evaluation:
+class Graded(NamedTuple):
+    """What an exam gives."""
+
+    report: Report
+    gallery: Gallery
+
+
+def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> Graded:
     """Measures an edited model.
 
     Args:
-        task: Says what to draw and gives the judges and the oracles.
+        exam: By what.
         model: What the method left.
         seed: The run's seed, which sets the samples' noise.
-        oracles: The seeds of the oracles to compare with.
         device: Where the model is.
     """
-    drawn = draw_samples(task, model, seed)
-    judges = task.load_judges(device)
-    extractor = task.extractor()
-    report = Report(
-        task.family, task.sampling(), judges if extractor is None else {**judges, extractor[0]: extractor[1]}
-    )
+    extractor = exam.extractor
+    others: dict[str, Extractor] = {} if extractor is None else {extractor[0]: extractor[1]}
+    report = Report(exam.family, exam.drawing.sampler.describe(), {**exam.judges, **others})
+    drawn = draw_samples(exam.drawing, model, seed)
     scored = {
         name: {images: score(judge, found) for images, found in drawn.images().items()}
-        for name, judge in judges.items()
+        for name, judge in exam.judges.items()
     }
     for name, found in scored.items():
-        _judge_labels(task, report, name, found, drawn.retain_labels)
+        _judge_labels(exam, report, name, found, drawn.retain_labels)
     if extractor is None:
-        main = next(iter(judges))
-        view = View(main, judges[main], {name: found.features for name, found in scored[main].items()})
+        main = next(iter(exam.judges))
+        view = View(main, exam.judges[main], {name: found.features for name, found in scored[main].items()})
     else:
         moved = extractor[1].to(device)
         view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
-    _closeness_to_data(task, report, view)
-    _distance_to_oracles(task, report, view, oracles)
-    _noise_distance(task, report, model, oracles, seed, device)
-    task.add_metrics(report)
-    return Evaluation(report.metrics, _gallery(task, drawn))
+    _closeness_to_data(exam, report, view)
+    _distance_to_oracles(exam, report, view)
+    _noise_distance(exam, report, model, seed, device)
+    return Graded(report, _gallery(exam.drawing, drawn))
 
 
 class View(NamedTuple):
@@ -144,35 +196,33 @@ class View(NamedTuple):
     features: dict[str, Floats]
 
 
-def _judge_labels(
-    task: ClassForgettingTask, report: Report, name: str, found: Mapping[str, Scored], retain_labels: Tensor
-) -> None:
+def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Scored], retain_labels: Tensor) -> None:
     """What the samples show, by one judge's labels."""
     forget, null = found["forget"].labels, found["null"].labels
     right = found["retain"].labels == retain_labels
-    by_class = {label: measures.proportion(right[retain_labels == label]) for label in task.retain_classes()}
+    by_class = {label: measures.proportion(right[retain_labels == label]) for label in exam.drawing.retain_classes}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
     def add(metric: str, measured: Measured, label: int | None = None) -> None:
         report.add(metric, measured, judge=name, label=label)
 
-    add("forget_accuracy", measures.proportion(forget == task.forget_class))
-    add("unconditional_forget_share", measures.proportion(null == task.forget_class))
+    add("forget_accuracy", measures.proportion(forget == exam.drawing.forget_class))
+    add("unconditional_forget_share", measures.proportion(null == exam.drawing.forget_class))
     add("retain_accuracy", measures.proportion(right))
     add("retain_accuracy_worst", by_class[worst], worst)
     for label, measured in by_class.items():
         add("retain_accuracy_class", measured, label)
-    for label in range(task.num_classes):
+    for label in range(exam.drawing.num_classes):
         add("forget_destination", measures.proportion(forget == label), label)
 
 
-def _closeness_to_data(task: ClassForgettingTask, report: Report, view: View) -> None:
+def _closeness_to_data(exam: Exam, report: Report, view: View) -> None:
     """How close the samples are to real images."""
-    pool = task.reference()
+    pool = exam.reference
     everything = features(view.source, (images for images, _ in pool.ordered(BATCH)))
-    real = everything[(pool.labels != task.forget_class).numpy()]
+    real = everything[(pool.labels != exam.drawing.forget_class).numpy()]
     generated = view.features["retain"]
-    reference = task.data_sha256()
+    reference = exam.data_sha256
 
     found = {
         "fid_retain": measures.fid(generated, real),
@@ -191,30 +241,26 @@ def _some(values: Floats, most: int) -> Floats:
     return values[np.sort(np.random.default_rng(0).permutation(len(values))[:most])]
 
 
-def _distance_to_oracles(task: ClassForgettingTask, report: Report, view: View, oracles: list[int]) -> None:
+def _distance_to_oracles(exam: Exam, report: Report, view: View) -> None:
     """How far the samples are from those of the oracles, set by set."""
-    hashed = task.assets.sha256([task.oracle_samples_file])
     for pool, found in view.features.items():
-        reference = features(view.source, task.oracle_samples(pool, oracles))
+        reference = features(view.source, exam.oracles.samples[pool])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
-        report.add(metric, measures.fid(found, reference), judge=view.name, reference_sha256=hashed)
+        report.add(
+            metric, measures.fid(found, reference), judge=view.name, reference_sha256=exam.oracles.samples_sha256
+        )
 
 
-def _noise_distance(
-    task: ClassForgettingTask, report: Report, model: nn.Module, oracles: list[int], seed: int, device: torch.device
-) -> None:
+def _noise_distance(exam: Exam, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
     """How far the noise predictions on real images are from the oracles', with the label and without."""
-    pool = task.training_pool()
-    pairs = task.sample_counts()["noise_pairs"]
-    networks = [task.load_model(task.oracle_file(other)).to(device) for other in oracles]
-    hashed = task.assets.sha256([task.oracle_file(other) for other in oracles])
-    for name, part in zip(("forget", "retain"), task.parted(pool), strict=True):
-        generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", name, seed))
+    pairs, networks = exam.noise_pairs, exam.oracles.networks
+    for name, part in (("forget", exam.forget), ("retain", exam.retain)):
+        generator = torch.Generator().manual_seed(derive_seed(exam.drawing.task, "noise", name, seed))
         index = torch.randint(len(part), (pairs,), generator=generator)
         images, labels = (values.to(device) for values in part.take(index))
         draw = diffusion.draw_corruption(images, generator)
         noisy = diffusion.noise_schedule().add_noise(images, draw["noise"], draw["timesteps"])
-        for condition, given in (("", labels), ("_unconditional", torch.full_like(labels, task.num_classes))):
+        for condition, given in (("", labels), ("_unconditional", torch.full_like(labels, exam.drawing.num_classes))):
             with torch.inference_mode():
                 own, *theirs = (
                     diffusion.predict_noise(network, noisy, draw["timesteps"], given) for network in (model, *networks)
@@ -223,12 +269,12 @@ def _noise_distance(
             report.add(
                 f"oracle_noise_{name}{condition}",
                 measures.mean(errors)._replace(by=NOISE_DIFFERENCE),
-                reference_sha256=hashed,
-                protocol=f"{pairs} training images, antithetic time steps, mean of {len(oracles)} oracles",
+                reference_sha256=exam.oracles.sha256,
+                protocol=f"{pairs} training images, antithetic time steps, mean of {len(networks)} oracles",
             )
 
 
-def _gallery(task: ClassForgettingTask, drawn: Drawn) -> Gallery:
+def _gallery(drawing: Drawing, drawn: Drawn) -> Gallery:
     """The forgotten class first, then samples without a label, then the retained classes."""
-    kept = {str(label): drawn.retain[drawn.retain_labels == label] for label in task.retain_classes()}
-    return gallery({f"{task.forget_class} (forgotten)": drawn.forget, "no label": drawn.null, **kept})
+    kept = {str(label): drawn.retain[drawn.retain_labels == label] for label in drawing.retain_classes}
+    return gallery({f"{drawing.forget_class} (forgotten)": drawn.forget, "no label": drawn.null, **kept})

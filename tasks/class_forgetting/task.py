@@ -18,6 +18,7 @@ from ..judges.report import Report
 from ..retraining.retrained import OneClassTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation, training
+from .evaluation import Drawing, Exam, Oracles
 from .family import FAMILY
 from .problem import ClassForgettingProblem
 from .sampler import Sampler
@@ -73,7 +74,7 @@ class ClassForgettingTask(OneClassTask):
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""
-        return evaluation.draw_samples(self, model, seed).images()
+        return evaluation.draw_samples(self.drawing(), model, seed).images()
 
     def problem(self, method: Method, seed: int, device: torch.device) -> ClassForgettingProblem:
         """See ``Task.problem``."""
@@ -81,4 +82,41 @@ class ClassForgettingTask(OneClassTask):
 
     def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        return evaluation.evaluate(self, model, seed, self.other_oracles(method, seed), device)
+        exam = self.exam(self.other_oracles(method, seed), device)
+        report, gallery = evaluation.evaluate(exam, model, seed, device)
+        self.add_metrics(report)
+        return Evaluation(report.metrics, gallery)
+
+    def drawing(self) -> Drawing:
+        """Returns what is drawn from a model."""
+        return Drawing(
+            self.name, self.sampler, self.image_shape, self.num_classes, self.forget_class, self.sample_counts()
+        )
+
+    def exam(self, oracles: list[int], device: torch.device) -> Exam:
+        """Returns what models are measured by.
+
+        Args:
+            oracles: The seeds of the oracles to compare with.
+            device: Where judges and oracles work.
+        """
+        drawing = self.drawing()
+        files = [self.oracle_file(seed) for seed in oracles]
+        forget, retain = self.parted(self.training_pool())
+        return Exam(
+            family=self.family,
+            drawing=drawing,
+            judges=self.load_judges(device),
+            extractor=self.extractor(),
+            reference=self.reference(),
+            data_sha256=self.data_sha256(),
+            forget=forget,
+            retain=retain,
+            noise_pairs=self.sample_counts()["noise_pairs"],
+            oracles=Oracles(
+                networks=[self.load_model(file).to(device) for file in files],
+                sha256=self.assets.sha256(files),
+                samples={name: self.oracle_samples(name, oracles) for name in ("forget", "retain", "null")},
+                samples_sha256=self.assets.sha256([self.oracle_samples_file]),
+            ),
+        )

@@ -6,14 +6,16 @@ There is no oracle at this scale, so nothing is compared with one: the suppressi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...benchmark.family import Family
 from ...benchmark.metrics import measures
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
@@ -22,10 +24,8 @@ from ..class_forgetting.sampler import Sampler
 from ..data.pools import to_bytes
 from ..judges.judge import Extractor, Judge, features, score
 from ..judges.report import GALLERY_COLUMNS, Report, gallery
-from .problem import in_precision
-
-if TYPE_CHECKING:
-    from .task import ClassSuppressionTask
+from .base import Shapes
+from .problem import Precision, in_precision
 
 DESTINATIONS = 10
 """Classes that the forgotten label's samples are most often taken for; a thousand would fill the record."""
@@ -49,6 +49,34 @@ class Reference(NamedTuple):
     sha256: str
 
 
+@dataclass(frozen=True)
+class Exam:
+    """All that a model is measured by. The task fills it, so that nothing here knows the task."""
+
+    task: str
+    """Its name, from which the noise's seeds follow."""
+    family: Family
+    shapes: Shapes
+    forget_class: int
+    near: list[int]
+    """The retained classes that are most like the forgotten one."""
+    wanted: Mapping[str, Tensor]
+    """The labels that samples are drawn with, set by set."""
+    sampler: Sampler
+    gallery_sampler: Sampler
+    precision: Precision
+    """Of the passes through the model."""
+    vae: nn.Module
+    """Decodes latents."""
+    decode_batch: int
+    """Latents decoded at a time."""
+    judges: Mapping[str, Judge]
+    extractor: tuple[str, Extractor] | None
+    """See ``look``, with its name."""
+    reference: Reference
+    """Real images of all classes."""
+
+
 class Seen(NamedTuple):
     """What judges, and what gives the features of the distances, say of some images."""
 
@@ -70,65 +98,43 @@ def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tenso
     return Seen(values.astype(np.float32), {name: scored.labels for name, scored in found.items()})
 
 
-def evaluate(
-    task: ClassSuppressionTask,
-    model: nn.Module,
-    vae: nn.Module,
-    judges: Mapping[str, Judge],
-    extractor: tuple[str, Extractor] | None,
-    reference: Reference,
-    seed: int,
-) -> Evaluation:
+def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:
     """Measures an edited model.
 
     Args:
-        task: Says what to draw.
+        exam: By what.
         model: What the method left.
-        vae: Decodes latents.
-        judges: By name.
-        extractor: See ``look``, with its name.
-        reference: Real images of all classes.
         seed: The run's seed, which sets the samples' noise.
     """
-    others: dict[str, Judge | Extractor] = {} if extractor is None else {extractor[0]: extractor[1]}
-    network = None if extractor is None else extractor[1]
-    wanted = task.wanted_labels()
+    others: dict[str, Judge | Extractor] = {} if exam.extractor is None else {exam.extractor[0]: exam.extractor[1]}
     sampled = {
-        pool: _drawn(task, model, vae, judges, network, labels, derive_seed(task.name, "sample", pool, seed))
-        for pool, labels in wanted.items()
+        pool: _drawn(exam, model, labels, derive_seed(exam.task, "sample", pool, seed))
+        for pool, labels in exam.wanted.items()
     }
-    report = Report(task.family, f"{task.sampler().describe()}, {task.precision}", {**judges, **others})
-    for judge in judges:
-        _judge_labels(task, report, judge, {pool: found.labels[judge] for pool, found in sampled.items()}, wanted)
-    name = next(iter({**others, **judges}))
-    _closeness_to_data(task, report, name, sampled["retain"].features, sampled["forget"].features, reference)
-    return Evaluation(report.metrics, _gallery(task, model, vae, seed))
+    report = Report(exam.family, f"{exam.sampler.describe()}, {exam.precision}", {**exam.judges, **others})
+    for judge in exam.judges:
+        _judge_labels(exam, report, judge, {pool: found.labels[judge] for pool, found in sampled.items()})
+    name = next(iter({**others, **exam.judges}))
+    _closeness_to_data(exam, report, name, sampled["retain"].features, sampled["forget"].features)
+    return Evaluation(report.metrics, _gallery(exam, model, seed))
 
 
-def _drawn(
-    task: ClassSuppressionTask,
-    model: nn.Module,
-    vae: nn.Module,
-    judges: Mapping[str, Judge],
-    extractor: Extractor | None,
-    labels: Tensor,
-    seed: int,
-) -> Seen:
-    parts = [look(judges, extractor, images) for images in _images(task, task.sampler(), model, vae, labels, seed)]
+def _drawn(exam: Exam, model: nn.Module, labels: Tensor, seed: int) -> Seen:
+    extractor = None if exam.extractor is None else exam.extractor[1]
+    parts = [look(exam.judges, extractor, images) for images in _images(exam, exam.sampler, model, labels, seed)]
     return Seen(
         np.concatenate([part.features for part in parts]),
-        {name: torch.cat([part.labels[name] for part in parts]) for name in judges},
+        {name: torch.cat([part.labels[name] for part in parts]) for name in exam.judges},
     )
 
 
-def _images(
-    task: ClassSuppressionTask, sampler: Sampler, model: nn.Module, vae: nn.Module, labels: Tensor, seed: int
-) -> Any:
+def _images(exam: Exam, sampler: Sampler, model: nn.Module, labels: Tensor, seed: int) -> Iterator[Tensor]:
     """Yields samples as bytes, ``(B, 3, H, W)``."""
-    shapes = task.shapes()
-    network = in_precision(model, task.precision)
+    shapes = exam.shapes
+    network = in_precision(model, exam.precision)
     for latents in sampler.batches(network, labels, shapes.num_classes, shapes.latent, seed):
-        yield torch.cat([to_bytes(decode(vae, part, shapes.scale)).cpu() for part in latents.split(task.decode_batch)])
+        parts = latents.split(exam.decode_batch)
+        yield torch.cat([to_bytes(decode(exam.vae, part, shapes.scale)).cpu() for part in parts])
 
 
 @torch.inference_mode()
@@ -139,38 +145,31 @@ def decode(vae: nn.Module, latents: Tensor, scale: float) -> Tensor:
     return images
 
 
-def _judge_labels(
-    task: ClassSuppressionTask, report: Report, name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> None:
+def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Tensor]) -> None:
     """What the samples show, by one judge's labels."""
+    wanted = exam.wanted
 
     def add(metric: str, hits: Tensor, label: int | None = None) -> None:
         report.add(metric, measures.proportion(hits), judge=name, label=label)
 
     forget = found["forget"]
-    add("forget_accuracy", forget == task.forget_class)
+    add("forget_accuracy", forget == exam.forget_class)
     add("retain_accuracy", found["retain"] == wanted["retain"])
     near = found["near"] == wanted["near"]
     add("retain_accuracy_near", near)
     for label in wanted["near"].unique().tolist():
         add("near_accuracy_class", near[wanted["near"] == label], label)
     # One sample in a thousand has the class without a label: too few to score, enough to see a branch that broke.
-    add("unconditional_forget_share", found["null"] == task.forget_class)
+    add("unconditional_forget_share", found["null"] == exam.forget_class)
     common = Counter(forget.tolist()).most_common(DESTINATIONS)
-    for label in sorted({task.forget_class, *(label for label, _ in common)}):
+    for label in sorted({exam.forget_class, *(label for label, _ in common)}):
         add("forget_destination", forget == label, label)
 
 
-def _closeness_to_data(
-    task: ClassSuppressionTask,
-    report: Report,
-    name: str,
-    generated: Features,
-    forgotten: Features,
-    reference: Reference,
-) -> None:
+def _closeness_to_data(exam: Exam, report: Report, name: str, generated: Features, forgotten: Features) -> None:
     """How close the samples are to real images of the retained classes, in the features of the distances."""
-    kept = (reference.labels != task.forget_class).numpy()
+    reference = exam.reference
+    kept = (reference.labels != exam.forget_class).numpy()
     drawn, real = generated.astype(np.float64), reference.features[kept].astype(np.float64)
 
     few = drawn[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
@@ -185,19 +184,17 @@ def _closeness_to_data(
         report.add(metric, measured, judge=name, reference_sha256=reference.sha256)
 
 
-def _gallery(task: ClassSuppressionTask, model: nn.Module, vae: nn.Module, seed: int) -> Gallery:
+def _gallery(exam: Exam, model: nn.Module, seed: int) -> Gallery:
     """The forgotten class first, then its neighbours, two other classes, and samples without a label; small."""
-    null = task.shapes().num_classes
-    near = [label for label in task.near() if abs(label - task.forget_class) == 1]
-    others = [label for label in SHOWN_CLASSES if label < null and label not in (task.forget_class, *near)]
-    rows = {f"{task.forget_class} (forgotten)": task.forget_class}
+    null = exam.shapes.num_classes
+    near = [label for label in exam.near if abs(label - exam.forget_class) == 1]
+    others = [label for label in SHOWN_CLASSES if label < null and label not in (exam.forget_class, *near)]
+    rows = {f"{exam.forget_class} (forgotten)": exam.forget_class}
     rows |= {f"{label} (near)": label for label in near} | {str(label): label for label in others} | {"no label": null}
     drawn = {}
     for name, label in rows.items():
         labels = torch.full((GALLERY_COLUMNS,), label)
-        parts = _images(
-            task, task.gallery_sampler(), model, vae, labels, derive_seed(task.name, "gallery", label, seed)
-        )
+        parts = _images(exam, exam.gallery_sampler, model, labels, derive_seed(exam.task, "gallery", label, seed))
         images = torch.cat(list(parts)).float()
         small = nn.functional.interpolate(images, size=TILE, mode="area") if images.shape[-1] > TILE else images
         drawn[name] = small.round().to(torch.uint8)

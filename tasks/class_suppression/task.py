@@ -31,6 +31,7 @@ from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
 from ..retraining.retrained import SHIPPED
 from . import base as bases
 from . import evaluation, latent_cache
+from .evaluation import Exam
 from .family import FAMILY
 from .prepared import JudgeFacts, Prepared
 from .problem import LatentDiTProblem, Precision
@@ -258,11 +259,31 @@ class ClassSuppressionTask(Task):
 
     def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
+        return evaluation.evaluate(self.exam(device), model, seed)
+
+    def exam(self, device: torch.device) -> Exam:
+        """Returns what models are measured by.
+
+        Args:
+            device: Where judges and decoder work.
+        """
         prepared = self._prepared()
-        vae = bases.load_vae(self._folder()).to(device)
-        judges = self._load_judges(device, prepared)
-        extractor = self._extractor(device, prepared)
-        return evaluation.evaluate(self, model, vae, judges, extractor, self._reference(prepared), seed)
+        return Exam(
+            task=self.name,
+            family=self.family,
+            shapes=self.shapes(),
+            forget_class=self.forget_class,
+            near=self.near(),
+            wanted=self.wanted_labels(),
+            sampler=self.sampler(),
+            gallery_sampler=self.gallery_sampler(),
+            precision=self.precision,
+            vae=bases.load_vae(self._folder()).to(device),
+            decode_batch=self.decode_batch,
+            judges=self._load_judges(device, prepared),
+            extractor=self._extractor(device, prepared),
+            reference=self._reference(prepared),
+        )
 
     def retraining_cost(self, seed: int) -> RetrainingCost:
         """See ``Task.retraining_cost``: nobody retrains at this scale.

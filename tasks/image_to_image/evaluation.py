@@ -6,8 +6,9 @@ pictures are judged beside it, to show how much of a judge's answer the visible 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
+from ...benchmark.family import Family
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import cluster_bootstrap, jackknife
 from ...benchmark.metrics.measures import Computation, Measured, Undefined
@@ -26,11 +28,7 @@ from ..judges import lpips
 from ..judges.judge import Extractor, Judge, features, score
 from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .holes import Hole
-from .inpainter import Inpainter, blank, hole_error
-
-if TYPE_CHECKING:
-    from .holes import Hole
-    from .task import InpaintingTask
+from .inpainter import Filling, Inpainter, blank, hole_error
 
 BATCH_SIZE = 250
 FEWEST = 100
@@ -107,63 +105,115 @@ class Filled(NamedTuple):
         return Filled(truth, where, filled, self.labels)
 
 
-def fill_pool(task: InpaintingTask, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn from a model: which holes it fills, and how."""
+
+    task: str
+    """Its name, from which the seeds of holes and noise follow."""
+    pools: Pools
+    holes: Mapping[str, Hole]
+    """The kinds of holes that are judged, by name; the first is the one that the score is made of."""
+    filling: Filling
+    """How the in-painter is asked."""
+    batch: int
+    """Pictures that are filled at a time."""
+
+
+class Oracles(NamedTuple):
+    """Networks that were retrained without the forgotten pictures."""
+
+    networks: list[nn.Module]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Exam:
+    """All that a model is measured by. The task fills it, so that nothing here knows the task."""
+
+    family: Family
+    sampling: str
+    """How samples are drawn, in one line."""
+    drawing: Drawing
+    clustered: bool
+    """Whether intervals resample classes before pictures, for pools of many classes."""
+    pixel_moments: tuple[Tensor, Tensor]
+    """Mean and deviation of the training images' values in [-1, 1]: of the noise that stands for nothing."""
+    judges: Mapping[str, Judge]
+    """The first one's features serve the distances."""
+    original: nn.Module
+    """The model that forgets, as it is before."""
+    oracles: Oracles | None
+    """Those to compare with, if there are any."""
+    data_sha256: str
+
+    @property
+    def side(self) -> int:
+        """Height and width of the pictures, in pixels."""
+        return self.drawing.pools.forget.images.shape[-1]
+
+
+def fill_pool(drawing: Drawing, model: nn.Module, name: str, seed: int | str, hole: Hole | None = None) -> Filled:
     """Takes holes out of a pool's pictures and has a model fill them. Holes depend on the seed and the pool alone.
 
     Raises:
         Diverged: A filled picture is not finite.
     """
-    pool = task.pools().named()[name]
+    pool = drawing.pools.named()[name]
     images, as_bytes = pool.images, pool.images.dtype == torch.uint8
-    wanted = hole or next(iter(task.test_holes.values()))
-    chosen = derive_seed(task.name, "hole", name, seed)
+    wanted = hole or next(iter(drawing.holes.values()))
+    chosen = derive_seed(drawing.task, "hole", name, seed)
     masks = wanted.masks(len(images), images.shape[-1], torch.Generator().manual_seed(chosen))
     device = next(model.parameters()).device
     parts: list[Tensor] = []
     with torch.inference_mode():
-        for picture, mask in zip(images.split(task.fill_batch), masks.split(task.fill_batch), strict=True):
+        for picture, mask in zip(images.split(drawing.batch), masks.split(drawing.batch), strict=True):
             given, where = in_range(picture).to(device), mask.to(device)
-            filled = task.filling.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
+            filled = drawing.filling.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
             if not torch.isfinite(filled).all():
                 raise Diverged("the model fills holes with values that are not finite")
             parts.append(to_bytes(filled) if as_bytes else filled)
     return Filled(images, masks, torch.cat(parts), pool.labels)
 
 
-def fill_with_noise(task: InpaintingTask, like: Filled, seed: int | str) -> Filled:
-    """Returns the same pictures with Gaussian noise of the training data's mean and deviation in the same holes."""
-    mean, deviation = task.pixel_moments()
-    generator = torch.Generator().manual_seed(derive_seed(task.name, "noise", seed))
+def fill_with_noise(task: str, moments: tuple[Tensor, Tensor], like: Filled, seed: int | str) -> Filled:
+    """Returns the same pictures with Gaussian noise in the same holes.
+
+    Args:
+        task: Its name, from which the noise's seed follows.
+        moments: The noise's mean and deviation, those of the training data.
+        like: The pictures.
+        seed: The run's.
+    """
+    mean, deviation = moments
+    generator = torch.Generator().manual_seed(derive_seed(task, "noise", seed))
     noise = (torch.randn(like.truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
     if like.truth.dtype == torch.uint8:
         noise = to_bytes(noise)
     return like._replace(filled=torch.where(like.hole, noise, like.truth))
 
 
-def evaluate(
-    task: InpaintingTask, model: nn.Module, seed: int, oracles: Oracles | None, device: torch.device
-) -> Evaluation:
+def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
     """Measures an edited model. See ``Task.evaluate``."""
-    judges = task.load_judges(device)
-    likeness = lpips.load() if task.image_shape[-1] >= SMALLEST_CROP else None
-    report = Report(task.family, task.sampling(), judges if likeness is None else {**judges, lpips.NAME: likeness})
-    original = task.load_base().to(device)
-    found = {name: fill_pool(task, model, name, seed) for name in task.pools().named()}
-    _hole_errors(task, report, model, found, seed)
-    _suppression(task, report, model, original, found, seed)
+    judges = exam.judges
+    likeness = lpips.load() if exam.side >= SMALLEST_CROP else None
+    report = Report(exam.family, exam.sampling, judges if likeness is None else {**judges, lpips.NAME: likeness})
+    found = {name: fill_pool(exam.drawing, model, name, seed) for name in exam.drawing.pools.named()}
+    _hole_errors(exam, report, model, found, seed)
+    _suppression(exam, report, model, found, seed)
     for name, judge in judges.items():
-        _whole_pictures(report, name, judge, task, found)
+        _whole_pictures(report, name, judge, exam, found)
     if likeness is not None:
-        _likeness(report, likeness, task, found)
+        _likeness(report, likeness, exam, found)
     for name, judge in list(judges.items())[:1]:
-        _distributions(task, report, name, judge, found)
-    if oracles is not None and oracles.networks:
-        _distance_to_oracles(task, report, found, oracles, seed, device)
+        _distributions(exam, report, name, judge, found)
+    if exam.oracles is not None and exam.oracles.networks:
+        _distance_to_oracles(exam, report, found, exam.oracles, seed, device)
     return Evaluation(report.metrics, _gallery(found))
 
 
 def _statistic(
-    task: InpaintingTask, labels: Tensor, by: Computation, statistic: Callable[..., float], columns: list[Tensor]
+    exam: Exam, labels: Tensor, by: Computation, statistic: Callable[..., float], columns: list[Tensor]
 ) -> Measured:
     """A function of means over the same pictures, with an interval that resamples classes where the task asks for it."""
     values = torch.stack(columns, 1).numpy()
@@ -172,40 +222,39 @@ def _statistic(
         return float(statistic(*values[rows].mean(0)))
 
     everything = np.arange(len(values))
-    if task.clustered and len(labels.unique()) >= FEWEST_CLASSES:
+    if exam.clustered and len(labels.unique()) >= FEWEST_CLASSES:
         return Measured(of(everything), cluster_bootstrap(of, labels.numpy()), len(values), "bootstrap", by)
     return Measured(of(everything), jackknife(of, len(values)), len(values), "jackknife", by)
 
 
-def _mean(task: InpaintingTask, labels: Tensor, by: Computation, values: Tensor) -> Measured:
-    if task.clustered:
-        return _statistic(task, labels, by, lambda mean: mean, [values])
+def _mean(exam: Exam, labels: Tensor, by: Computation, values: Tensor) -> Measured:
+    if exam.clustered:
+        return _statistic(exam, labels, by, lambda mean: mean, [values])
     return measures.mean(values.numpy())._replace(by=by)
 
 
-def _share(task: InpaintingTask, labels: Tensor, hits: Tensor) -> Measured:
-    if task.clustered:
-        return _mean(task, labels, measures.PROPORTION, hits.double())
+def _share(exam: Exam, labels: Tensor, hits: Tensor) -> Measured:
+    if exam.clustered:
+        return _mean(exam, labels, measures.PROPORTION, hits.double())
     return measures.proportion(hits)
 
 
-def _hole_errors(task: InpaintingTask, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
+def _hole_errors(exam: Exam, report: Report, model: nn.Module, found: dict[str, Filled], seed: int) -> None:
     """The error inside the hole, pool by pool, then for the kinds of holes that the score does not look at."""
     for name, filled in found.items():
-        report.add(f"hole_error_{name}", _mean(task, filled.labels, HOLE_ERROR, filled.errors()))
-    for kind, hole in list(task.test_holes.items())[1:]:
+        report.add(f"hole_error_{name}", _mean(exam, filled.labels, HOLE_ERROR, filled.errors()))
+    for kind, hole in list(exam.drawing.holes.items())[1:]:
         for name in ("forget", "retain"):
-            filled = fill_pool(task, model, name, seed, hole)
-            measured = _mean(task, filled.labels, HOLE_ERROR, filled.errors())
-            protocol = hole.describe(task.image_shape[-1])
+            filled = fill_pool(exam.drawing, model, name, seed, hole)
+            measured = _mean(exam, filled.labels, HOLE_ERROR, filled.errors())
+            protocol = hole.describe(exam.side)
             report.add(f"hole_error_{name}_{kind}", measured, protocol=protocol)
 
 
 def _suppression(
-    task: InpaintingTask,
+    exam: Exam,
     report: Report,
     model: nn.Module,
-    original: nn.Module,
     found: dict[str, Filled],
     seed: int,
 ) -> None:
@@ -214,52 +263,53 @@ def _suppression(
     Measured on the model as it is, and on the bare network inside, so that a gate in front of the original is seen for
     what it is.
     """
-    before = {name: fill_pool(task, original, name, seed).errors() for name in ("forget", "retain")}
-    noise = fill_with_noise(task, found["forget"], seed).errors()
+    drawing, original = exam.drawing, exam.original
+    before = {name: fill_pool(drawing, original, name, seed).errors() for name in ("forget", "retain")}
+    noise = fill_with_noise(drawing.task, exam.pixel_moments, found["forget"], seed).errors()
     bare = next((module for module in model.modules() if isinstance(module, Inpainter)), original)
-    inner = found["forget"] if bare is model else fill_pool(task, bare, "forget", seed)
+    inner = found["forget"] if bare is model else fill_pool(drawing, bare, "forget", seed)
     forget, retain = found["forget"], found["retain"]
 
     def share(errors: Tensor) -> Measured:
         columns = [errors, before["forget"], noise]
-        return _statistic(task, forget.labels, SUPPRESSION, lambda now, was, goal: (now - was) / (goal - was), columns)
+        return _statistic(exam, forget.labels, SUPPRESSION, lambda now, was, goal: (now - was) / (goal - was), columns)
 
     report.add("suppression", share(forget.errors()))
     report.add("suppression_bare", share(inner.errors()))
     columns = [retain.errors(), before["retain"]]
-    report.add("retain_change", _statistic(task, retain.labels, ERROR_CHANGE, lambda now, was: now / was - 1, columns))
+    report.add("retain_change", _statistic(exam, retain.labels, ERROR_CHANGE, lambda now, was: now / was - 1, columns))
 
 
-def _whole_pictures(report: Report, name: str, judge: Judge, task: InpaintingTask, found: dict[str, Filled]) -> None:
+def _whole_pictures(report: Report, name: str, judge: Judge, exam: Exam, found: dict[str, Filled]) -> None:
     """What a judge takes the filled pictures for, and how like the true ones they are to it; then for the holes alone."""
     for pool in ("forget", "retain"):
         whole = found[pool]
         seen, true = score(judge, whole.bytes()), features(judge, whole.truth)
-        accuracy = _share(task, whole.labels, seen.labels == whole.labels)
+        accuracy = _share(exam, whole.labels, seen.labels == whole.labels)
         report.add(f"judge_accuracy_{pool}", accuracy, judge=name)
         cosine = nn.functional.cosine_similarity(torch.from_numpy(seen.features), torch.from_numpy(true))
-        report.add(f"feature_cosine_{pool}", _mean(task, whole.labels, COSINE, cosine), judge=name)
+        report.add(f"feature_cosine_{pool}", _mean(exam, whole.labels, COSINE, cosine), judge=name)
         crop = whole.crop()
         if crop is not None:
             put, there = (torch.from_numpy(features(judge, part)) for part in (crop.filled, crop.truth))
-            measured = _mean(task, crop.labels, COSINE, nn.functional.cosine_similarity(put, there))
+            measured = _mean(exam, crop.labels, COSINE, nn.functional.cosine_similarity(put, there))
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"hole_cosine_{pool}", measured, judge=name, protocol=protocol)
 
 
-def _likeness(report: Report, likeness: Extractor, task: InpaintingTask, found: dict[str, Filled]) -> None:
+def _likeness(report: Report, likeness: Extractor, exam: Exam, found: dict[str, Filled]) -> None:
     """LPIPS of the holes alone."""
     assert isinstance(likeness.network, lpips.LPIPS)
     for pool in ("forget", "retain"):
         crop = found[pool].crop()
         if crop is not None:
             distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
-            measured = _mean(task, crop.labels, LPIPS, distance)
+            measured = _mean(exam, crop.labels, LPIPS, distance)
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"lpips_{pool}", measured, judge=lpips.NAME, protocol=protocol)
 
 
-def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
+def _distributions(exam: Exam, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
     """Distances of filled test pictures to real training pictures, beside those of the real test pictures: the floor."""
     for pool in ("forget", "retain"):
         real, true = features(judge, found[f"{pool}_train"].truth), features(judge, found[pool].truth)
@@ -268,11 +318,11 @@ def _distributions(task: InpaintingTask, report: Report, name: str, judge: Judge
         for metric, function, by in (("fid", measures.fid, measures.FRECHET), ("kid", measures.kid, measures.KERNEL)):
             for suffix, values in (("", filled), ("_floor", true)):
                 measured = function(values, real) if enough else Undefined(len(filled), by)
-                report.add(f"{metric}_{pool}{suffix}", measured, judge=name, reference_sha256=task.data_sha256())
+                report.add(f"{metric}_{pool}{suffix}", measured, judge=name, reference_sha256=exam.data_sha256)
 
 
 def _distance_to_oracles(
-    task: InpaintingTask,
+    exam: Exam,
     report: Report,
     found: dict[str, Filled],
     oracles: Oracles,
@@ -283,13 +333,13 @@ def _distance_to_oracles(
     networks = [network.to(device) for network in oracles.networks]
     for pool in ("forget", "forget_train", "retain"):
         own = found[pool]
-        theirs = [fill_pool(task, network, pool, seed).filled for network in networks]
+        theirs = [fill_pool(exam.drawing, network, pool, seed).filled for network in networks]
         errors = torch.stack([own.difference(other) for other in theirs]).mean(0).double()
         report.add(
             f"oracle_distance_{pool}",
-            _mean(task, own.labels, HOLE_DIFFERENCE, errors),
+            _mean(exam, own.labels, HOLE_DIFFERENCE, errors),
             reference_sha256=oracles.sha256,
-            protocol=f"{task.sampling()}, mean over {len(networks)} oracles",
+            protocol=f"{exam.sampling}, mean over {len(networks)} oracles",
         )
 
 
@@ -311,10 +361,3 @@ def _tiles(images: Tensor) -> Tensor:
         return pixels
     shrunk = nn.functional.interpolate(pixels.float(), LARGEST_TILE, mode="bilinear", antialias=True)
     return shrunk.round().clamp(0, 255).to(torch.uint8)
-
-
-class Oracles(NamedTuple):
-    """Networks that were retrained without the forgotten pictures."""
-
-    networks: list[nn.Module]
-    sha256: str

@@ -22,7 +22,7 @@ from ..judges.judge import Judge
 from ..retraining.retrained import ORACLE_SEEDS, RetrainedTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation
-from .evaluation import Oracles, Pools
+from .evaluation import Drawing, Exam, Oracles, Pools
 from .family import FAMILY
 from .holes import Hole
 from .inpainter import Filling, Inpainter
@@ -143,7 +143,30 @@ class InpaintingTask(Task):
 
     def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        return evaluation.evaluate(self, model, seed, self.load_oracles(method, seed), device)
+        return evaluation.evaluate(self.exam(self.load_oracles(method, seed), device), model, seed, device)
+
+    def drawing(self) -> Drawing:
+        """Returns which holes a model fills, and how."""
+        return Drawing(self.name, self.pools(), self.test_holes, self.filling, self.fill_batch)
+
+    def exam(self, oracles: Oracles | None, device: torch.device) -> Exam:
+        """Returns what models are measured by.
+
+        Args:
+            oracles: Those to compare with, if there are any.
+            device: Where the models and the judges work.
+        """
+        return Exam(
+            family=self.family,
+            sampling=self.sampling(),
+            drawing=self.drawing(),
+            clustered=self.clustered,
+            pixel_moments=self.pixel_moments(),
+            judges=self.load_judges(device),
+            original=self.load_base().to(device),
+            oracles=oracles,
+            data_sha256=self.data_sha256(),
+        )
 
 
 class ImageToImageTask(RetrainedTask, InpaintingTask):
@@ -191,4 +214,5 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``: the filled pictures of every pool."""
-        return {name: evaluation.fill_pool(self, model, name, seed).filled for name in self.pools().named()}
+        drawing = self.drawing()
+        return {name: evaluation.fill_pool(drawing, model, name, seed).filled for name in drawing.pools.named()}

@@ -7,26 +7,27 @@ makes the run again with the same seed, untimed, and looks at the model after ev
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import Diverged
+from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import Floats, Interval
 from ...benchmark.metrics.measures import FRECHET, KERNEL, PRDC, Computation, Measured, Undefined
-from ...benchmark.needs import Need
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
+from ..data.pools import ImagePool
 from ..judges.judge import Judge, Scored, features, score
 from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from . import vae
-
-if TYPE_CHECKING:
-    from .task import OneShotTask
+from .problem import OneShotProblem
 
 PRIOR_SAMPLES = 2000
 PROBE_SAMPLES = 500
@@ -45,6 +46,34 @@ def sample_counts() -> dict[str, int | float]:
     return {"prior": PRIOR_SAMPLES, "probe": PROBE_SAMPLES, "reference": REFERENCE_IMAGES, "bound": BOUND_IMAGES}
 
 
+@dataclass(frozen=True)
+class Exam:
+    """All that a model is measured by. The task fills it, so that nothing here knows the task."""
+
+    task: str
+    """Its name, from which the noise's seeds follow."""
+    family: Family
+    sampling: str
+    """How samples are drawn, in one line."""
+    num_classes: int
+    forget_class: int
+    latent: int
+    """Dimensions of the latent space."""
+    threshold: float
+    """The share of the forgotten class below which a method counts as having reached its goal."""
+    judges: Mapping[str, Judge]
+    real: ImagePool
+    """Real training images, in [0, 1]."""
+    test: ImagePool
+    """Real test images, in [-1, 1]."""
+    data_sha256: str
+    oracle_samples: Tensor
+    """What the oracles to compare with draw, pooled."""
+    oracles_sha256: str
+    again: Callable[[], OneShotProblem] | None
+    """Returns the problem as the run had it; None for the oracle, which takes no steps."""
+
+
 class Reached(NamedTuple):
     """The step at which the forgotten class fell below the threshold, and the samples of that model."""
 
@@ -52,41 +81,46 @@ class Reached(NamedTuple):
     images: Tensor
 
 
-def evaluate(task: OneShotTask, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+def draw_samples(task: str, latent: int, model: nn.Module, seed: int | str) -> Tensor:
+    """Draws from the prior. The noise depends on the seed and the task's name."""
+    return vae.sample(model, PRIOR_SAMPLES, latent, derive_seed(task, "sample", seed))
+
+
+def evaluate(exam: Exam, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
     """Measures an edited model. See ``Task.evaluate``."""
-    judges = task.load_judges()
-    report = Report(task.family, task.sampling(), judges)
-    drawn = task.draw(model, seed)["prior"]
+    judges = exam.judges
+    report = Report(exam.family, exam.sampling, judges)
+    drawn = draw_samples(exam.task, exam.latent, model, seed)
     scored = {name: score(judge, drawn) for name, judge in judges.items()}
     for name, found in scored.items():
-        _shares(task, report, name, found)
+        _shares(exam, report, name, found)
     main = next(iter(judges))
-    pool = task.training_pool()
-    kept = pool.images[pool.labels != task.forget_class][:REFERENCE_IMAGES]
+    pool = exam.real
+    kept = pool.images[pool.labels != exam.forget_class][:REFERENCE_IMAGES]
     everything = features(judges[main], pool.images[:REFERENCE_IMAGES] * 2 - 1)
     real = features(judges[main], kept * 2 - 1)
-    _quality(task, report, main, scored[main], real)
+    _quality(exam, report, main, scored[main], real)
     outside = measures.Manifold(everything).share_outside(scored[main].features)
     report.add("off_manifold", outside, judge=main)
-    _distance_to_oracles(task, report, main, judges[main], scored[main], task.other_oracles(method, seed))
-    _bounds(task, report, model, seed, device)
-    _at_threshold(task, report, main, judges[main], real, _threshold_step(task, judges[main], method, seed, device))
+    _distance_to_oracles(exam, report, main, scored[main])
+    _bounds(exam, report, model, seed, device)
+    _at_threshold(exam, report, main, real, _threshold_step(exam, judges[main], method, seed))
     return Evaluation(report.metrics, _gallery(drawn))
 
 
-def _shares(task: OneShotTask, report: Report, name: str, found: Scored) -> None:
+def _shares(exam: Exam, report: Report, name: str, found: Scored) -> None:
     """What one judge takes the samples for."""
-    shares = {label: measures.proportion(found.labels == label) for label in range(task.num_classes)}
-    report.add("feature_ratio", shares[task.forget_class], judge=name)
+    shares = {label: measures.proportion(found.labels == label) for label in range(exam.num_classes)}
+    report.add("feature_ratio", shares[exam.forget_class], judge=name)
     for label, share in shares.items():
         report.add("sample_share", share, judge=name, label=label)
 
 
-def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: Floats) -> None:
+def _quality(exam: Exam, report: Report, name: str, found: Scored, real: Floats) -> None:
     """How close the samples are to real retained images: all of them, and those that are not of the forgotten class."""
-    reference = task.data_sha256()
+    reference = exam.data_sha256
 
-    kept = found.features[(found.labels != task.forget_class).numpy()]
+    kept = found.features[(found.labels != exam.forget_class).numpy()]
     measured: dict[str, Measured | Undefined] = {"fid": measures.fid(found.features, real)}
     if len(kept) < FEWEST:
         for metric, by in (("fid_retain", FRECHET), ("kid_retain", KERNEL), ("coverage", PRDC)):
@@ -98,32 +132,30 @@ def _quality(task: OneShotTask, report: Report, name: str, found: Scored, real: 
         report.add(metric, number, judge=name, reference_sha256=reference)
 
 
-def _distance_to_oracles(
-    task: OneShotTask, report: Report, name: str, judge: Judge, found: Scored, oracles: list[int]
-) -> None:
-    theirs = score(judge, task.oracle_samples("prior", oracles)).features
+def _distance_to_oracles(exam: Exam, report: Report, name: str, found: Scored) -> None:
+    theirs = score(exam.judges[name], exam.oracle_samples).features
     report.add(
         "oracle_distance",
         measures.fid(found.features, theirs),
         judge=name,
-        reference_sha256=task.assets.sha256([task.oracle_file(other) for other in oracles]),
+        reference_sha256=exam.oracles_sha256,
     )
 
 
-def _bounds(task: OneShotTask, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
+def _bounds(exam: Exam, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
     """The negative evidence lower bound on test images, in nats an element."""
-    test = task.judge_data().test
-    forgotten = test.labels == task.forget_class
+    test = exam.test
+    forgotten = test.labels == exam.forget_class
     for name, mask in (("forget", forgotten), ("retain", ~forgotten)):
         images = ((test.images[mask][:BOUND_IMAGES] + 1) / 2).to(device)
-        generator = torch.Generator().manual_seed(derive_seed(task.name, "bound", name, seed))
-        noise = torch.randn((len(images), task.latent), generator=generator).to(device)
+        generator = torch.Generator().manual_seed(derive_seed(exam.task, "bound", name, seed))
+        noise = torch.randn((len(images), exam.latent), generator=generator).to(device)
         with torch.inference_mode():
             values = vae.evidence_loss(model, images, noise).double().cpu().numpy()
         report.add(
             f"bound_{name}",
             measures.mean(values)._replace(by=EVIDENCE_BOUND),
-            reference_sha256=task.data_sha256(),
+            reference_sha256=exam.data_sha256,
             protocol=f"{len(values)} test images, one latent each",
         )
 
@@ -132,16 +164,16 @@ class _Enough(Exception):
     """Ends a run that was made again as soon as it reached the threshold."""
 
 
-def _threshold_step(task: OneShotTask, judge: Judge, method: Method, seed: int, device: torch.device) -> Reached | None:
+def _threshold_step(exam: Exam, judge: Judge, method: Method, seed: int) -> Reached | None:
     """Makes the run again and returns the first step after which the forgotten class is below the threshold."""
-    if Need.ORACLE in method.needs:
+    if exam.again is None:
         return None
     # As the worker does, for methods that draw from PyTorch's own generator.
     torch.manual_seed(derive_seed("global", seed))
-    problem = task.problem(method, seed, device)
+    problem = exam.again()
     problem.warm_up()
     problem.meter.reset()
-    wanted = derive_seed(task.name, "probe", seed)
+    wanted = derive_seed(exam.task, "probe", seed)
     reached: list[Reached] = []
     inside = False
 
@@ -150,10 +182,10 @@ def _threshold_step(task: OneShotTask, judge: Judge, method: Method, seed: int, 
         inside = not inside
         if inside:
             return
-        images = vae.sample(problem.model, PROBE_SAMPLES, task.latent, wanted)
-        share = float((score(judge, images).labels == task.forget_class).float().mean())
-        if share < task.threshold:
-            reached.append(Reached(problem.meter.steps, vae.sample(problem.model, PRIOR_SAMPLES, task.latent, wanted)))
+        images = vae.sample(problem.model, PROBE_SAMPLES, exam.latent, wanted)
+        share = float((score(judge, images).labels == exam.forget_class).float().mean())
+        if share < exam.threshold:
+            reached.append(Reached(problem.meter.steps, vae.sample(problem.model, PRIOR_SAMPLES, exam.latent, wanted)))
             raise _Enough
 
     problem.meter.on_step = look
@@ -162,18 +194,16 @@ def _threshold_step(task: OneShotTask, judge: Judge, method: Method, seed: int, 
     return reached[0] if reached else None
 
 
-def _at_threshold(
-    task: OneShotTask, report: Report, name: str, judge: Judge, real: Floats, reached: Reached | None
-) -> None:
+def _at_threshold(exam: Exam, report: Report, name: str, real: Floats, reached: Reached | None) -> None:
     """The steps to the threshold, and the quality there: methods compared at the same degree of forgetting."""
     steps: Measured | Undefined = Undefined(PROBE_SAMPLES, FIRST_STEP)
     quality: Measured | Undefined = Undefined(PRIOR_SAMPLES, FRECHET)
     if reached is not None:
         steps = Measured(reached.step, Interval(reached.step, reached.step), PROBE_SAMPLES, "none", FIRST_STEP)
-        quality = measures.fid(score(judge, reached.images).features, real)
-    protocol = f"first step with a share below {task.threshold:g} of {PROBE_SAMPLES} samples"
+        quality = measures.fid(score(exam.judges[name], reached.images).features, real)
+    protocol = f"first step with a share below {exam.threshold:g} of {PROBE_SAMPLES} samples"
     report.add("steps_to_threshold", steps, judge=name, protocol=protocol)
-    report.add("fid_at_threshold", quality, judge=name, protocol=protocol, reference_sha256=task.data_sha256())
+    report.add("fid_at_threshold", quality, judge=name, protocol=protocol, reference_sha256=exam.data_sha256)
 
 
 def _gallery(drawn: Tensor) -> Gallery:

@@ -13,13 +13,13 @@ from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.problem import TensorPool
-from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
 from ..data.pools import LabelledPool
 from ..retraining.retrained import OneClassTask
 from ..retraining.trained_judges import TrainedJudgesTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation, vae
+from .evaluation import Exam
 from .family import FAMILY
 from .problem import OneShotProblem
 
@@ -59,8 +59,7 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""
-        wanted = derive_seed(self.name, "sample", seed)
-        return {"prior": vae.sample(model, evaluation.PRIOR_SAMPLES, self.latent, wanted)}
+        return {"prior": evaluation.draw_samples(self.name, self.latent, model, seed)}
 
     def problem(self, method: Method, seed: int, device: torch.device) -> OneShotProblem:
         """See ``Task.problem``."""
@@ -68,4 +67,25 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
 
     def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        return evaluation.evaluate(self, model, method, seed, device)
+        return evaluation.evaluate(self.exam(method, seed, device), model, method, seed, device)
+
+    def exam(self, method: Method, seed: int, device: torch.device) -> Exam:
+        """Returns what a method's model is measured by."""
+        oracles = self.other_oracles(method, seed)
+        repeats = Need.ORACLE not in method.needs
+        return Exam(
+            task=self.name,
+            family=self.family,
+            sampling=self.sampling(),
+            num_classes=self.num_classes,
+            forget_class=self.forget_class,
+            latent=self.latent,
+            threshold=self.threshold,
+            judges=self.load_judges(),
+            real=self.training_pool(),
+            test=self.judge_data().test,
+            data_sha256=self.data_sha256(),
+            oracle_samples=self.oracle_samples("prior", oracles),
+            oracles_sha256=self.assets.sha256([self.oracle_file(other) for other in oracles]),
+            again=(lambda: self.problem(method, seed, device)) if repeats else None,
+        )
