@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from helpers import ROOT, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.files import canonical_sha256
-from unlearnbench.benchmark.records.record import MAX_RECORD_BYTES, Record, parse_record
+from unlearnbench.benchmark.records.record import MAX_RECORD_BYTES, parse_record
 from unlearnbench.docs.make.schema import schema_text
 
 
