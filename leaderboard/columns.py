@@ -82,16 +82,16 @@ def _measured(quantity: Quantity) -> list[Column]:
     def first(row: Row) -> float | None:
         return next(iter(row.metric(name)), None)
 
-    def worse(row: Row) -> float | None:
+    def worse(row: Row) -> list[float]:
         pick = max if quantity.less_favourable == "max" else min
-        return pick(row.metric(name), default=None)
+        return [pick(values)] if (values := row.metric(name)) else []
 
     found = [
         Column(name, title, first, lambda row: judges(row.metric(name)), Where.SITE | Where.PAGE, quantity.hint),
         _data(name, lambda row: " / ".join(f"{value:.6g}" for value in row.metric(name))),
     ]
     if quantity.short:
-        found.append(Column(name, quantity.short, worse, lambda row: number(worse(row)), Where.TERMINAL))
+        found.append(Column(name, quantity.short, first, lambda row: judges(worse(row)), Where.TERMINAL))
     return found
 
 

@@ -21,6 +21,7 @@ def print_ranking(console: Console, board: Board) -> None:
             title_justify="left",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
+            pad_edge=False,
         )
         columns = columns_of(ranking, Where.TERMINAL)
         for column in columns:

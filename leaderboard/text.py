@@ -31,7 +31,7 @@ def judges(values: Sequence[float]) -> str:
 
 def from_to(interval: Interval | None) -> str:
     """Returns an interval of scores; a dash for none."""
-    return "–" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
+    return "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
 
 
 def words(name: str) -> str:
