@@ -33,7 +33,9 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="File that defines methods or tasks; repeatable.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="File that defines methods, tasks or families; repeatable.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
@@ -169,11 +171,14 @@ def board(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the site.")] = Path("site"),
     committed: Annotated[bool, typer.Option(help="Show the records that ship with the suite, too.")] = True,
     verifications: Annotated[Path, typer.Option(help="Folder of what `verify` attests.")] = Path("verifications"),
+    plugin: Plugins = None,
 ) -> None:
     """Builds the leaderboard's page and prints the ranking."""
     from .leaderboard.terminal import print_ranking
 
-    built = unlearnbench.board(results, out=out_dir, committed=committed, verifications=[verifications])
+    built = unlearnbench.board(
+        results, out=out_dir, committed=committed, verifications=[verifications], plugins=plugin or []
+    )
     print_ranking(out, built)
     for problem in built.problems:
         err.print(f"[red]error:[/red] {escape(problem)}")
@@ -191,11 +196,12 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     plot: Annotated[Path | None, typer.Option(help="SVG file to draw the differences into.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Says which of some methods is better, seed by seed, and how many seeds would tell."""
     if as_json and as_markdown:
         raise BenchmarkError("--json and --markdown exclude each other; choose one.")
-    compared = unlearnbench.compare(methods, task, folders=results, committed=committed)
+    compared = unlearnbench.compare(methods, task, folders=results, committed=committed, plugins=plugin or [])
     if plot is not None:
         compared.plot().save(plot)
     if as_json or as_markdown:
@@ -258,6 +264,7 @@ def regress(
     junit: Annotated[Path | None, typer.Option(help="File for JUnit's XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for Markdown, - for the terminal.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Says whether methods got worse: exit code 0 fine, 1 regression, 2 inconclusive or a mistake, 3 not comparable."""
     from .leaderboard.regression.report import write_reports
@@ -269,6 +276,7 @@ def regress(
         cost=cost,
         same_device=same_device,
         partial=partial,
+        plugins=plugin or [],
     )
     write_reports(out, compared, junit_file=junit, markdown_file=markdown, as_json=as_json)
     raise typer.Exit(compared.exit_code)
@@ -298,11 +306,12 @@ def validate(
     ] = None,
     own: Annotated[list[str] | None, typer.Option(help="A method whose rows may change; repeatable.")] = None,
     attest: Annotated[Path | None, typer.Option(help="File to write the attestation to.")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Checks a submission, without running anything of it."""
     from .leaderboard.submission.terminal import print_validation
 
-    found = unlearnbench.validate(folder, base=base, own=own or [], attest=attest)
+    found = unlearnbench.validate(folder, base=base, own=own or [], attest=attest, plugins=plugin or [])
     print_validation(out, err, found)
     raise typer.Exit(RUNS_FAILED if found.problems else 0)
 

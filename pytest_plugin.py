@@ -34,7 +34,7 @@ class Guard:
         method: The method to run.
         seeds: One run each.
         settings: Of the task and the method.
-        plugins: Files that define methods or tasks, from the test's folder.
+        plugins: Files that define methods, tasks or families, from the test's folder.
         baseline: Folder of committed records, from the test's folder.
         margins: Margins to use instead of the defaults, by metric.
         strict: Whether a comparison that decides nothing fails instead of being skipped.
@@ -66,7 +66,8 @@ class Guard:
         self.run(folder, results)
         row = Path(self.task) / self.method
         baseline, current = folder / self.baseline / row, results / row
-        return unlearnbench.regress(baseline, current, margins=dict(self.margins), partial=True)
+        plugins = self._plugin_files(folder)
+        return unlearnbench.regress(baseline, current, margins=dict(self.margins), partial=True, plugins=plugins)
 
     def run(self, folder: Path, results: Path) -> None:
         """Runs the method into a folder of records."""
@@ -77,10 +78,13 @@ class Guard:
             self.method,
             seeds=self.seeds,
             settings=dict(self.settings),
-            plugins=[folder / path for path in self.plugins],
+            plugins=self._plugin_files(folder),
             results=results,
             device=self.device,
         )
+
+    def _plugin_files(self, folder: Path) -> list[Path]:
+        return [folder / path for path in self.plugins]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

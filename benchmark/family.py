@@ -6,10 +6,19 @@ all read it, so that none of them has a case for any metric, and a family of a p
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, NamedTuple
 
+from .records.record import NAME_PATTERN
+
 Direction = Literal["max", "min", "match", "info"]
+_QUANTITY_NAME = r"[a-z][a-z0-9_]{0,63}"
+"""What a record takes as a metric's name."""
+_OWN_KEYS = ("score", "utility")
+"""What a score has beside its components."""
 
 
 class Margin(NamedTuple):
@@ -64,7 +73,7 @@ class Component:
         key: Short name, a column of the board.
         quantity: What is scored; several judges' values are scored one by one and averaged.
         kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
-            a ``goal`` does without an oracle and is reached at a fixed value.
+            a ``goal`` does without an oracle and is reached at a fixed value, of which more or less of the quantity leads.
         meaning: One sentence for the reader.
         goal: The value at which a ``goal`` is reached.
     """
@@ -74,6 +83,15 @@ class Component:
     kind: Literal["match", "distance", "goal"]
     meaning: str
     goal: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses a goal that nothing leads to.
+
+        Raises:
+            ValueError: Neither more nor less of a goal's quantity is better.
+        """
+        if self.kind == "goal" and self.quantity.direction not in ("max", "min"):
+            raise ValueError(f"a goal of '{self.quantity.name}' needs a quantity of which more or less is better")
 
 
 @dataclass(frozen=True)
@@ -146,6 +164,13 @@ class Track:
         destination = [self.destination] if self.destination else []
         return tuple(dict.fromkeys([*self.scored, *self.columns, *destination]))
 
+    def problems(self) -> Iterator[str]:
+        """Yields why nothing could be scored by it."""
+        if not self.components:
+            yield "has a track without a component"
+        for key in _twice([*(part.key for part in self.components), *_OWN_KEYS]):
+            yield f"uses the key '{key}' of a component for two things"
+
 
 @dataclass(frozen=True)
 class Family:
@@ -162,18 +187,35 @@ class Family:
     tracks: tuple[Track, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuses a declaration that contradicts itself.
+        """Refuses a declaration that contradicts itself, or of which a record would not hold a name.
 
         Raises:
-            ValueError: A name stands for two quantities, or a track reads one that is not declared.
+            ValueError: A name is not valid or stands for two things, or something is read that is not declared.
         """
-        names = [quantity.name for quantity in self.quantities]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the family '{self.name}' declares the quantity '{name}' twice")
-        for quantity in (quantity for track in self.tracks for quantity in track.quantities):
+        problem = next(chain(self._names(), self._read(), *(track.problems() for track in self.tracks)), None)
+        if problem is not None:
+            raise ValueError(f"the family '{self.name}' {problem}")
+
+    def _names(self) -> Iterator[str]:
+        if not re.fullmatch(NAME_PATTERN, self.name):
+            yield "needs a name of lower-case letters, digits and hyphens"
+        for quantity in self.quantities:
+            if not re.fullmatch(_QUANTITY_NAME, quantity.name):
+                yield f"has a quantity '{quantity.name}', whose name should be lower-case letters, digits and underscores"
+        for name in _twice([quantity.name for quantity in self.quantities]):
+            yield f"declares the quantity '{name}' twice"
+        for name in _twice([track.name for track in self.tracks]):
+            yield f"has two tracks named '{name}'"
+
+    def _read(self) -> Iterator[str]:
+        of_classes = [of for quantity in self.quantities for of in (quantity.mean_of, quantity.worst_of) if of]
+        of_classes += [track.destination for track in self.tracks if track.destination]
+        for quantity in (*(quantity for track in self.tracks for quantity in track.quantities), *of_classes):
             if quantity not in self.quantities:
-                raise ValueError(f"the family '{self.name}' scores or shows '{quantity.name}' without declaring it")
+                yield f"reads '{quantity.name}' without declaring it"
+        for quantity in of_classes:
+            if not quantity.by_label:
+                yield f"reads '{quantity.name}' class by class, and it has no value a class"
 
     def quantity(self, name: str) -> Quantity:
         """Returns what a metric of a record measures.
@@ -195,3 +237,8 @@ class Family:
             quantity for quantity in self.quantities if quantity.variants and name.startswith(f"{quantity.name}_")
         ]
         return max(varied, key=lambda quantity: len(quantity.name), default=None)
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    """The names that occur more than once."""
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]

@@ -6,33 +6,30 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Generic, NamedTuple, TypeVar
 
-from .errors import BenchmarkError, first_line, unknown_name
+from .errors import BenchmarkError, unknown_name
+from .families import Families
 from .family import Family
+from .loading import FILE_PREFIX, guarded, loaded_file
 from .method import Method
 from .needs import Need
-from .records.record import NAME_PATTERN
+from .records.record import NAME_PATTERN, TaskInfo
 from .task import Task
 
 _PACKAGE = __package__.partition(".")[0]
 
 Plugin = TypeVar("Plugin", bound=Method | Task)
-_Loaded = TypeVar("_Loaded")
-
-_FILE_PREFIX = "unlearnbench_plugin_"
 
 
 class Source(NamedTuple):
@@ -51,11 +48,15 @@ class Registry(Generic[Plugin]):
         base: What the plugins subclass.
         kind: What to call one in a message.
         folder: The package below the root that holds the built-ins, one a file; also the entry-point group.
+        accept: Called with each class that is registered; raises what is wrong with it.
     """
 
-    def __init__(self, base: type[Plugin], kind: str, folder: str) -> None:
+    def __init__(
+        self, base: type[Plugin], kind: str, folder: str, accept: Callable[[type[Plugin]], None] = lambda cls: None
+    ) -> None:
         self._base = base
         self._kind = kind
+        self._accept = accept
         self._package = f"{_PACKAGE}.{folder}"
         self._loaded: dict[str, type[Plugin]] = {}
         self._loaders: dict[str, Callable[[], ModuleType | type[Plugin]]] | None = None
@@ -83,7 +84,7 @@ class Registry(Generic[Plugin]):
         self.check(name)
         if name in self._loaded:
             return self._loaded[name]
-        loaded = self._guarded(self._lazy()[name], f"The {self._kind} '{name}'")
+        loaded = guarded(self._lazy()[name], f"The {self._kind} '{name}'")
         found = self._classes(loaded) if isinstance(loaded, ModuleType) else [loaded]
         named = [cls for cls in found if cls.name == name]
         if len(named) != 1:
@@ -91,6 +92,7 @@ class Registry(Generic[Plugin]):
                 f"The {self._kind} '{name}' should be one class with name = '{name}', but its file defines "
                 f"{', '.join(repr(cls.name) for cls in found) or 'none'}."
             )
+        self._accept(named[0])
         self._loaded[name] = named[0]
         return named[0]
 
@@ -100,10 +102,7 @@ class Registry(Generic[Plugin]):
         Raises:
             BenchmarkError: The file does not exist, raises, defines nothing of this kind, or a name is taken.
         """
-        if not path.is_file():
-            raise BenchmarkError(f"There is no plugin file {path}.")
-        module = self._guarded(lambda: _load_file(path), f"The plugin file {path}")
-        classes = self._classes(module)
+        classes = self._classes(loaded_file(path))
         for cls in classes:
             if not re.fullmatch(NAME_PATTERN, str(cls.name)):
                 raise BenchmarkError(
@@ -112,6 +111,7 @@ class Registry(Generic[Plugin]):
             other = self._loaded.get(cls.name)
             if (other is not None and inspect.getfile(other) != inspect.getfile(cls)) or cls.name in self._lazy():
                 raise BenchmarkError(f"The {self._kind} name '{cls.name}' of {path} is taken; choose another.")
+            self._accept(cls)
             self._loaded[cls.name] = cls
         return [cls.name for cls in classes]
 
@@ -136,82 +136,46 @@ class Registry(Generic[Plugin]):
             and hasattr(cls, "name")
         ]
 
-    def _guarded(self, load: Callable[[], _Loaded], what: str) -> _Loaded:
-        try:
-            return load()
-        # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
-        except (Exception, SystemExit) as error:
-            raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
 
-
-class Families:
-    """The families by name: a built-in's stands in ``family.py`` of its folder in ``tasks/``, a plugin's in its tasks."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, Family] | None = None
-
-    def find(self, name: str) -> Family | None:
-        """Returns the family of a name, or None if no task that is known here is of it.
-
-        Raises:
-            BenchmarkError: A package's family cannot be loaded.
-        """
-        return self._all().get(name)
-
-    def names(self) -> list[str]:
-        """Returns the names of all families."""
-        return sorted(self._all())
-
-    def add(self, family: Family) -> None:
-        """Registers a plugin's family.
-
-        Raises:
-            BenchmarkError: Another family has its name.
-        """
-        if self._all().setdefault(family.name, family) != family:
-            raise BenchmarkError(f"The family name '{family.name}' is taken by another declaration; choose another.")
-
-    def _all(self) -> dict[str, Family]:
-        if self._found is None:
-            declared = [
-                importlib.import_module(f"{_PACKAGE}.tasks.{path.parent.name}.family").FAMILY
-                for path in sorted((Path(__file__).parents[1] / "tasks").glob("*/family.py"))
-            ]
-            # Built-ins come last and win: no package can take the place of one.
-            points = importlib.metadata.entry_points(group=f"{_PACKAGE}.families")
-            self._found = {family.name: family for family in (*map(_load_family, points), *declared)}
-        return self._found
-
-
-def _load_family(point: importlib.metadata.EntryPoint) -> Family:
-    try:
-        family = point.load()
-    # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
-    except (Exception, SystemExit) as error:
-        raise BenchmarkError(f"The family '{point.name}' cannot be loaded: {first_line(error)}.") from error
-    if not isinstance(family, Family):
-        raise BenchmarkError(f"The family '{point.name}' of {point.value} is no Family.")
-    return family
-
-
-methods: Registry[Method] = Registry(Method, "method", "methods")
-tasks: Registry[Task] = Registry(Task, "task", "tasks")
 families = Families()
+methods: Registry[Method] = Registry(Method, "method", "methods")
+tasks: Registry[Task] = Registry(Task, "task", "tasks", families.add_of)
+
+
+def family_of(task: TaskInfo) -> Family | None:
+    """Returns the family of a record's task, or None if it is not known here, as that of a plugin file that was not named."""
+    # What is broken in somebody's package is no reason to show nothing of the records.
+    with contextlib.suppress(BenchmarkError):
+        found = families.find(task.family)
+        if found is None and task.name in tasks.names():
+            # An installed package's task brings its family with it.
+            tasks.get(task.name)
+            found = families.find(task.family)
+        return found
+    return None
 
 
 def add_plugin(path: Path) -> list[str]:
-    """Registers the methods and tasks of a plugin file and returns their names.
+    """Registers the methods, tasks and families of a plugin file, and returns the names of its methods and tasks.
 
     Raises:
-        BenchmarkError: The file cannot be loaded or defines neither.
+        BenchmarkError: The file cannot be loaded or defines none of them.
     """
-    added = tasks.add_file(path)
-    for name in added:
-        families.add(tasks.get(name).family)
-    names = methods.add_file(path) + added
-    if not names:
-        raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`.")
+    declared = families.add_file(path)
+    names = methods.add_file(path) + tasks.add_file(path)
+    if not names and not declared:
+        raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`, and no Family.")
     return names
+
+
+def add_plugins(paths: Iterable[str | Path]) -> None:
+    """Registers all that some plugin files define.
+
+    Raises:
+        BenchmarkError: See ``add_plugin``.
+    """
+    for path in paths:
+        add_plugin(Path(path))
 
 
 def is_builtin(plugin: type[Method | Task]) -> bool:
@@ -228,7 +192,7 @@ def source(plugin: type[Method | Task]) -> Source:
     """Returns where a registered class comes from."""
     path = Path(inspect.getfile(plugin))
     root = plugin.__module__.partition(".")[0]
-    if root.startswith(_FILE_PREFIX):
+    if root.startswith(FILE_PREFIX):
         return Source(path, "file")
     if root not in _distributions():
         # Installed since, as in a notebook that runs on.
@@ -244,22 +208,3 @@ def source(plugin: type[Method | Task]) -> Source:
 def _distributions() -> Mapping[str, list[str]]:
     """Looks through every installed package, which takes a third of a second, so once is enough."""
     return importlib.metadata.packages_distributions()
-
-
-def _load_file(path: Path) -> ModuleType:
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"{_FILE_PREFIX}{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("it is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        # Whatever ended it, half a module must not pass for the whole when it is asked for again.
-        del sys.modules[name]
-        raise
-    return module

@@ -31,8 +31,8 @@ def scored_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _numbers(board: Ranking) -> Iterator[tuple[str, dict[str, Any]]]:
-    behind = f"_{board.rules.name}" if board.rules.name else ""
-    shown = {column.name for column in board.rules.columns}
+    behind = f"_{board.track.name}" if board.track.name else ""
+    shown = {column.name for column in board.track.columns}
     for row in board.rows:
         for run in row.runs:
             scores = {"score": run.score, **run.components, "utility": run.utility} if board.note is None else {}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from ..benchmark import registry
+from ..benchmark.errors import BenchmarkError
 from ..benchmark.family import Track
 from ..benchmark.metrics.intervals import Interval, student
-from ..benchmark.records.record import Record, Status
+from ..benchmark.records.record import Record, Status, TaskInfo
 from .rows import config_text, latest, settings_text
 from .scoring import Z95, Anchors, RunScore, score_run
 from .significance import holm, paired_p_value
@@ -66,7 +68,7 @@ class Row(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """A board: one task on one kind of device, by the rules of one track."""
+    """A board: one task on one kind of device, on one track."""
 
     task: str
     task_config: str
@@ -74,7 +76,7 @@ class Ranking(NamedTuple):
     task_sha256: str
     family: str
     device: str
-    rules: Track
+    track: Track
     rows: list[Row]
     note: str | None
     """Why there are no scores, if there are none."""
@@ -82,7 +84,7 @@ class Ranking(NamedTuple):
     @property
     def title(self) -> str:
         """The task with what was set of it, and the track."""
-        return " · ".join(part for part in (self.task, self.task_config, self.rules.name) if part)
+        return " · ".join(part for part in (self.task, self.task_config, self.track.name) if part)
 
     @property
     def seeds(self) -> int:
@@ -95,52 +97,67 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     boards: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in latest(records):
         boards[record.task.name, record.task.sha256, record.device.group].append(record)
-    rankings = [rank(group, rules) for _, group in sorted(boards.items()) for rules in _tracks(group)]
+    rankings = [rank(group, track) for _, group in sorted(boards.items()) for track in _fitting(group)]
     return sorted(
         rankings, key=lambda board: (board.task, board.task_config, -board.seeds, board.device, board.task_sha256)
     )
 
 
-def tracks_of(family: str) -> tuple[Track, ...]:
-    """Returns how runs of a family are scored; nothing for a family that is not known here, as that of a plugin not named."""
-    found = registry.families.find(family)
+def tracks_of(task: TaskInfo) -> tuple[Track, ...]:
+    """Returns how runs of a task are scored; nothing where its family is not known here, as that of a plugin not named."""
+    found = registry.family_of(task)
     return found.tracks if found is not None else ()
 
 
-def _tracks(records: Sequence[Record]) -> list[Track | None]:
-    """The rules that a board's records can be scored by: a track that needs an oracle is left out where there is none."""
-    known = tracks_of(records[0].task.family)
+def _fitting(records: Sequence[Record]) -> Sequence[Track | None]:
+    """The tracks that a board's records can be scored on: one that needs an oracle is left out where there is none."""
+    known = tracks_of(records[0].task)
     measured = {metric.name for record in records for metric in record.metrics}
-    fitting = [rules for rules in known if measured.issuperset(part.quantity.name for part in rules.components)]
-    return [*(fitting or known[:1])] or [None]
+    fitting = [track for track in known if measured.issuperset(part.quantity.name for part in track.components)]
+    return fitting or known[:1] or [None]
 
 
-def rank(records: Sequence[Record], known: Track | None) -> Ranking:
-    """Ranks the records of one board by the rules of one track."""
+def rank(records: Sequence[Record], track: Track | None) -> Ranking:
+    """Ranks the records of one board on one track, or shows them without scores."""
     first = records[0]
-    anchors = Anchors(records, known)
-    rules = known or Track((), ())
+    score, note = _scorer(records, track) if track is not None else (None, _without_track(first.task))
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.seed):
         groups[record.method.name, config_text(record)].append(record)
-    rows = [_row(group, rules, anchors) for _, group in sorted(groups.items())]
+    rows = [_row(group, score) for _, group in sorted(groups.items())]
     return Ranking(
         first.task.name,
         settings_text(first.task.config_passed),
         first.task.sha256,
         first.task.family,
         first.device.group,
-        rules,
+        track or Track((), ()),
         _in_order(_with_ranks(rows)),
-        anchors.note,
+        note,
     )
 
 
-def _row(records: list[Record], rules: Track, anchors: Anchors) -> Row:
+def _scorer(records: Sequence[Record], track: Track) -> tuple[Callable[[Record], RunScore] | None, str | None]:
+    """What scores a run, or None and why nothing does."""
+    anchors = Anchors(records, track)
+    return (None, anchors.note) if anchors.note else (partial(score_run, track=track, anchors=anchors), None)
+
+
+def _without_track(task: TaskInfo) -> str:
+    """Why a board of a task has no scores at all."""
+    try:
+        known = registry.families.find(task.family) is not None
+    except BenchmarkError as error:
+        return f"No scores: {error}"
+    reason = "has no track" if known else "is not known here; name the file that declares it with --plugin FILE"
+    return f"No scores: the family '{task.family}' {reason}."
+
+
+def _row(records: list[Record], score: Callable[[Record], RunScore] | None) -> Row:
     good = [record for record in records if record.status is Status.OK]
     failures = [record for record in records if record.status is not Status.OK]
-    runs = [] if anchors.note else [score_run(record, rules, anchors) for record in good]
-    scores = [run.score for run in runs] + [0.0] * (len(failures) if runs or not anchors.note else 0)
+    runs = [score(record) for record in good] if score else []
+    scores = [run.score for run in runs] + [0.0] * (len(failures) if score else 0)
     interval = student(scores)
     if interval is None and runs:
         interval = Interval(runs[0].score - Z95 * runs[0].error, runs[0].score + Z95 * runs[0].error)

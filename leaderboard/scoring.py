@@ -55,22 +55,18 @@ class Anchors:
     averaged, since each is another retraining.
     """
 
-    def __init__(self, records: Sequence[Record], rules: Track | None) -> None:
-        wanted = _scored_names(rules)
+    def __init__(self, records: Sequence[Record], track: Track) -> None:
+        wanted = _scored_names(track)
         found = {
             name: [r for r in records if r.method.name == name and r.status is Status.OK]
             for name in ("original", "oracle")
         }
         self._originals = {record.seed: _values(record, wanted) for record in found["original"]}
         self._oracles = [_values(record, wanted) for record in found["oracle"]]
-        self._scored_by_oracle = rules is not None and rules.oracle
+        self._scored_by_oracle = track.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
         command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
-        self.note = None
-        if rules is None:
-            self.note = f"No scores: there are no scoring rules for the task family '{records[0].task.family}'."
-        elif lacking:
-            self.note = f"No scores: the reference rows are missing; run {command}."
+        self.note = f"No scores: the reference rows are missing; run {command}." if lacking else None
 
     def original(self, key: tuple[str, str | None], seed: int) -> float:
         """Returns the original's value of a metric and judge, of the same seed if it was run."""
@@ -103,24 +99,24 @@ def _values(record: Record, wanted: Set[str]) -> dict[tuple[str, str | None], fl
     }
 
 
-def _scored_names(rules: Track | None) -> Set[str]:
-    return {quantity.name for quantity in rules.scored} if rules else set()
+def _scored_names(track: Track) -> Set[str]:
+    return {quantity.name for quantity in track.scored}
 
 
-def score_run(record: Record, rules: Track, anchors: Anchors) -> RunScore:
-    """Scores a run by the rules of one track."""
-    wanted = _scored_names(rules)
+def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
+    """Scores a run on one track."""
+    wanted = _scored_names(track)
     metrics = [metric for metric in record.metrics if metric.name in wanted]
-    components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in rules.components}
-    used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in rules.gates}
-    utility = 1 - max(used.values())
+    components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in track.components}
+    used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in track.gates}
+    utility = 1 - max(used.values(), default=0.0)
     return RunScore(
         record=record,
         score=_geometric_mean([*components.values(), max(0.0, utility)]),
         components=components,
         utility=max(0.0, utility),
-        failed_gates=[gate.describe(rules.oracle) for gate, share in used.items() if share > 1],
-        sampling_error=lambda: float(np.std(_drawn_scores(metrics, rules, record.seed, anchors), ddof=1)),
+        failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1],
+        sampling_error=lambda: float(np.std(_drawn_scores(metrics, track, record.seed, anchors), ddof=1)),
     )
 
 
@@ -155,12 +151,13 @@ def _margin_used(
     return np.nan_to_num(np.max(shares, axis=0), nan=np.inf) if shares else np.full((), np.inf)
 
 
-def _drawn_scores(metrics: list[Metric], rules: Track, seed: int, anchors: Anchors) -> Floats:
+def _drawn_scores(metrics: list[Metric], track: Track, seed: int, anchors: Anchors) -> Floats:
     """Scores of metrics drawn from normal distributions as wide as their intervals."""
     generator = np.random.default_rng(0)
-    parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in rules.components]
-    used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in rules.gates]
-    factors = [*parts, np.maximum(0.0, 1 - np.max(used, axis=0))]
+    parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in track.components]
+    used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in track.gates]
+    utility = np.maximum(0.0, 1 - np.max(used, axis=0, initial=0.0))
+    factors = [*parts, np.broadcast_to(utility, DRAWS)]
     scores: Floats = np.prod(factors, axis=0) ** (1 / len(factors))
     return scores
 

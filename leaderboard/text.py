@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..benchmark.metrics.intervals import Interval
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """Returns a number as the site shows it; a dash for none."""
@@ -18,6 +22,16 @@ def seconds(value: float | None) -> str:
 def byte_size(value: int | None) -> str:
     """Returns a size as the site shows it."""
     return "–" if value is None else f"{value / 2**20:,.0f} MiB"
+
+
+def judges(values: Sequence[float]) -> str:
+    """Returns a metric's values, one a judge; a dash for none."""
+    return " / ".join(number(value, 1 if value >= 10 else 3) for value in values) or "–"
+
+
+def from_to(interval: Interval | None) -> str:
+    """Returns an interval of scores; a dash for none."""
+    return "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
 
 
 def words(name: str) -> str:

@@ -29,6 +29,7 @@ def board(
     out: str | Path = "site",
     committed: bool = True,
     verifications: Sequence[str | Path] = (),
+    plugins: Sequence[str | Path] = (),
 ) -> Board:
     """Builds the leaderboard's static site.
 
@@ -37,12 +38,15 @@ def board(
         out: The folder that the site is written to.
         committed: Whether to show the records that ship with the package, too.
         verifications: Folders of what `verify` and `validate` attest.
+        plugins: Files that declare the families of tasks that are not part of the suite.
 
     Raises:
-        BenchmarkError: A folder does not exist, there is no record, or the site cannot be written.
+        BenchmarkError: A folder or a file does not exist, there is no record, or the site cannot be written.
     """
+    from ..benchmark.registry import add_plugins
     from .site.build import build_board
 
+    add_plugins(plugins)
     checked = [COMMITTED_VERIFICATIONS, *(Path(folder) for folder in verifications)]
     return build_board(_folders(results, committed), Path(out), checked)
 
@@ -53,6 +57,7 @@ def compare(
     *,
     folders: Sequence[str | Path] | None = None,
     committed: bool = True,
+    plugins: Sequence[str | Path] = (),
 ) -> Comparison:
     """Compares methods over the seeds that they share, on every board that holds two of them.
 
@@ -62,17 +67,20 @@ def compare(
         tasks: Names of tasks; by default all.
         folders: Folders of records; by default ``results`` if it is there.
         committed: Whether to read the records that ship with the package, too.
+        plugins: See ``board``.
 
     Raises:
-        BenchmarkError: A folder does not exist, a name is unknown, or there is nothing to compare.
+        BenchmarkError: A folder or a file does not exist, a name is unknown, or there is nothing to compare.
     """
     from .comparison.compare import compare_records
 
-    loaded = _load(folders, committed)
+    loaded = _load(folders, committed, plugins)
     return compare_records(loaded.records, methods, tasks, loaded.problems)
 
 
-def records(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+def records(
+    folders: Sequence[str | Path] | None = None, committed: bool = True, plugins: Sequence[str | Path] = ()
+) -> pd.DataFrame:
     """Returns the runs that the boards show: one row each with its score, its cost and the headline metrics.
 
     Of a run that was made anew from another source only the newest counts, as on the board. A file that is no readable
@@ -81,39 +89,47 @@ def records(folders: Sequence[str | Path] | None = None, committed: bool = True)
     Args:
         folders: See ``compare``.
         committed: See ``compare``.
+        plugins: See ``board``.
 
     Returns:
         ``score`` (with the track's name where a task has tracks: ``score_suppression``), the components and ``utility``
         likewise, and a column for each metric and judge (``forget_accuracy_resnet``). What a run has not is NaN.
 
     Raises:
-        BenchmarkError: A folder does not exist.
+        BenchmarkError: A folder or a file does not exist.
     """
     from .frames import scored_frame
 
-    return scored_frame(_load(folders, committed, warn=True).records)
+    return scored_frame(_load(folders, committed, plugins, warn=True).records)
 
 
-def metrics(folders: Sequence[str | Path] | None = None, committed: bool = True) -> pd.DataFrame:
+def metrics(
+    folders: Sequence[str | Path] | None = None, committed: bool = True, plugins: Sequence[str | Path] = ()
+) -> pd.DataFrame:
     """Returns every metric of the runs that the boards show: one row a run, metric, judge and class, with its interval.
 
     Args:
         folders: See ``compare``.
         committed: See ``compare``.
+        plugins: See ``board``.
 
     Raises:
-        BenchmarkError: A folder does not exist.
+        BenchmarkError: A folder or a file does not exist.
     """
     from .frames import long_frame
 
-    return long_frame(_load(folders, committed, warn=True).records)
+    return long_frame(_load(folders, committed, plugins, warn=True).records)
 
 
-def _load(folders: Sequence[str | Path] | None, committed: bool, *, warn: bool = False) -> LoadedRecords:
+def _load(
+    folders: Sequence[str | Path] | None, committed: bool, plugins: Sequence[str | Path], *, warn: bool = False
+) -> LoadedRecords:
     import warnings
 
     from ..benchmark.records.store import load_records
+    from ..benchmark.registry import add_plugins
 
+    add_plugins(plugins)
     loaded = load_records(_folders(folders, committed))
     for problem in loaded.problems if warn else []:
         warnings.warn(problem, stacklevel=3)
@@ -137,6 +153,7 @@ def regress(
     cost: str = "auto",
     same_device: bool = False,
     partial: bool = False,
+    plugins: Sequence[str | Path] = (),
 ) -> Verdicts:
     """Compares a folder of records with a baseline and says whether any method got worse.
 
@@ -147,15 +164,18 @@ def regress(
         cost: ``auto`` judges time where it can be judged, ``required`` makes a point of it, ``off`` leaves it out.
         same_device: Whether another device than the baseline's is not comparable at all.
         partial: Whether rows of the baseline that were not run now are left out.
+        plugins: See ``board``.
 
     Raises:
-        BenchmarkError: A folder does not exist, a file in it is no record, or a margin or ``cost`` is not valid.
+        BenchmarkError: A folder or a file does not exist, a file is no record, or a margin or ``cost`` is not valid.
     """
     from ..benchmark.errors import BenchmarkError
     from ..benchmark.records.store import load_records
+    from ..benchmark.registry import add_plugins
     from .regression.margins import as_margin
     from .regression.regress import compare as compare_runs
 
+    add_plugins(plugins)
     before, now = load_records([Path(baseline)]), load_records([Path(current)])
     # A file that cannot be read may be the very run that got worse.
     for problem in before.problems + now.problems:
@@ -200,7 +220,12 @@ def submit(
 
 
 def validate(
-    folder: str | Path, *, base: str | Path | None = None, own: Sequence[str] = (), attest: str | Path | None = None
+    folder: str | Path,
+    *,
+    base: str | Path | None = None,
+    own: Sequence[str] = (),
+    attest: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> Validation:
     """Checks a submission without running anything of it.
 
@@ -209,15 +234,18 @@ def validate(
         base: The folder of all accepted records before it.
         own: Methods whose accepted rows the submission may change or remove.
         attest: A file to write the attestation of what was computed again to.
+        plugins: Files of your own that define tasks which are not part of the suite; they are run.
 
     Raises:
         BenchmarkError: A folder does not exist, or the attestation cannot be written.
     """
     from importlib.metadata import version
 
+    from ..benchmark.registry import add_plugins
     from .attestations import write_attestation
     from .submission import validate as checks
 
+    add_plugins(plugins)
     shipped = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
     accepted = Path(base) if base is not None else shipped
     found = checks.validate(Path(folder), accepted, whole=base is not None, own=own)
@@ -250,14 +278,13 @@ def verify(
     """
     import tempfile
 
-    from ..benchmark import registry
     from ..benchmark.commands.verbs import run
     from ..benchmark.records.store import read_record
+    from ..benchmark.registry import add_plugins
     from .attestations import write_attestation
     from .submission import verify as checks
 
-    for path in plugins:
-        registry.add_plugin(Path(path))
+    add_plugins(plugins)
     stored = read_record(Path(record))
     checks.check_same_sources(stored)
     with tempfile.TemporaryDirectory() as folder:

@@ -242,7 +242,7 @@ def test_imagenet_mae_from_prepare_to_the_board(there):
         before
     )
     ranked = rank_all([original, forgot])
-    assert [board.rules.name for board in ranked] == ["suppression"]
+    assert [board.track.name for board in ranked] == ["suppression"]
     page = ub.board([there / "results"], out=there / "site", committed=False).page
     assert "tiny-imagenet-mae" in Path(page).read_text()
 
@@ -276,7 +276,7 @@ def test_places365_palette_learns_and_is_judged(there, monkeypatch):
     assert original.status is forgot.status is Status.OK
     assert numbers(original)["hole_error_forget"] != numbers(forgot)["hole_error_forget"]
     assert not any(metric.judge for metric in original.metrics)
-    assert [board.rules.name for board in rank_all([original, forgot])] == ["suppression"]
+    assert [board.track.name for board in rank_all([original, forgot])] == ["suppression"]
 
 
 def test_li2024_moves_palettes_encoder_and_nothing_else(there):
@@ -311,4 +311,4 @@ def test_on_real_photographs_from_prepare_to_the_board(name, tmp_path, monkeypat
     assert all(record.status is Status.OK for record in records)
     assert numbers(records[0])["oracle_distance_forget"] > 0
     assert {metric.ci_method for metric in records[0].metrics if metric.name == "hole_error_forget"} == {"bootstrap"}
-    assert [board.rules.name for board in rank_all(records)] == ["suppression", "indistinguishability"]
+    assert [board.track.name for board in rank_all(records)] == ["suppression", "indistinguishability"]

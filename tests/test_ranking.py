@@ -71,11 +71,13 @@ def test_a_missing_metric_scores_as_badly_as_can_be():
     assert "coverage" in row.failed_gates[0]
 
 
-def test_a_family_without_rules_gets_a_board_without_scores():
+def test_a_family_that_is_not_known_gets_a_board_without_scores_that_says_what_to_do():
     record = make_record("sfron")
     record = record.model_copy(update={"task": record.task.model_copy(update={"family": "new-family"})})
     board = rank_all([record])[0]
-    assert "no scoring rules for the task family 'new-family'" in board.note
+    assert board.note == (
+        "No scores: the family 'new-family' is not known here; name the file that declares it with --plugin FILE."
+    )
     assert board.rows[0].score is None
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from helpers import GOOD, IDENTITY, ROOT, TASK, UNTOUCHED, anchors, between, make_record
+from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.benchmark.records.store import load_records
@@ -74,26 +75,28 @@ def test_the_detectable_loss_is_called_significant_as_often_as_promised(freedom)
 
 @pytest.mark.parametrize(
     ("worse", "value", "bad"),
-    [("less", 0.9, -0.9), ("more", 0.9, 0.9), ("off target", 0.9, 0.4), ("short of goal", 0.9, 0.1)],
+    [("less", 0.9, -0.9), ("more", 0.9, 0.9), ("off target", 0.9, 0.4), ("below goal", 0.9, 0.1)],
 )
 def test_which_way_is_worse(worse, value, bad):
     assert Measure("m", worse, Margin(0.1), goal=1.0).badness(value, 0.5) == pytest.approx(bad)
 
 
 def test_a_goal_is_reached_at_its_value_and_no_worse_beyond():
-    assert Measure("m", "short of goal", Margin(0.1), goal=1.0).badness(2.0, None) == 0.0
-    assert Measure("m", "short of goal", Margin(0.1), goal=0.0).badness(0.3, None) == pytest.approx(0.3)
+    assert Measure("m", "below goal", Margin(0.1), goal=1.0).badness(2.0, None) == 0.0
+    assert Measure("m", "above goal", Margin(0.1), goal=0.2).badness(0.3, None) == pytest.approx(0.1)
+    assert Measure("m", "above goal", Margin(0.1), goal=0.2).badness(0.1, None) == 0.0
 
 
-def test_the_rules_say_what_is_guarded():
-    found = {m.metric: (m.worse, str(m.margin)) for m in measures("class-forgetting", dict.fromkeys(GOOD, "max"))}
+def test_a_familys_tracks_say_what_is_guarded():
+    family = registry.families.find("class-forgetting")
+    found = {m.metric: (m.worse, str(m.margin)) for m in measures(family, dict.fromkeys(GOOD, "max"))}
     assert found["forget_accuracy"] == ("off target", "0.05")
     assert found["fid_retain"] == ("more", "25.0%")
     assert found["retain_accuracy"] == ("less", "0.025")
     assert len(found) == len(GOOD)
-    # A family without rules is guarded by its metrics' own directions.
+    # A family that is not known is guarded by its metrics' own directions.
     directions = {"speed": "max", "error": "min", "share": "match", "picture": "info"}
-    own = {m.metric: m.worse for m in measures("unheard-of", directions)}
+    own = {m.metric: m.worse for m in measures(None, directions)}
     assert own == {"speed": "less", "error": "more"}
 
 

@@ -144,7 +144,7 @@ def test_imagenet_vqgan_from_prepare_to_the_board(task, checkpoint, there):
     assert original.status is forgot.status is Status.OK
     assert numbers(original)["suppression"] == 0
     assert numbers(original)["hole_error_forget"] != numbers(forgot)["hole_error_forget"]
-    assert [board.rules.name for board in rank_all([original, forgot])] == ["suppression"]
+    assert [board.track.name for board in rank_all([original, forgot])] == ["suppression"]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,7 @@ def catalogue(kind: str, plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """
     if kind not in KINDS:
         raise unknown_name("list of", kind, KINDS)
-    for path in plugins:
-        registry.add_plugin(path)
+    registry.add_plugins(plugins)
     if kind == "suites":
         from ..running.requests import load_suite, suite_names
 

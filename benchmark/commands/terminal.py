@@ -108,7 +108,8 @@ class RunProgress:
 
 def _headlines(records: list[Record]) -> list[str]:
     """The quantities that the families of some records want to see first."""
-    families = [registry.families.find(name) for name in dict.fromkeys(record.task.family for record in records)]
+    tasks = {record.task.family: record.task for record in records}.values()
+    families = [registry.family_of(task) for task in tasks]
     shown = [quantity.name for family in families if family for quantity in family.quantities if quantity.headline]
     return list(dict.fromkeys(shown))
 

@@ -129,8 +129,7 @@ def _check_names(requests: list[Request], plugins: Sequence[str | Path]) -> None
     """Asks for no PyTorch, so that a typing mistake is answered at once."""
     from .. import registry
 
-    for path in plugins:
-        registry.add_plugin(Path(path))
+    registry.add_plugins(plugins)
     for request in requests:
         registry.tasks.check(request.task)
         registry.methods.check(request.method)
@@ -158,8 +157,7 @@ def prepare(
     """
     from .. import registry
 
-    for path in plugins:
-        registry.add_plugin(Path(path))
+    registry.add_plugins(plugins)
     registry.tasks.check(task)
     from ..records.places import assets_only_in
     from ..running.identity import make_task

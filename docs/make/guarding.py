@@ -22,7 +22,6 @@ from ...benchmark.metrics.intervals import wilson
 from ...benchmark.records.files import write_atomically
 from ...benchmark.records.record import Metric, Record, Status
 from ...benchmark.records.store import load_records
-from ...leaderboard.ranking import tracks_of
 from ...leaderboard.regression.losses import Key, Series, detectable, oracle_values, overall, series
 from ...leaderboard.regression.margins import Measure, measures
 from ...leaderboard.regression.noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
@@ -187,11 +186,11 @@ def render(found: Mapping[str, Any]) -> str:
 def margin_table() -> str:
     """Returns what is guarded and by which margin, as the page shows it."""
     lines = ["| family | metric | worse is | margin |", "|---|---|---|---|"]
-    for family in registry.families.names():
-        wanted = {quantity.name: "" for track in tracks_of(family) for quantity in track.scored}
+    for family in registry.families.built_in():
+        wanted = {quantity.name: "" for track in family.tracks for quantity in track.scored}
         for measure in measures(family, wanted):
             share = " of the baseline" if measure.margin.relative else ""
-            lines.append(f"| {family} | `{measure.metric}` | {measure.worse} | {measure.margin}{share} |")
+            lines.append(f"| {family.name} | `{measure.metric}` | {measure.worse} | {measure.margin}{share} |")
     return "\n".join(lines)
 
 
@@ -219,7 +218,7 @@ def _guarded(pair: Pair, targets: Mapping[Key, float]) -> dict[str, tuple[Measur
     first = next(iter(pair.baseline.values()))
     directions = {metric.name: metric.direction for metric in overall(first).values()}
     found = {}
-    for measure in measures(first.task.family, directions):
+    for measure in measures(registry.family_of(first.task), directions):
         known = series(pair, measure, targets)
         if isinstance(known, Series):
             found[measure.metric] = measure, known
@@ -278,7 +277,7 @@ def _moved(measure: Measure, value: float, by: float, target: float) -> float:
     """Makes a value worse by an amount, or better if that is negative; nothing gets better than at its target."""
     if measure.worse == "off target":
         return value + (1.0 if value >= target else -1.0) * max(by, -abs(value - target))
-    return value + (-by if measure.worse == "less" or measure.goal > 0 else by)
+    return value + (-by if measure.worse in ("less", "below goal") else by)
 
 
 def _within(metric: Metric, mean: float, value: float) -> float:
@@ -290,7 +289,7 @@ def _within(metric: Metric, mean: float, value: float) -> float:
 def _movable(row: Template, metric: str) -> bool:
     """Whether the metric can get worse by its margin at all: a coverage of 0.02 cannot lose 0.075."""
     measure, known = row.found[metric]
-    return measure.worse in ("more", "off target") or bool(
+    return measure.worse in ("more", "off target", "above goal") or bool(
         measure.badness(0.0, 0.0) - known.before.max() > measure.margin.value
     )
 

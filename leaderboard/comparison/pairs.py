@@ -164,9 +164,9 @@ def _parts(board: Ranking, a: Row, b: Row) -> list[Difference]:
     """What the score is made of, then the metrics of the board's columns; of runs that ended well."""
     readers: list[tuple[Kind, str, Callable[[RunScore], float | None]]] = []
     if board.note is None:
-        readers += [("component", part.key, _component(part.key)) for part in board.rules.components]
+        readers += [("component", part.key, _component(part.key)) for part in board.track.components]
         readers.append(("component", "utility", lambda run: run.utility))
-    for column in board.rules.columns:
+    for column in board.track.columns:
         readers += [("metric", name, _metric(*key)) for name, key in _judged(column.name, (a, b)).items()]
     pairs = [(kind, name, _on_shared_seeds(a, b, read)) for kind, name, read in readers]
     return [_difference(kind, name, found) for kind, name, found in pairs if found]

@@ -27,7 +27,7 @@ _ANY_WIDTH = 10_000
 """Characters; rich measures no table as wider than it is told the terminal is."""
 
 
-class Column(NamedTuple):
+class PairColumn(NamedTuple):
     """A column of a table of pairs."""
 
     title: str
@@ -38,18 +38,18 @@ class Column(NamedTuple):
     """Whether it is a component of the score."""
 
 
-def _columns(board: BoardPairs) -> list[Column]:
+def _columns(board: BoardPairs) -> list[PairColumn]:
     parts = dict.fromkeys(part.name for pair in board.pairs for part in pair.parts if part.kind == "component")
     return [
-        Column("first", lambda pair: pair.first, named=True),
-        Column("second", lambda pair: pair.second, named=True),
-        Column("score", lambda pair: signed(pair.score)),
-        Column("95 %", lambda pair: span(pair.score.interval if pair.score else None)),
-        Column("p (Holm)", lambda pair: p_text(pair.p_holm)),
-        Column("seeds", lambda pair: str(len(pair.seeds))),
-        Column("verdict", lambda pair: pair.verdict, named=True),
-        *(Column(name, _part(name), part=True) for name in parts),
-        Column("time", lambda pair: ratio(pair.time)),
+        PairColumn("first", lambda pair: pair.first, named=True),
+        PairColumn("second", lambda pair: pair.second, named=True),
+        PairColumn("score", lambda pair: signed(pair.score)),
+        PairColumn("95 %", lambda pair: span(pair.score.interval if pair.score else None)),
+        PairColumn("p (Holm)", lambda pair: p_text(pair.p_holm)),
+        PairColumn("seeds", lambda pair: str(len(pair.seeds))),
+        PairColumn("verdict", lambda pair: pair.verdict, named=True),
+        *(PairColumn(name, _part(name), part=True) for name in parts),
+        PairColumn("time", lambda pair: ratio(pair.time)),
     ]
 
 
@@ -103,7 +103,7 @@ def print_tables(console: Console, boards: Sequence[BoardPairs]) -> None:
     console.print(FOOTNOTE, markup=False)
 
 
-def _table(board: BoardPairs, columns: Sequence[Column]) -> Table:
+def _table(board: BoardPairs, columns: Sequence[PairColumn]) -> Table:
     title = escape(f"{board.title} · {board.device}")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
@@ -141,7 +141,7 @@ def _markdown(board: BoardPairs) -> list[str]:
     ]
 
 
-def _code(column: Column, pair: Pair) -> str:
+def _code(column: PairColumn, pair: Pair) -> str:
     if column.title == "verdict" and pair.better:
         return f"**{_inert(pair.verdict)}**"
     return _quoted(column.cell(pair)) if column.title in ("first", "second") else _inert(column.cell(pair))

@@ -1,4 +1,4 @@
-"""What a regression is measured in: the metrics of a family's rules, which way is worse, and how much worse is too much.
+"""What a regression is measured in: what a family's tracks score, which way is worse, and how much worse is too much.
 
 Data, so that the check has no case for any metric and its page prints what is applied.
 """
@@ -10,22 +10,24 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from ...benchmark.errors import BenchmarkError, unknown_name
-from ...benchmark.family import Margin, Track
-from ..ranking import tracks_of
+from ...benchmark.family import Component, Family, Margin, Track
 
 GATE_SHARE = 0.5
 """A gated metric's margin is this share of what the board's gate allows."""
 
 
 OTHER_MARGIN = Margin(0.1, relative=True)
-"""Of a metric without rules, as a third party's task may have."""
+"""Of a quantity that declares none, and of every metric of a family that is scored on no track."""
+
+
+Worse = Literal["less", "more", "off target", "below goal", "above goal"]
 
 
 class Measure(NamedTuple):
     """A metric with the way in which it gets worse."""
 
     metric: str
-    worse: Literal["less", "more", "off target", "short of goal"]
+    worse: Worse
     margin: Margin
     goal: float = 0.0
 
@@ -45,22 +47,24 @@ class Measure(NamedTuple):
                 raise ValueError(f"{self.metric} needs a target")
             return abs(value - target)
         # To go beyond a goal is no worse than to reach it.
-        return max(0.0, self.goal - value) if self.goal > 0 else max(0.0, value - self.goal)
+        return max(0.0, self.goal - value if self.worse == "below goal" else value - self.goal)
 
 
-def measures(family: str, directions: Mapping[str, str], margins: Mapping[str, float] | None = None) -> list[Measure]:
-    """Returns what is guarded in a family: gates and components of its rules, or what has a direction if it has no rules.
+def measures(
+    family: Family | None, directions: Mapping[str, str], margins: Mapping[str, float] | None = None
+) -> list[Measure]:
+    """Returns what is guarded in a family: components and gates of its tracks, or what has a direction if it has no track.
 
     Args:
-        family: The task's family.
+        family: The task's family, or None if it is not known here.
         directions: The metrics that were measured, by name, each with its direction.
         margins: Margins to use instead of the defaults, in the units of the defaults.
 
     Raises:
         BenchmarkError: A margin is not a positive number.
     """
-    known = tracks_of(family)
-    found = _by_rules(known) if known else _by_direction(directions)
+    tracks = family.tracks if family is not None else ()
+    found = [measure for track in tracks for measure in _scored(track)] or _by_direction(directions)
     chosen = {measure.metric: measure for measure in reversed(found) if measure.metric in directions}
     return [_with_margin(measure, margins or {}) for measure in reversed(chosen.values())]
 
@@ -76,23 +80,38 @@ def check_margins(margins: Mapping[str, float], known: set[str]) -> None:
             raise unknown_name("guarded metric", name, known)
 
 
-def _by_rules(tracks: tuple[Track, ...]) -> list[Measure]:
-    found = []
-    for track in tracks:
-        for part in track.components:
-            worse: Literal["more", "off target", "short of goal"] = (
-                "more" if part.kind == "distance" else "off target" if part.kind == "match" else "short of goal"
-            )
-            found.append(Measure(part.quantity.name, worse, part.quantity.margin or OTHER_MARGIN, part.goal))
-        for gate in track.gates:
-            margin = gate.quantity.margin or Margin(GATE_SHARE * gate.margin, gate.relative)
-            found.append(Measure(gate.quantity.name, "less" if gate.quantity.direction == "max" else "more", margin))
-    return found
+def _scored(track: Track) -> list[Measure]:
+    parts = [
+        Measure(part.quantity.name, _worse(part), part.quantity.margin or OTHER_MARGIN, part.goal)
+        for part in track.components
+    ]
+    gates = [
+        Measure(
+            gate.quantity.name,
+            _away_from(gate.quantity.direction),
+            gate.quantity.margin or Margin(GATE_SHARE * gate.margin, gate.relative),
+        )
+        for gate in track.gates
+    ]
+    return parts + gates
+
+
+def _worse(part: Component) -> Worse:
+    if part.kind == "goal":
+        return "below goal" if part.quantity.direction == "max" else "above goal"
+    return "more" if part.kind == "distance" else "off target"
 
 
 def _by_direction(directions: Mapping[str, str]) -> list[Measure]:
-    worse: dict[str, Literal["less", "more"]] = {"max": "less", "min": "more"}
-    return [Measure(name, worse[way], OTHER_MARGIN) for name, way in directions.items() if way in worse]
+    return [
+        Measure(name, _away_from(direction), OTHER_MARGIN)
+        for name, direction in directions.items()
+        if direction in ("max", "min")
+    ]
+
+
+def _away_from(direction: str) -> Worse:
+    return "less" if direction == "max" else "more"
 
 
 def as_margin(name: str, value: object) -> float:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.record import Record
+from ...benchmark.registry import family_of
 from ..significance import holm
 from .costs import COST_METRICS, cost_findings
 from .losses import ALPHA, Key, Loss, oracle_values, overall, paired_loss, series
@@ -94,7 +95,7 @@ def _cells(
         return [], [], set(margins)
     first = runs[0][0]
     directions = {key[0]: metric.direction for run in runs for record in run for key, metric in overall(record).items()}
-    guarded = measures(first.task.family, directions, margins)
+    guarded = measures(family_of(first.task), directions, margins)
     cells, unfit = [], list[Finding]()
     same = all(_values(a) == _values(b) for a, b in runs)
     for measure in guarded:
@@ -174,6 +175,12 @@ def _sentence(cell: _Cell, verdict: Verdict, needed: float) -> str:
 
 def _pair_notes(pair: Pair) -> list[str]:
     notes = []
+    task = next(iter(pair.current.values())).task
+    if family_of(task) is None:
+        notes.append(
+            f"{pair.row}: the family '{task.family}' is not known here, so every metric is guarded by its own direction "
+            "and a tenth; name the file that declares it with --plugin FILE."
+        )
     if not pair.same_device:
         notes.append(f"{pair.row}: quality is compared across devices ({pair.device}); time is not.")
     missing = sorted(pair.baseline.keys() - pair.current.keys())

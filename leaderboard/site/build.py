@@ -18,6 +18,7 @@ from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, without_collector
 from ..attestations import Attestations, load_attestations
+from ..columns import Where, columns_of
 from ..markup import make_environment
 from ..ranking import Ranking, Row, rank_all
 from ..text import byte_size, level, number, seconds, words
@@ -92,8 +93,9 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
                 row=row,
                 badge=badges[row.name],
                 sheets=_sheets(row, anchors),
-                tables=metric_rows(row, ranking.rules.destination),
-                destinations=_destinations(row, ranking.rules.destination),
+                tables=metric_rows(row, ranking.track.destination),
+                head=columns_of(ranking, Where.HEAD),
+                destinations=_destinations(row, ranking.track.destination),
                 root="../",
             )
             yield links[row.name], page.encode()
@@ -186,30 +188,8 @@ def _destinations(row: Row, destination: Quantity | None) -> Destinations:
 
 def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
     """A row as plain data, for the CSV and JSON files."""
-    return {
-        "task": ranking.task,
-        "track": ranking.rules.name,
-        "device": ranking.device,
-        "rank": row.rank,
-        "method": row.method,
-        "settings": row.config,
-        "role": row.role,
-        "score": row.score,
-        "ci_low": row.interval.low if row.interval else None,
-        "ci_high": row.interval.high if row.interval else None,
-        "seeds": len(row.runs),
-        "failed_runs": len(row.failures),
-        "gates_failed": "; ".join(row.failed_gates),
-        **{
-            part.key: row.component(part.key) for part in ranking.rules.components if row.score is not None and row.runs
-        },
-        **{
-            column.name: " / ".join(f"{value:.6g}" for value in row.metric(column.name))
-            for column in ranking.rules.columns
-        },
-        "unlearn_seconds": row.unlearn_seconds,
-        "peak_bytes": row.peak_bytes,
-    }
+    board = {"task": ranking.task, "track": ranking.track.name, "device": ranking.device}
+    return board | {column.key: column.value(row) for column in columns_of(ranking, Where.DATA)}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..attestations import Badge
+from ..columns import Column, Where, columns_of
 from ..ranking import Ranking, Row
 from . import plots
 
@@ -21,6 +22,7 @@ class Shown(NamedTuple):
     """A board as one page shows it."""
 
     ranking: Ranking
+    columns: Sequence[Column]
     rows: Sequence[Row]
     links: Mapping[str, str]
     """The page of every row."""
@@ -36,7 +38,8 @@ class Shown(NamedTuple):
     def of(cls, index: int, ranking: Ranking, links: Mapping[str, str], badges: Mapping[str, Badge]) -> Shown:
         """Returns a board with all of its rows."""
         slug = re.sub(r"[^a-z0-9]+", "-", ranking.title.lower()).strip("-")[:80]
-        return cls(ranking, ranking.rows, links, badges, None, f"board-{index}", f"boards/{index}-{slug}.html")
+        columns = columns_of(ranking, Where.SITE)
+        return cls(ranking, columns, ranking.rows, links, badges, None, f"board-{index}", f"boards/{index}-{slug}.html")
 
     def first(self, most: int) -> Shown:
         """Returns the board as the front page shows it: its first rows and the reference rows, or all with the plot."""

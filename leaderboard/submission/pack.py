@@ -54,8 +54,7 @@ def submit(
     Raises:
         BenchmarkError: There is no such method or folder, no run of the method, or the folder is not empty.
     """
-    for path in plugins:
-        registry.add_plugin(path)
+    registry.add_plugins(plugins)
     registry.methods.check(method)
     for task in tasks:
         registry.tasks.check(task)

@@ -66,7 +66,7 @@ def _interval(hits: int, n: int) -> Interval:
 
 def _classes(record: Record) -> Iterator[str]:
     """The mean over classes and the worst of them follow from the classes."""
-    family = registry.families.find(record.task.family)
+    family = registry.family_of(record.task)
     for metric in record.metrics:
         quantity = family.find(metric.name) if family else None
         of = quantity and (quantity.mean_of or quantity.worst_of)
@@ -85,7 +85,7 @@ def _classes(record: Record) -> Iterator[str]:
 
 def _destinations(record: Record) -> Iterator[str]:
     """The shares of all classes add up to one, and the forgotten class's is the accuracy on it."""
-    for track in tracks_of(record.task.family):
+    for track in tracks_of(record.task):
         if track.destination is None:
             continue
         name = track.destination.name

@@ -87,10 +87,10 @@ def _dirty(records: Sequence[Record]) -> Iterable[str]:
 def _references(records: Sequence[Record], together: Sequence[Record]) -> Iterable[str]:
     """Without the original, and the oracle where the score asks for it, a board has no scores."""
     good = [record for record in together if record.status is Status.OK]
-    boards = sorted({(r.task.name, r.task.sha256, r.task.family, r.device.group) for r in records})
-    for task, sha256, family, device in boards:
-        tracks = tracks_of(family)
-        wanted = REFERENCES if not tracks or all(rules.oracle for rules in tracks) else REFERENCES[:1]
+    boards = {(record.task.name, record.task.sha256, record.device.group): record.task for record in records}
+    for (task, sha256, device), info in sorted(boards.items(), key=lambda board: board[0]):
+        tracks = tracks_of(info)
+        wanted = REFERENCES if not tracks or all(track.oracle for track in tracks) else REFERENCES[:1]
         for name in wanted:
             here = [r for r in good if (r.task.sha256, r.method.name, r.device.group) == (sha256, name, device)]
             lacking = sorted(set(SEEDS) - {record.seed for record in here if not record.method.config_passed})

@@ -1,0 +1,65 @@
+"""Loads somebody else's code: whatever it raises becomes one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from .errors import BenchmarkError, first_line
+
+FILE_PREFIX = "unlearnbench_plugin_"
+"""Of the module that a plugin file becomes."""
+
+_Loaded = TypeVar("_Loaded")
+
+
+def guarded(load: Callable[[], _Loaded], what: str) -> _Loaded:
+    """Returns what a call returns.
+
+    Args:
+        load: The call.
+        what: What it loads, for the message.
+
+    Raises:
+        BenchmarkError: It raises anything.
+    """
+    try:
+        return load()
+    # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
+    except (Exception, SystemExit) as error:
+        raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
+
+
+def loaded_file(path: Path) -> ModuleType:
+    """Returns a plugin file as a module, the same one each time.
+
+    Raises:
+        BenchmarkError: There is no such file, or it cannot be loaded.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"There is no plugin file {path}.")
+    return guarded(lambda: _load_file(path), f"The plugin file {path}")
+
+
+def _load_file(path: Path) -> ModuleType:
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"{FILE_PREFIX}{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        # Whatever ended it, half a module must not pass for the whole when it is asked for again.
+        del sys.modules[name]
+        raise
+    return module
