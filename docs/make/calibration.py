@@ -31,6 +31,7 @@ from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.files import write_atomically
 from ...benchmark.running.identity import make_task
 from ...benchmark.seeds import derive_seed
+from ...leaderboard.markdown import markdown_table
 from ...tasks.class_forgetting.diffusion import TRAIN_TIMESTEPS
 from ...tasks.class_forgetting.sampler import Sampler
 from ...tasks.class_forgetting.task import ClassForgettingTask
@@ -222,16 +223,21 @@ def _section(name: str, calibration: Calibration) -> str:
         f"{context['retain_samples']} retained and {context['forget_samples']} forgotten samples, guidance "
         f"{context['guidance']:g}, judge `{context['judge']}`; {context['device']}, PyTorch {context['torch']}.",
         "",
-        f"| solver | steps | FID of retained samples | 95 % | forget accuracy | 95 % | {clock} | agrees |",
-        "|---|---|---|---|---|---|---|---|",
+        markdown_table(
+            ("solver", "steps", "FID of retained samples", "95 %", "forget accuracy", "95 %", clock, "agrees"),
+            ([*_measured(row), verdicts[id(row)]] for row in rows),
+        ),
+        "",
     ]
-    for row in rows:
-        cells = [row["solver"], f"{row['steps']:,}"]
-        for metric in ("fid_retain", "forget_accuracy"):
-            number = row[metric]
-            cells += [f"{number['value']:.3f}", f"{number['low']:.3f} to {number['high']:.3f}"]
-        lines.append("| " + " | ".join([*cells, f"{row['seconds']:,}", verdicts[id(row)]]) + " |")
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
+
+
+def _measured(row: Row) -> list[str]:
+    cells = [row["solver"], f"{row['steps']:,}"]
+    for metric in ("fid_retain", "forget_accuracy"):
+        number = row[metric]
+        cells += [f"{number['value']:.3f}", f"{number['low']:.3f} to {number['high']:.3f}"]
+    return [*cells, f"{row['seconds']:,}"]
 
 
 def read(path: Path = RESULTS) -> dict[str, Calibration]:

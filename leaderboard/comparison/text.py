@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...benchmark.metrics.intervals import Interval
+from ..markdown import code, markdown_table, plain
 from ..ranking import SIGNIFICANCE
 from ..text import number, seconds
 from .board_pairs import BoardPairs
@@ -121,36 +122,36 @@ def markdown(boards: Sequence[BoardPairs]) -> str:
 
 def _markdown(board: BoardPairs) -> list[str]:
     columns = _columns(board)
-    pairs = [[_code(column, pair) for column in columns] for pair in board.pairs]
+    pairs = [[_cell(column, pair) for column in columns] for pair in board.pairs]
     return [
-        f"### {_inert(board.title)}",
+        f"### {plain(board.title)}",
         "",
-        f"{_inert(board.device)}, task `{board.task_sha256[:10]}`",
+        f"{plain(board.device)}, task `{board.task_sha256[:10]}`",
         "",
-        *_markdown_table(*_rows_table(board)),
+        markdown_table(*_rows_table(board)),
         "",
-        *_markdown_table([column.title for column in columns], pairs),
+        markdown_table([column.title for column in columns], pairs),
         "",
-        *(line for note in board.notes for line in (f"> {_inert(note)}", "")),
+        *(line for note in board.notes for line in (f"> {plain(note)}", "")),
         "<details><summary>Every number</summary>",
         "",
-        *_markdown_table(*_all_numbers(board)),
+        markdown_table(*_all_numbers(board)),
         "",
         "</details>",
         "",
     ]
 
 
-def _code(column: PairColumn, pair: Pair) -> str:
+def _cell(column: PairColumn, pair: Pair) -> str:
     if column.title == "verdict" and pair.better:
-        return f"**{_inert(pair.verdict)}**"
-    return _quoted(column.cell(pair)) if column.title in ("first", "second") else _inert(column.cell(pair))
+        return f"**{plain(pair.verdict)}**"
+    return code(column.cell(pair)) if column.title in ("first", "second") else plain(column.cell(pair))
 
 
 def _rows_table(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
-            _quoted(row.name),
+            code(row.name),
             str(row.rank) if row.rank else row.role,
             number(row.score),
             "–" if row.interval is None else f"{row.interval.low:.2f} to {row.interval.high:.2f}",
@@ -165,8 +166,8 @@ def _rows_table(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
 def _all_numbers(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
-            _quoted(pair.first),
-            _quoted(pair.second),
+            code(pair.first),
+            code(pair.second),
             part.name,
             f"{part.first:.4g}",
             f"{part.second:.4g}",
@@ -181,24 +182,6 @@ def _all_numbers(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
 
 def _short(value: float) -> str:
     return f"{value:+.3g}".replace("-", "−") if value else "0"
-
-
-def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(titles) + " |",
-        "|" + "---|" * len(titles),
-        *("| " + " | ".join(cells) + " |" for cells in rows),
-    ]
-
-
-def _inert(text: str) -> str:
-    """Text of a record that Markdown takes for nothing but text."""
-    plain = " ".join(escape_html(text, quote=False).split())
-    return "".join(f"\\{char}" if char in "\\`*_[]|~" else char for char in plain).replace("@", "@\u200b")
-
-
-def _quoted(text: str) -> str:
-    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', '/')}`"
 
 
 def html(boards: Sequence[BoardPairs]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...benchmark.records.files import write_atomically
+from ..markdown import markdown_table, plain, printable
 from .verdicts import Finding, Verdict, Verdicts
 
 _STYLES = {Verdict.FINE: "green", Verdict.REGRESSION: "red", Verdict.NOT_JUDGED: "dim"}
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def write_reports(
@@ -79,20 +76,15 @@ def print_comparison(console: Console, comparison: Verdicts) -> None:
 
 def markdown(comparison: Verdicts) -> str:
     """Returns the comparison as Markdown, for a pull request or a job's summary."""
-    lines = [f"## Unlearning: {comparison.verdict}", "", _plain(comparison.sentence), ""]
-    lines += ["| row | device | what | verdict | why |", "|---|---|---|---|---|"]
-    for finding in comparison.findings:
-        verdict = f"**{finding.verdict}**" if finding.verdict is Verdict.REGRESSION else str(finding.verdict)
-        cells = (
-            _plain(str(finding.row)),
-            _plain(finding.device),
-            _plain(finding.what),
-            verdict,
-            _plain(finding.sentence),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *(f"- {_plain(note)}" for note in comparison.notes)]
+    lines = [f"## Unlearning: {comparison.verdict}", "", plain(comparison.sentence), ""]
+    lines += [markdown_table(("row", "device", "what", "verdict", "why"), map(_cells, comparison.findings)), ""]
+    lines += [f"- {plain(note)}" for note in comparison.notes]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    verdict = f"**{finding.verdict}**" if finding.verdict is Verdict.REGRESSION else str(finding.verdict)
+    return plain(str(finding.row)), plain(finding.device), plain(finding.what), verdict, plain(finding.sentence)
 
 
 def junit(comparison: Verdicts) -> bytes:
@@ -102,15 +94,15 @@ def junit(comparison: Verdicts) -> bytes:
     """
     root = ElementTree.Element("testsuites", {"name": "unlearnbench regress", **_counts(comparison.findings)})
     for row in _by_row(comparison):
-        name = _xml(f"{row[0].row} · {row[0].device}")
+        name = printable(f"{row[0].row} · {row[0].device}")
         suite = ElementTree.SubElement(root, "testsuite", {"name": name, **_counts(row)})
         for finding in row:
-            case = ElementTree.SubElement(suite, "testcase", classname=name, name=_xml(finding.what), time="0")
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name=printable(finding.what), time="0")
             if tag := _tag(finding):
-                outcome = ElementTree.SubElement(case, tag, message=_xml(finding.sentence))
+                outcome = ElementTree.SubElement(case, tag, message=printable(finding.sentence))
                 if tag != "skipped":
                     outcome.set("type", finding.verdict.value)
-                outcome.text = _xml(finding.sentence)
+                outcome.text = printable(finding.sentence)
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
@@ -134,14 +126,3 @@ def _counts(findings: Sequence[Finding]) -> dict[str, str]:
 def _tag(finding: Finding) -> str:
     tags = {Verdict.FINE: "", Verdict.REGRESSION: "failure", Verdict.NOT_COMPARABLE: "error"}
     return tags.get(finding.verdict, "skipped")
-
-
-def _xml(text: str) -> str:
-    """Without the characters that XML cannot hold at all; the rest is escaped when it is written."""
-    return _NOT_XML.sub("�", text)
-
-
-def _plain(text: str) -> str:
-    """On one line, with nothing in it that Markdown or HTML would take for markup."""
-    one_line = html.escape(" ".join(_xml(text).split()), quote=False)
-    return _MARKDOWN.sub(r"\\\1", one_line).replace("@", "@\u200b")
