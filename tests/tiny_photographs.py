@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from unlearnbench.tasks.data.photograph_sets import IMAGENET, PLACES365
+from unlearnbench.tasks.data.sets import IMAGENET, PLACES365
 from unlearnbench.tasks.image_to_image.holes import quarter_holes
 from unlearnbench.tasks.image_to_image.photographs import Sizes
 from unlearnbench.tasks.image_to_image.trained import Preset
@@ -64,21 +64,21 @@ class Tiny:
 
 class TinyImageNetMAE1k(Tiny, ImageNetMAE):
     name: ClassVar[str] = "tiny-imagenet-mae"
-    pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
+    data: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
 
     judges: tuple[str, ...] = ()
 
 
 class TinyVQGAN(Tiny, ImageNetVQGAN):
     name: ClassVar[str] = "tiny-vqgan"
-    pictures: ClassVar = TinyImageNetMAE1k.pictures
+    data: ClassVar = TinyImageNetMAE1k.data
 
     judges: tuple[str, ...] = ()
 
 
 class TinyPalette(Tiny, Places365Palette):
     name: ClassVar[str] = "tiny-palette"
-    pictures: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
+    data: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
 
 
 def write_data(folder: Path, splits: Sequence[str], names: Sequence[str], each: int, size: int = 40) -> None:

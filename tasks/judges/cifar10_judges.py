@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from safetensors.torch import load
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import file_sha256
-from ..data import cifar10
+from ..data import places
 from .cifar_resnet import CifarResNet
 from .judge import Judge
 from .timm import TimmSpec, parse_judge
@@ -36,13 +35,13 @@ PINNED = {
 
 def folder() -> Path | None:
     """Returns where files of judges are looked for, or None if no place is set."""
-    above = os.environ.get(cifar10.FOLDER_VARIABLE)
-    return Path(above) / FOLDER if above else None
+    above = places.data_folder()
+    return above / FOLDER if above else None
 
 
 def place(file: str) -> str:
     """Returns where a file belongs, for a message."""
-    return str((folder() or Path(f"${cifar10.FOLDER_VARIABLE}") / FOLDER) / file)
+    return str((folder() or Path(f"${places.VARIABLE}") / FOLDER) / file)
 
 
 def pinned_file(name: str) -> Path | None:

@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..data import cifar10
+from ..data.pictures import Pictures
 from ..data.pools import from_bytes
+from ..data.sets import CIFAR10
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRAIN_STEPS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 64_000, 128, 0.1, 1e-4
@@ -61,7 +62,7 @@ class CifarResNet(nn.Module):
         self.layer1 = _stage(16, 16, blocks, 1)
         self.layer2 = _stage(16, 32, blocks, 2)
         self.layer3 = _stage(32, 64, blocks, 2)
-        self.linear = nn.Linear(64, cifar10.NUM_CLASSES)
+        self.linear = nn.Linear(64, len(CIFAR10.classes))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -80,7 +81,7 @@ class CifarResNet(nn.Module):
 
 
 def train(
-    judge: CifarResNet, images: cifar10.Images, device: torch.device, steps: int, progress: Callable[[int, int], None]
+    judge: CifarResNet, images: Pictures, device: torch.device, steps: int, progress: Callable[[int, int], None]
 ) -> CifarResNet:
     """Trains a network by He et al.'s recipe: images padded by four pixels, cropped at random and mirrored.
 
@@ -98,7 +99,7 @@ def train(
     judge.to(device).train()
     optimizer = torch.optim.SGD(judge.parameters(), lr=LEARNING_RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4])
-    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    pixels, labels = images.images.to(device), images.labels.to(device)
     for step in range(steps):
         index = torch.randint(len(labels), (BATCH_SIZE,), generator=generator).to(device)
         batch = _cropped(from_bytes(pixels[index]), generator)

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line, unknown_name
 from ...benchmark.records.files import file_sha256, write_atomically
+from ..data import places
 from ..data.pools import to_bytes
 from . import judge
 
-FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TIMEOUT_SECONDS = 60
 
@@ -187,7 +187,7 @@ def fetch(name: str) -> Path:
 def features_folder() -> Path:
     """Returns the folder of weights: ``features`` below ``$UNLEARNBENCH_DATA``, else below the cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unlearnbench"
-    return Path(os.environ.get(FOLDER_VARIABLE) or cache) / "features"
+    return (places.data_folder() or cache) / "features"
 
 
 def _kind(name: str) -> Kind:
@@ -203,7 +203,7 @@ def _place(weights: Weights) -> Path:
 def _way_out(weights: Weights) -> str:
     return (
         f"be online, or put {weights.file} from {_address(weights)} into {features_folder()} "
-        f"(the folder 'features' below ${FOLDER_VARIABLE})"
+        f"(the folder 'features' below ${places.VARIABLE})"
     )
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import canonical_sha256, file_sha256
+from ..data.places import data_folder
 from .judge import Extractor
 
-FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
 FOLDER = "features"
 BACKBONE, HEADS = "alexnet-owt-7be5be79.pth", "lpips_alex.pth"
 """torchvision's AlexNet, and the file ``weights/v0.1/alex.pth`` of the package ``lpips``."""
@@ -63,8 +60,8 @@ def load() -> Extractor | None:
     Raises:
         BenchmarkError: The files are there and hold something else.
     """
-    below = os.environ.get(FOLDER_VARIABLE)
-    files = [Path(below) / FOLDER / name for name in (BACKBONE, HEADS)] if below else []
+    above = data_folder()
+    files = [above / FOLDER / name for name in (BACKBONE, HEADS)] if above else []
     if not files or not all(file.is_file() for file in files):
         return None
     try:
