@@ -13,26 +13,27 @@ from torch import nn
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.measuring.device import CPU, resolve_device
 from ..benchmark.metrics import measures
-from ..benchmark.records import places
 from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
 from .class_forgetting import cifar10_networks, evaluation
 from .class_forgetting.cifar10_protocols import PROTOCOLS, EvaluationProtocol, reference
 from .class_forgetting.sampler import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .data import cifar10
+from .data.dataset import DataSet
 from .data.pools import BytePool
+from .data.sets import CIFAR10
 from .judges import cifar10_judges, cifar_resnet, extractors
 from .judges.extractors import Distances
 from .judges.judge import Extractor, Judge, score
 from .judges.report import Report
 from .judges.timm import load_judge, weights_file
+from .retraining.declared import DataSetTask
 from .retraining.retrained import judge_file
 from .training.checkpoint import Checkpoint
 from .training.recipe import TrainingRecipe
 
 
-class Cifar10DDPM(ClassForgettingTask):
+class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     """Class forgetting on a DDPM of 10 M or 38 M parameters. Needs CIFAR-10, two judges and, in earnest, a GPU.
 
     Classes 1, 3, 5, 7 and 9 are those that SFRon and its followers report; methods are tuned on the others.
@@ -41,15 +42,12 @@ class Cifar10DDPM(ClassForgettingTask):
     name: ClassVar[str] = "cifar10-ddpm"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
     places: ClassVar[frozenset[str]] = frozenset({"judges"})
-    num_classes: ClassVar[int] = cifar10.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (3, cifar10.SIZE, cifar10.SIZE)
+    data: ClassVar[DataSet] = CIFAR10
     batch_size: ClassVar[int] = 128
     presets: ClassVar[Mapping[str, cifar10_networks.Preset]] = cifar10_networks.PRESETS
     protocols: ClassVar[Mapping[str, EvaluationProtocol]] = PROTOCOLS
     judge_steps: ClassVar[int] = cifar_resnet.TRAIN_STEPS
     """Of judges that are trained here."""
-    expected_data: ClassVar[Mapping[str, str] | None] = cifar10.SHA256
-    """The hash that each part of the data must have; None takes any images of the same layout."""
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The class to forget: 1, 3, 5, 7, 9 (automobile, cat, dog, horse, truck) to report, the others to tune on."""
@@ -114,24 +112,13 @@ class Cifar10DDPM(ClassForgettingTask):
         """See ``RetrainedTask.network``."""
         return cifar10_networks.unet(self.presets[self.preset])
 
-    # Data.
-
     def training_pool(self) -> BytePool:
         """See ``RetrainedTask.training_pool``."""
-        images = self._part("train")
-        return BytePool(images.pixels, images.labels, mirrored=True)
+        return BytePool(*self.data.load(self.data.train), mirrored=True)
 
     def reference(self) -> BytePool:
         """See ``ClassForgettingTask.reference``."""
         return reference(self.training_pool(), self.chosen)
-
-    def data_sha256(self) -> str:
-        """See ``RetrainedTask.data_sha256``."""
-        parts = self.expected_data or {"train": self._part("train").sha256, "test": self._part("test").sha256}
-        return canonical_sha256(dict(parts))
-
-    def _part(self, part: Literal["train", "test"]) -> cifar10.Images:
-        return cifar10.load_part(part, self.expected_data)
 
     # Files.
 
@@ -168,7 +155,7 @@ class Cifar10DDPM(ClassForgettingTask):
         return super().prepare(progress)
 
     def missing(self) -> list[str]:
-        """See ``Task.missing``: files, judges, and the data where neither a folder nor the hub can give it."""
+        """See ``Task.missing``: data, files and judges."""
         lacking = super().missing()
         for name in self.own_judges():
             if not self.assets.has(judge_file(name)):
@@ -179,11 +166,6 @@ class Cifar10DDPM(ClassForgettingTask):
                 )
         problems = [*map(self._judge_problem, self.judges), extractors.missing(self.distances)]
         lacking += [problem for problem in problems if problem is not None]
-        if cifar10.source() == cifar10.HUB_ID and places.is_offline():
-            try:
-                self._part("test")
-            except BenchmarkError as error:
-                lacking.append(f"The task '{self.name}' lacks its data. {error}")
         return lacking
 
     # Judges.
@@ -210,19 +192,19 @@ class Cifar10DDPM(ClassForgettingTask):
         self, name: str, progress: Callable[[int, int], None], checkpoint: Checkpoint
     ) -> tuple[nn.Module, dict[str, Any]]:
         """See ``RetrainedTask.train_judge``: its accuracy on the test images."""
-        train, test = self._part("train"), self._part("test")
+        train, test = self.data.load(self.data.train), self.data.load(self.data.test)
         torch.manual_seed(0)
         fresh = cifar10_judges.new_network(name)
         network = cifar_resnet.train(fresh, train, self.training_device, self.judge_steps, progress, checkpoint)
-        right = score(Judge(network, ""), test.pixels).labels == test.labels
+        right = score(Judge(network, ""), test.images).labels == test.labels
         return network, {"test_accuracy": float(right.float().mean()), "test_images": len(test.labels)}
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on real test images."""
-        test = self._part("test")
+        test = self.data.load(self.data.test)
         for name, judge in report.judges.items():
             if isinstance(judge, Judge):
-                measured = measures.proportion(score(judge, test.pixels).labels == test.labels)
+                measured = measures.proportion(score(judge, test.images).labels == test.labels)
                 report.add(
                     "judge_accuracy",
                     measured,

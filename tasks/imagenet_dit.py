@@ -9,6 +9,8 @@ from pydantic import Field
 from .class_suppression import base as bases
 from .class_suppression.task import ClassSuppressionTask
 from .data import imagenet
+from .data.dataset import DataSet
+from .data.sets import IMAGENET
 
 
 class ImageNetDiT(ClassSuppressionTask):
@@ -16,6 +18,7 @@ class ImageNetDiT(ClassSuppressionTask):
 
     name: ClassVar[str] = "imagenet-dit"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
+    pictures: ClassVar[DataSet] = IMAGENET
     cached_together: ClassVar[tuple[int, ...]] = imagenet.FORGET_CLASSES
 
     forget_class: Annotated[int, Field(ge=0)] = 207
@@ -32,14 +35,6 @@ class ImageNetDiT(ClassSuppressionTask):
     )
     """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights; by default
     a convolutional network and a transformer, from different authors and training recipes."""
-
-    def source(self) -> str:
-        """See ``ClassSuppressionTask.source``."""
-        return imagenet.source(self.data)
-
-    def images(self, split: str) -> imagenet.ImageFiles:
-        """See ``ClassSuppressionTask.images``."""
-        return imagenet.ImageFiles(self.source(), split)
 
     def near(self) -> list[int]:
         """See ``ClassSuppressionTask.near``: those with the next indices."""

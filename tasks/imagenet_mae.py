@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .data.photograph_sets import IMAGENET
-from .data.pictures import PictureSet
+from .data.dataset import DataSet
+from .data.sets import IMAGENET
 from .data.splits import World
 from .image_to_image.holes import Hole
 from .image_to_image.inpainter import Filling
@@ -32,7 +32,7 @@ class ImageNetMAE(PretrainedTask):
     fill_batch: ClassVar[int] = 100
     filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = HOLES
-    pictures: ClassVar[PictureSet] = IMAGENET
+    data: ClassVar[DataSet] = IMAGENET
     world: ClassVar[World] = "imagenet"
     forget_count: ClassVar[int] = 100
     way_out: ClassVar[str] = (

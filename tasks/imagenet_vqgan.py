@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..benchmark.needs import Need
-from .data.photograph_sets import IMAGENET
-from .data.pictures import PictureSet
+from .data.dataset import DataSet
+from .data.sets import IMAGENET
 from .data.splits import World
 from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.pretrained import PretrainedTask
@@ -27,7 +27,7 @@ class ImageNetVQGAN(PretrainedTask):
     fill_batch: ClassVar[int] = 50
     parts: ClassVar[tuple[str, ...]] = PARTS
     test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID) | {"centre4": Hole("centre", 1 / 16, GRID)}
-    pictures: ClassVar[PictureSet] = dataclasses.replace(IMAGENET, size=SIZE, shorter=SIZE)
+    data: ClassVar[DataSet] = dataclasses.replace(IMAGENET, size=SIZE, shorter=SIZE)
     world: ClassVar[World] = "imagenet"
     forget_count: ClassVar[int] = 100
     way_out: ClassVar[str] = (

@@ -6,22 +6,25 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..benchmark.errors import BenchmarkError
 from ..benchmark.problem import TensorPool
-from ..benchmark.records import places
-from .data import mnist
+from .data.dataset import DataSet
+from .data.pools import from_bytes
+from .data.sets import MNIST
 from .one_shot.task import OneShotTask
+from .retraining.declared import DataSetTask
 from .retraining.trained_judges import JudgeData
 from .training.recipe import TrainingRecipe
 
+SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
+"""The hash of all pixels and labels, which stands for the data in the task's identity."""
 
-class MnistVAE(OneShotTask):
+
+class MnistVAE(DataSetTask, OneShotTask):
     """One-shot forgetting on a 784-400-2 VAE. Needs the data set ylecun/mnist, from the hub or a folder."""
 
     name: ClassVar[str] = "mnist-vae"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
-    num_classes: ClassVar[int] = mnist.NUM_CLASSES
-    image_shape: ClassVar[tuple[int, int, int]] = (1, mnist.SIZE, mnist.SIZE)
+    data: ClassVar[DataSet] = MNIST
     batch_size: ClassVar[int] = 128
     hidden: ClassVar[int] = 400
     latent: ClassVar[int] = 2
@@ -30,25 +33,16 @@ class MnistVAE(OneShotTask):
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The digit to forget; the standard board forgets 1."""
 
-    def missing(self) -> list[str]:
-        """See ``Task.missing``: files, and the data where neither a folder nor the hub can give it."""
-        lacking = super().missing()
-        if mnist.source() == mnist.HUB_ID and places.is_offline():
-            try:
-                mnist.load_split()
-            except BenchmarkError as error:
-                lacking.append(f"The task '{self.name}' lacks its data. {error}")
-        return lacking
-
     def training_pool(self) -> TensorPool:
         """See ``RetrainedTask.training_pool``: images in [0, 1]."""
-        return TensorPool(*mnist.load_split().train)
+        images, labels = self.data.load(self.data.train)
+        return TensorPool(images.float().div(255), labels)
 
     def judge_data(self) -> JudgeData:
         """See ``TrainedJudgesTask.judge_data``."""
-        train, test = mnist.load_split()
-        return JudgeData(*(TensorPool(part.images * 2 - 1, part.labels) for part in (train, test)))
+        train, test = (self.data.load(split) for split in (self.data.train, self.data.test))
+        return JudgeData(*(TensorPool(from_bytes(images), labels) for images, labels in (train, test)))
 
     def data_sha256(self) -> str:
         """See ``RetrainedTask.data_sha256``."""
-        return mnist.SHA256
+        return SHA256

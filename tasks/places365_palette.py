@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ..benchmark.needs import Need
-from .data.photograph_sets import PLACES365
-from .data.pictures import PictureSet
+from .data.dataset import DataSet
+from .data.sets import PLACES365
 from .data.splits import World
 from .image_to_image.holes import Hole, quarter_holes
 from .image_to_image.palette import AncestralPalette, Palette, load_palette
@@ -25,7 +25,7 @@ class Places365Palette(PretrainedTask):
     batch_size: ClassVar[int] = 16
     fill_batch: ClassVar[int] = 50
     test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID) | {"centre4": Hole("centre", 1 / 16, GRID)}
-    pictures: ClassVar[PictureSet] = PLACES365
+    data: ClassVar[DataSet] = PLACES365
     world: ClassVar[World] = "places"
     forget_count: ClassVar[int] = 50
     way_out: ClassVar[str] = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .data.photograph_sets import MINIPLACES, TINY_IMAGENET
-from .data.pictures import PictureSet
+from .data.dataset import DataSet
+from .data.sets import MINIPLACES, TINY_IMAGENET
 from .data.splits import World
 from .image_to_image.trained import TrainedMAETask
 
@@ -14,7 +14,7 @@ class TinyImageNetMAE(TrainedMAETask):
     """In-painting 64x64 photographs of animals and things. Needs Tiny ImageNet, from the hub or a folder of some classes."""
 
     name: ClassVar[str] = "tinyimagenet-mae"
-    pictures: ClassVar[PictureSet] = TINY_IMAGENET
+    data: ClassVar[DataSet] = TINY_IMAGENET
     world: ClassVar[World] = "imagenet"
     forget_count: ClassVar[int] = 20
-    unseen_from: ClassVar[PictureSet | None] = MINIPLACES
+    unseen_from: ClassVar[DataSet | None] = MINIPLACES

@@ -1,5 +1,6 @@
 """The task `cifar10-ddpm`: in miniature as a user would run it, and its data and judges on the real CIFAR-10."""
 
+import dataclasses
 import json
 import os
 import re
@@ -11,41 +12,40 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import unlearnbench
+from parquet_files import encoded, write_parquet
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import cifar10_networks
-from unlearnbench.tasks.data import cifar10
+from unlearnbench.tasks.data.sets import CIFAR10
 from unlearnbench.tasks.judges import cifar10_judges, cifar_resnet
 from unlearnbench.tasks.judges.judge import Extractor, features, score
 from unlearnbench.tasks.training.recipe import TrainingRecipe
 
 CPU = torch.device("cpu")
 PLUGIN = Path(__file__).parent / "tiny_cifar10.py"
+ANY = dataclasses.replace(CIFAR10, sha256=None)
+"""The same layout, whatever the pictures are."""
 JUDGES = ["resnet20", "test_vit=vit.safetensors"]
 real = pytest.mark.data("cifar10", cifar10_judges.FOLDER)
 
 
 def write_data(folder, order=None, spoil=lambda rows: None, counts=(("train", 120), ("test", 30))):
     """Writes images of the hub's layout: colours that grow brighter with the class."""
-    layout = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=list(cifar10.CLASSES))})
-    (folder / "cifar10" / "plain_text").mkdir(parents=True)
+    types = {"img": datasets.Image(), "label": datasets.ClassLabel(names=list(CIFAR10.classes))}
     for name, count in counts:
         generator = np.random.default_rng(count)
         pixels = generator.integers(0, 60, (count, 32, 32, 3)) + 19 * (np.arange(count) % 10)[:, None, None, None]
-        rows = [(Image.fromarray(each.astype(np.uint8)), number % 10) for number, each in enumerate(pixels)]
+        rows = [(encoded(each.astype(np.uint8)), number % 10) for number, each in enumerate(pixels)]
         rows = rows if order is None else rows[::order]
-        found = datasets.Dataset.from_dict({"img": [x for x, _ in rows], "label": [y for _, y in rows]}, layout)
-        frame = found.with_format("arrow")[:].to_pandas()
-        spoil(frame)
-        path = folder / "cifar10" / "plain_text" / f"{name}-00000-of-00001.parquet"
-        datasets.Dataset.from_pandas(frame, features=layout, preserve_index=False).to_parquet(path)
+        spoil([row for row, _ in rows])
+        columns = {"img": [x for x, _ in rows], "label": [y for _, y in rows]}
+        write_parquet(folder / "cifar10" / "plain_text" / f"{name}-00000-of-00001.parquet", columns, types)
     return folder
 
 
@@ -82,45 +82,47 @@ def test_every_copy_of_the_data_gives_the_same_images_in_the_same_order(tmp_path
     found = []
     for name, order in (("one", None), ("other", -1)):
         monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path / name, order)))
-        found.append(cifar10.load_part("train", None))
+        found.append((*ANY.load("train"), ANY.identity()))
     one, other = found
-    assert one.sha256 == other.sha256
-    assert torch.equal(one.pixels, other.pixels)
-    assert torch.equal(one.labels, other.labels)
-    assert one.pixels.shape == (120, 3, 32, 32)
-    assert cifar10.load_part("test", None).labels.bincount().tolist() == [3] * 10
-    means = [one.pixels[one.labels == label].float().mean() for label in range(10)]
+    assert one[2] == other[2]
+    assert torch.equal(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+    assert one[0].shape == (120, 3, 32, 32)
+    assert ANY.load("test").labels.bincount().tolist() == [3] * 10
+    means = [one[0][one[1] == label].float().mean() for label in range(10)]
     assert means == sorted(means)
 
 
 def test_other_images_of_the_same_layout_are_not_cifar10(folder, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
-    with pytest.raises(BenchmarkError, match="is not CIFAR-10's: its hash is .* get uoft-cs/cifar10 at revision"):
-        cifar10.load_part("train")
+    with pytest.raises(
+        BenchmarkError,
+        match="is not uoft-cs/cifar10: its hash is .* get uoft-cs/cifar10 at revision 0b2714987fa4 again",
+    ):
+        CIFAR10.load("train")
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda encoded: encoded[:200], "The image 7 of the train part of .* is damaged"),
-        (lambda encoded: b"", "The image 7 of the train part of .* is damaged"),
+        (lambda encoded: encoded[:200], "The picture 7 of the split 'train' of .* is damaged"),
+        (lambda encoded: b"", "The picture 7 of the split 'train' of .* is damaged"),
     ],
 )
 def test_a_damaged_image_is_named(tmp_path, monkeypatch, damage, sentence):
-    def spoil(frame):
-        row = frame["img"][7]
-        frame.at[7, "img"] = {**row, "bytes": damage(row["bytes"])}
+    def spoil(rows):
+        rows[7]["bytes"] = damage(rows[7]["bytes"])
 
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(write_data(tmp_path, spoil=spoil)))
     with pytest.raises(BenchmarkError, match=sentence):
-        cifar10.load_part("train", None)
+        ANY.load("train")
 
 
 def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
     monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    sentence = "uoft-cs/cifar10 cannot be loaded .* put a copy of uoft-cs/cifar10 into a folder 'cifar10'"
+    sentence = "uoft-cs/cifar10 cannot be fetched from the hub .*; be online, or put a copy of uoft-cs/cifar10 into a"
     with pytest.raises(BenchmarkError, match=sentence):
-        cifar10.load_part("train")
+        CIFAR10.load("train")
     assert any("lacks its data" in problem for problem in make_task("cifar10-ddpm", {}).missing())
 
 
@@ -203,8 +205,8 @@ def test_cropping_shifts_by_four_pixels_at_most_and_pads_with_the_mean():
 @pytest.fixture(scope="module")
 def real_test_set():
     """The real test images and what resnet20 makes of them: labels and features."""
-    test = cifar10.load_part("test")
-    return test, score(cifar10_judges.load_pinned("resnet20"), test.pixels)
+    test = CIFAR10.load("test")
+    return test, score(cifar10_judges.load_pinned("resnet20"), test.images)
 
 
 @real
@@ -215,7 +217,7 @@ def test_the_judges_accuracy_on_the_real_test_set_is_the_published_one(real_test
     accuracy = float((found.labels == test.labels).float().mean())
     assert accuracy == pytest.approx(cifar10_judges.PINNED["resnet20"].test_accuracy, abs=1e-3)
     for name in ("resnet32", "resnet44"):
-        right = score(cifar10_judges.load_pinned(name), test.pixels[:500]).labels == test.labels[:500]
+        right = score(cifar10_judges.load_pinned(name), test.images[:500]).labels == test.labels[:500]
         interval = measures.proportion(right).interval
         assert interval.low <= cifar10_judges.PINNED[name].test_accuracy <= interval.high
 

@@ -1,9 +1,8 @@
 """ImageNet for `imagenet-dit`: pictures as the papers cut them, and latents that are cached once."""
 
+import dataclasses
 import io
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,8 @@ from tiny_imagenet import (  # noqa: F401 - fixtures
 )
 from unlearnbench.benchmark.running.identity import make_task
 from unlearnbench.tasks.class_suppression import base, latent_cache
-from unlearnbench.tasks.data import imagenet
+from unlearnbench.tasks.data.pictures import adm_crop
+from unlearnbench.tasks.data.sets import IMAGENET
 
 
 def test_the_first_images_of_each_class_are_cached_once(task, miniature):
@@ -31,9 +31,9 @@ def test_the_first_images_of_each_class_are_cached_once(task, miniature):
     assert torch.bincount(retain.labels, minlength=CLASSES).tolist() == [3] * 7 + [0] + [3] * 2
     assert kept.reference.images == 40
     # By hand: the first training image of class 7, encoded.
-    source = imagenet.ImageFiles(miniature["data"], "train")
-    pictures = [imagenet.decode(*row, SIDE) for file in range(2) for row in source.rows(file) if row[2] == 7]
-    pixels = torch.from_numpy(pictures[0].pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    rows = task.images("train").pictures(0)
+    first = task.cut().decode(next(row for row in rows if row.label == 7))
+    pixels = torch.from_numpy(first.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     vae = base.load_vae(task._folder())
     with torch.inference_mode():
         latents = vae.encode(torch.cat([pixels, pixels.flip(-1)])).latent_dist
@@ -102,7 +102,7 @@ def test_the_crop_is_the_centre_square(size):
     ramp = np.zeros((height, width, 3), np.uint8)
     top, left = (height - side) // 2, (width - side) // 2
     ramp[top : top + side, left : left + side] = np.linspace(40, 220, side).astype(np.uint8)[None, :, None]
-    crop = np.asarray(imagenet.adm_crop(Image.fromarray(ramp), 64))
+    crop = np.asarray(adm_crop(Image.fromarray(ramp), 64))
     assert crop.shape == (64, 64, 3)
     expected = np.linspace(40, 220, 64)
     assert np.abs(crop[4:-4, 4:-4, 0].mean(0) - expected[4:-4]).max() < 5
@@ -112,17 +112,19 @@ def test_the_crop_is_the_centre_square(size):
 @pytest.mark.slow
 def test_real_pictures_are_cropped_and_cached(tmp_path, monkeypatch):
     """One picture of each class, 256x256 already, so that the crop must leave them as they are."""
-    source = imagenet.ImageFiles(str(Path(os.environ["UNLEARNBENCH_DATA"]) / "imagenet-sample"), "validation")
-    name, bytes_, label = next(iter(source.rows(0)))
-    with Image.open(io.BytesIO(bytes_)) as image:
-        assert np.array_equal(imagenet.decode(name, bytes_, label, 256).pixels, np.asarray(image.convert("RGB")))
+    data = dataclasses.replace(IMAGENET, folder="imagenet-sample", size=256, fit="adm")
+    row = next(data.rows(data.where(), "validation").pictures(0))
+    with Image.open(io.BytesIO(row.encoded)) as image:
+        assert np.array_equal(data.decode(row), np.asarray(image.convert("RGB")))
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
     from unlearnbench.benchmark.records.assets import AssetFolder
 
     assets = AssetFolder("imagenet-dit", tmp_path / "none")
     encode = latent_cache.latents_of(base.load_vae(save_pipeline(tmp_path / "base")))
     selection = latent_cache.Selection(1, {}, 1000)
-    kept = latent_cache.fill(assets, "latents", source, selection, 64, encode, lambda what, done, total: None)
+    data = dataclasses.replace(data, size=64)
+    source = data.rows(data.where(), "validation")
+    kept = latent_cache.fill(assets, "latents", data, source, selection, encode, lambda what, done, total: None)
     assert (len(kept.files), kept.images) == (2, 1000)
     forget, retain = latent_cache.load_pools(assets, kept.files, 207, selection, 0.18215)
     assert (len(forget), len(retain)) == (1, 999)

@@ -9,7 +9,8 @@ from tiny_imagenet import CPU, miniature, prepared, save_judge, save_parquet, sa
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_suppression import base
-from unlearnbench.tasks.data import hub, imagenet
+from unlearnbench.tasks.data import hub
+from unlearnbench.tasks.data.sets import IMAGENET
 
 
 def broken(miniature, tmp_path, what):
@@ -32,7 +33,7 @@ def broken(miniature, tmp_path, what):
     elif what == "offline base":
         settings["base"] = base.HUB_ID
     elif what == "offline data":
-        settings["data"] = imagenet.HUB_ID
+        settings["data"] = IMAGENET.hub_id
     elif what == "no split":
         settings["data"] = str(save_parquet(tmp_path, "validation", 1))
     elif what == "no image":
@@ -60,11 +61,11 @@ def broken(miniature, tmp_path, what):
         ("other schedule", "was trained with beta_end = 0.012 and not 0.02.*; give"),
         ("cut weights", "The vae of the base model in .* cannot be loaded .*; download it again"),
         ("offline base", "facebook/DiT-XL-2-256 cannot be fetched from the hub .*`--set base=FOLDER`"),
-        ("offline data", "The data set ILSVRC/imagenet-1k cannot be fetched from the hub .*; put a copy"),
+        ("offline data", "The data set ILSVRC/imagenet-1k cannot be fetched from the hub .*; be online, or put a copy"),
         ("no split", "The split 'train' of the data in .* cannot be read .*; put a copy"),
         (
             "no image",
-            r"The image \d+ in file \d of the split 'train' of .* is damaged .*; fetch that parquet file again",
+            r"The picture \d+ in file \d of the split 'train' of .* is damaged .*; get that file again",
         ),
         ("class", "knows the classes 0 to 9, so it cannot forget 10; choose"),
         ("judge file", "There is no file /nowhere.safetensors with weights of the judge test_resnet; correct"),
@@ -128,7 +129,7 @@ def test_a_base_that_changed_since_it_was_prepared_is_refused(task, monkeypatch)
         ),
         (403, "log in with `hf auth login`, or name a copy"),
         (404, "The data set ILSVRC/imagenet-1k is not on the hub .*; check the name, or name a copy"),
-        (503, "cannot be fetched from the hub .*; name a copy"),
+        (503, "cannot be fetched from the hub .*; be online, or name a copy"),
     ],
 )
 def test_answers_of_the_hub_have_ways_out_of_their_own(status, sentence):

@@ -9,7 +9,7 @@ from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.running.identity import make_method, make_task
-from unlearnbench.tasks.data import mnist
+from unlearnbench.tasks.data.sets import MNIST
 from unlearnbench.tasks.judges import classifiers
 from unlearnbench.tasks.one_shot import vae
 
@@ -126,7 +126,5 @@ def test_too_few_kept_samples_leave_the_distance_undefined():
 def test_data_that_is_not_mnist_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
     (tmp_path / "mnist").mkdir()
-    mnist.load_split.cache_clear()
-    with pytest.raises(BenchmarkError, match="cannot be loaded"):
-        mnist.load_split()
-    mnist.load_split.cache_clear()
+    with pytest.raises(BenchmarkError, match="The split 'train' of the data in .*mnist cannot be read"):
+        MNIST.load("train")

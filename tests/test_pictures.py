@@ -1,4 +1,4 @@
-"""Photographs from the hub's layout or a folder, and LPIPS between two of them."""
+"""How pictures are brought to a square, and LPIPS between two of them."""
 
 import numpy as np
 import pytest
@@ -8,73 +8,19 @@ from torch import nn
 
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.tasks.data import pictures
-from unlearnbench.tasks.data.pictures import PictureSet
+from unlearnbench.tasks.data.pictures import Square
 from unlearnbench.tasks.judges import lpips
-
-from test_inpainting_tasks import OBJECTS, _plugin, data  # noqa: F401  # isort: skip
 
 
 def test_pictures_are_cut_as_the_data_set_says():
     image = Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3))
-    assert pictures.fitted(image, 32, 36).size == (32, 32)
-    assert pictures.fitted(image, 32, None).size == (32, 32)
+    assert pictures.fitted(image, Square(32, shorter=36)).size == (32, 32)
+    assert pictures.fitted(image, Square(32, fit="press")).size == (32, 32)
     middle = image.crop((10, 0, 50, 40))
-    assert np.array_equal(np.asarray(pictures.fitted(image, 40, 40)), np.asarray(middle))
+    assert np.array_equal(np.asarray(pictures.fitted(image, Square(40))), np.asarray(middle))
     squares = pictures.photographs(64, 50)
     assert squares.images.shape == (50, 3, 64, 64)
     assert len(torch.unique(squares.images, dim=0)) == 50
-
-
-def test_the_first_pictures_of_each_class_are_taken_whatever_is_not_wanted(data, monkeypatch):
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(data))
-    source = PictureSet(None, None, ("absent", "imagenet-1k"), "train", "validation", 32, 36)
-    where = source.where()
-    assert source.class_names(where) == OBJECTS
-    found = source.load(where, "train", {1: 3, 4: None})
-    assert found.labels.tolist() == [1] * 3 + [4] * 12
-    assert found.images.shape == (15, 3, 32, 32)
-    assert found.images.dtype == torch.uint8
-
-
-def test_damaged_absent_and_foreign_data_is_one_sentence_each(tmp_path, monkeypatch):
-    import datasets
-
-    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    offline = PictureSet("zh-plus/tiny-imagenet", None, ("here",), "train", "valid", 64)
-    with pytest.raises(BenchmarkError, match=r"The data set zh-plus/tiny-imagenet .*put a copy"):
-        offline.class_names(offline.where())
-    with pytest.raises(BenchmarkError, match="not on the hub; put a copy as parquet files"):
-        PictureSet(None, None, ("here",), "train", "val", 64).where()
-    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path))
-    for name, rows, expected in (
-        ("torn", {"image": [{"bytes": b"\xff\xd8torn", "path": None}], "label": [0]}, "picture 0 .* is damaged"),
-        ("foreign", {"pixels": [1], "label": [0]}, "columns label, pixels and not 'image'"),
-    ):
-        table = datasets.Dataset.from_dict(rows)
-        if name == "torn":
-            table = table.cast_column("image", datasets.Image(decode=False))
-        (tmp_path / name / "data").mkdir(parents=True)
-        table.to_parquet(tmp_path / name / "data" / "train-00000-of-00001.parquet")
-        source = PictureSet(None, None, (name,), "train", "val", 32)
-        with pytest.raises(BenchmarkError, match=expected):
-            source.load(source.where(), "train", {0: 1})
-    (tmp_path / "torn" / "data" / "train-00000-of-00001.parquet").write_bytes(b"no parquet")
-    source = PictureSet(None, None, ("torn",), "train", "val", 32)
-    with pytest.raises(BenchmarkError, match="cannot be read"):
-        source.load(source.where(), "train", {0: 1})
-
-
-def test_gated_data_says_how_to_get_in(monkeypatch):
-    import datasets
-
-    def gated(*_, **__):
-        raise datasets.exceptions.DatasetNotFoundError("Dataset 'ILSVRC/imagenet-1k' is a gated dataset on the Hub.")
-
-    monkeypatch.setattr(datasets, "load_dataset", gated)
-    monkeypatch.delenv("UNLEARNBENCH_DATA", raising=False)
-    source = PictureSet("ILSVRC/imagenet-1k", None, ("imagenet-1k",), "train", "validation", 224, 256)
-    with pytest.raises(BenchmarkError, match="gated .*accept its terms"):
-        source.load(source.where(), "train", {0: 1})
 
 
 def test_lpips_is_the_published_formula_and_wants_its_own_files(tmp_path, monkeypatch):

@@ -1,12 +1,10 @@
 """A miniature of all that `imagenet-dit` reads, in the formats of the hub: pipeline, parquet files, judges."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from parquet_files import encoded, write_parquet
 from unlearnbench.benchmark.records.places import assets_only_in
 from unlearnbench.benchmark.running.identity import make_task
 
@@ -57,12 +55,6 @@ def save_pipeline(folder, classes=CLASSES, **options):
     return folder
 
 
-def encoded(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
 def save_parquet(folder, split, count, files=2, damaged=False):
     """Pictures of noise around a colour of the class, in files whose rows are mixed as the hub's are."""
     import datasets
@@ -73,16 +65,15 @@ def save_parquet(folder, split, count, files=2, damaged=False):
     for label in labels:
         colour = np.array([25 * label, 255 - 25 * label, 128])
         noise = generator.normal(0, 30, (40, 36, 3))
-        rows.append({"bytes": encoded((colour + noise).clip(0, 255).astype(np.uint8)), "path": None})
+        rows.append(encoded((colour + noise).clip(0, 255).astype(np.uint8), "JPEG"))
     if damaged:
         rows[3]["bytes"] = rows[3]["bytes"][:60]
     names = datasets.ClassLabel(names=[f"n{label}" for label in range(CLASSES)])
-    features = datasets.Features({"image": datasets.Image(), "label": names})
+    types = {"image": datasets.Image(), "label": names}
     for file, index in enumerate(np.array_split(np.arange(len(rows)), files)):
         part = {"image": [rows[i] for i in index], "label": [int(labels[i]) for i in index]}
         path = folder / "data" / f"{split}-{file:05d}-of-{files:05d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        datasets.Dataset.from_dict(part, features=features).to_parquet(path)
+        write_parquet(path, part, types)
     return folder
 
 

@@ -6,7 +6,6 @@ Also what tests make for them: data sets in the hub's layout and checkpoints in 
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from unlearnbench.tasks.data.photograph_sets import IMAGENET, PLACES365
+from parquet_files import encoded, write_parquet
+from unlearnbench.tasks.data.sets import IMAGENET, PLACES365
 from unlearnbench.tasks.image_to_image.holes import quarter_holes
 from unlearnbench.tasks.image_to_image.photographs import Sizes
 from unlearnbench.tasks.image_to_image.trained import Preset
@@ -64,21 +64,21 @@ class Tiny:
 
 class TinyImageNetMAE1k(Tiny, ImageNetMAE):
     name: ClassVar[str] = "tiny-imagenet-mae"
-    pictures: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
+    data: ClassVar = dataclasses.replace(IMAGENET, size=SIZE, shorter=36)
 
     judges: tuple[str, ...] = ()
 
 
 class TinyVQGAN(Tiny, ImageNetVQGAN):
     name: ClassVar[str] = "tiny-vqgan"
-    pictures: ClassVar = TinyImageNetMAE1k.pictures
+    data: ClassVar = TinyImageNetMAE1k.data
 
     judges: tuple[str, ...] = ()
 
 
 class TinyPalette(Tiny, Places365Palette):
     name: ClassVar[str] = "tiny-palette"
-    pictures: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
+    data: ClassVar = dataclasses.replace(PLACES365, size=SIZE)
 
 
 def write_data(folder: Path, splits: Sequence[str], names: Sequence[str], each: int, size: int = 40) -> None:
@@ -86,20 +86,16 @@ def write_data(folder: Path, splits: Sequence[str], names: Sequence[str], each: 
     import datasets
 
     generator = np.random.default_rng(0)
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
+    types = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))}
     for split in splits:
         rows: dict[str, list] = {"image": [], "label": []}
         for label in range(len(names)):
             for _ in range(each):
                 pixels = generator.integers(0, 256, (4, 5, 3)) // 3 + 170 * label // len(names)
                 picture = Image.fromarray(pixels.astype(np.uint8)).resize((size + 8, size), Image.Resampling.BICUBIC)
-                buffer = io.BytesIO()
-                picture.save(buffer, "JPEG")
-                rows["image"].append({"bytes": buffer.getvalue(), "path": None})
+                rows["image"].append(encoded(np.asarray(picture), "JPEG"))
                 rows["label"].append(label)
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        data = datasets.Dataset.from_dict(rows, features=features)
-        data.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+        write_parquet(folder / "data" / f"{split}-00000-of-00001.parquet", rows, types)
 
 
 def write_mae(folder: Path, **changes) -> None:

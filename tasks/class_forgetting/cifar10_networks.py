@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..data import cifar10
+from ..data.sets import CIFAR10
 from ..training.recipe import TrainingRecipe
 
 
@@ -42,7 +42,7 @@ def unet(preset: Preset) -> nn.Module:
     down, up = ["DownBlock2D"] * levels, ["UpBlock2D"] * levels
     down[1], up[-2] = "AttnDownBlock2D", "AttnUpBlock2D"
     network: nn.Module = UNet2DModel(
-        sample_size=cifar10.SIZE,
+        sample_size=CIFAR10.size,
         in_channels=3,
         out_channels=3,
         block_out_channels=preset.channels,
@@ -57,6 +57,6 @@ def unet(preset: Preset) -> nn.Module:
         flip_sin_to_cos=False,
         freq_shift=1,
         resnet_time_scale_shift="scale_shift",
-        num_class_embeds=cifar10.NUM_CLASSES + 1,
+        num_class_embeds=len(CIFAR10.classes) + 1,
     )
     return network

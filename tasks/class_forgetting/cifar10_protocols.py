@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..data import cifar10
 from ..data.pools import BytePool
+from ..data.sets import CIFAR10
 from .sampler import Sampler
 
 
@@ -71,7 +71,7 @@ def reference(pool: BytePool, protocol: EvaluationProtocol) -> BytePool:
     if protocol.reference_per_class is None:
         return pool
     chosen = torch.zeros(len(pool), dtype=torch.bool)
-    for label in range(cifar10.NUM_CLASSES):
+    for label in range(len(CIFAR10.classes)):
         chosen[(pool.labels == label).nonzero()[: protocol.reference_per_class, 0]] = True
     part = pool.where(chosen)
     return BytePool(stretched(part.images.float()), part.labels)

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.task import Progress
-from ..data.imagenet import ImageFiles, Picture, decode
+from ..data.dataset import DataSet
+from ..data.labelled import LabelledRows
+from ..data.pictures import Pixels, digest
 
 BATCH_SIZE = 32
 
@@ -46,6 +48,11 @@ class Selection(NamedTuple):
         return all(kept[label] >= self.limit(label) for label in range(self.num_classes))
 
 
+class _Picture(NamedTuple):
+    pixels: Pixels
+    label: int
+
+
 class Kept(NamedTuple):
     """What a split left."""
 
@@ -59,9 +66,9 @@ class Kept(NamedTuple):
 def fill(
     assets: AssetFolder,
     prefix: str,
-    source: ImageFiles,
+    data: DataSet,
+    source: LabelledRows,
     selection: Selection,
-    size: int,
     compute: Compute,
     progress: Progress,
 ) -> Kept:
@@ -70,9 +77,9 @@ def fill(
     Args:
         assets: Where the files go.
         prefix: What their names begin with; another selection or another network needs another.
-        source: The data.
+        data: Says what each image is brought to.
+        source: A split of it.
         selection: What to keep.
-        size: Of the square that is cut out of each image.
         compute: What to keep of the images.
         progress: Told after each file.
 
@@ -87,7 +94,7 @@ def fill(
         name = f"{prefix}-{file:05d}.safetensors"
         if not assets.has(name):
             progress(f"{source.split} images", file, len(source))
-            found, labels = _one_file(source, file, selection, kept, size, compute)
+            found, labels = _one_file(data, source, file, selection, kept, compute)
             assets.save(name, found, {"labels": labels, "source": f"file {file} of {len(source)}, {source.split}"})
         kept.update(assets.entry(name).made["labels"])
         names.append(name)
@@ -96,14 +103,14 @@ def fill(
 
 
 def _one_file(
-    source: ImageFiles, file: int, selection: Selection, before: Counter[int], size: int, compute: Compute
+    data: DataSet, source: LabelledRows, file: int, selection: Selection, before: Counter[int], compute: Compute
 ) -> tuple[dict[str, Tensor], list[int]]:
     parts: list[dict[str, Tensor]] = []
     labels: list[int] = []
-    for batch in _batched(_chosen(source, file, selection, Counter(before), size)):
+    for batch in _batched(_chosen(data, source, file, selection, Counter(before))):
         pixels = torch.from_numpy(np.stack([picture.pixels for picture in batch])).permute(0, 3, 1, 2)
         part = compute(pixels.float() / 127.5 - 1)
-        digests = np.frombuffer(b"".join(picture.sha256() for picture in batch), np.uint8).reshape(len(batch), -1)
+        digests = np.frombuffer(b"".join(digest(*picture) for picture in batch), np.uint8).reshape(len(batch), -1)
         parts.append(part | {"digests": torch.from_numpy(digests.copy())})
         labels += [picture.label for picture in batch]
     found = {key: torch.cat([part[key] for part in parts]) for key in (parts[0] if parts else ())}
@@ -111,20 +118,23 @@ def _one_file(
     return (found or empty) | {"labels": torch.tensor(labels, dtype=torch.long)}, labels
 
 
-def _chosen(source: ImageFiles, file: int, selection: Selection, kept: Counter[int], size: int) -> Iterator[Picture]:
-    for name, data, label in source.rows(file):
+def _chosen(
+    data: DataSet, source: LabelledRows, file: int, selection: Selection, kept: Counter[int]
+) -> Iterator[_Picture]:
+    for row in source.pictures(file):
+        label = row.label
         if not 0 <= label < selection.num_classes:
             raise BenchmarkError(
-                f"The {name} has the label {label}, and the base model knows the classes 0 to {selection.num_classes - 1}; "
+                f"The {row.name} has the label {label}, and the base model knows the classes 0 to {selection.num_classes - 1}; "
                 "give data and a base model that belong together."
             )
         if kept[label] < selection.limit(label):
             kept[label] += 1
-            yield decode(name, data, label, size)
+            yield _Picture(data.decode(row, "get that file again and start again: what is finished is kept"), label)
 
 
-def _batched(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
+def _batched(pictures: Iterator[_Picture]) -> Iterator[list[_Picture]]:
+    batch: list[_Picture] = []
     for picture in pictures:
         batch.append(picture)
         if len(batch) == BATCH_SIZE:

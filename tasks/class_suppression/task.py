@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import shlex
@@ -22,7 +23,8 @@ from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, Progress, RetrainingCost, Task
 from ..class_forgetting.sampler import Sampler
-from ..data.imagenet import ImageFiles
+from ..data.dataset import DataSet
+from ..data.labelled import LabelledRows
 from ..data.pools import to_bytes
 from ..judges import extractors
 from ..judges.extractors import Distances
@@ -48,6 +50,8 @@ class ClassSuppressionTask(Task):
     offers: ClassVar[frozenset[Need]] = LatentDiTProblem.offers
     places: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})
 
+    pictures: ClassVar[DataSet]
+    """What the model was trained on."""
     cached_together: ClassVar[tuple[int, ...]] = ()
     """Classes of whose training images as many are cached as of the forgotten one, so that one pass serves them all."""
 
@@ -101,16 +105,23 @@ class ClassSuppressionTask(Task):
     # What a concrete task says.
 
     @abstractmethod
-    def source(self) -> str:
-        """Returns where the data is: a folder, or its name on the hub."""
-
-    @abstractmethod
-    def images(self, split: str) -> ImageFiles:
-        """Returns the images of a split, ``train`` or ``validation``."""
-
-    @abstractmethod
     def near(self) -> list[int]:
         """Returns the retained classes that are most like the forgotten one."""
+
+    # Its data.
+
+    def source(self) -> str:
+        """Returns where the data is: a folder, or its name on the hub."""
+        return self.data or self.pictures.where()
+
+    def images(self, split: str) -> LabelledRows:
+        """Returns a split of the data."""
+        way_out = f"{self.pictures.way_out()}, or name it with `--set data=FOLDER`"
+        return self.pictures.rows(self.source(), split, way_out=way_out)
+
+    def cut(self) -> DataSet:
+        """Returns the data set that cuts pictures as the model's authors did, to the model's size."""
+        return dataclasses.replace(self.pictures, size=self.shapes().image_size, fit="adm")
 
     # How models are drawn from.
 
@@ -181,27 +192,24 @@ class ClassSuppressionTask(Task):
         """See ``Task.prepare``: fetches base and judges, caches latents and features. It starts with what can fail early."""
         if self.missing():
             folder = bases.locate(self.base, self.revision, download=True)
-            shapes = self.shapes()
             for spec in self._specs():
                 weights_file(spec, download=True)
             extractors.prepare(self.distances)
-            train, validation = (self.images(split) for split in ("train", "validation"))
+            train, validation = (self.images(split) for split in (self.pictures.train, self.pictures.test))
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             encode = latent_cache.latents_of(bases.load_vae(folder).to(device))
             hashed = bases.hashes(folder)
             latents = (
                 f"latents-{self._key(self._selection(), {k: v for k, v in hashed.items() if k.startswith('vae')})}"
             )
-            kept = latent_cache.fill(
-                self.assets, latents, train, self._selection(), shapes.image_size, encode, progress
-            )
+            kept = latent_cache.fill(self.assets, latents, self.cut(), train, self._selection(), encode, progress)
             prepared = self._prepare_reference(validation, device, progress, hashed, kept)
             write_atomically(self._note(), prepared.model_dump_json(indent=1).encode() + b"\n")
         return self.assets.writable
 
     def _prepare_reference(
         self,
-        validation: ImageFiles,
+        validation: LabelledRows,
         device: torch.device,
         progress: Progress,
         hashed: dict[str, str],
@@ -220,7 +228,7 @@ class ClassSuppressionTask(Task):
             return {"features": torch.from_numpy(seen.features)} | guesses
 
         prefix = f"reference-{self._key(selection, [(name, judge.sha256) for name, judge in judges.items()], weights)}"
-        kept = latent_cache.fill(self.assets, prefix, validation, selection, shapes.image_size, look, progress)
+        kept = latent_cache.fill(self.assets, prefix, self.cut(), validation, selection, look, progress)
         loaded = [found for file in kept.files if "features" in (found := self.assets.load(file))]
         if not loaded:
             raise BenchmarkError(f"The validation split of {self.source()} is empty; restore it.")

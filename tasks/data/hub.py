@@ -70,7 +70,9 @@ def refusal(what: str, error: Exception, way_out: str) -> BenchmarkError:
         return BenchmarkError(f"{what} has no such revision on the hub ({first_line(error)}); {way_out}.")
     if any(isinstance(one, RepositoryNotFoundError) for one in causes) or 404 in codes:
         return BenchmarkError(f"{what} is not on the hub ({first_line(error)[:120]}); check the name, or {way_out}.")
-    return BenchmarkError(f"{what} cannot be fetched from the hub ({first_line(error)[:160]}); {way_out}.")
+    return BenchmarkError(
+        f"{what} cannot be fetched from the hub ({first_line(error)[:160]}); be online, or {way_out}."
+    )
 
 
 def _repository(what: str) -> str:

@@ -1,108 +1,153 @@
-"""Labelled pictures through ``datasets``: a split on the hub, or in a folder of the hub's layout, streamed and undecoded."""
+"""Labelled pictures, undecoded, through ``datasets``: a split on the hub, in parquet files or in a folder of pictures."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ...benchmark.errors import BenchmarkError, first_line
 from . import hub
 
-Pixels = NDArray[np.uint8]
+READ_AT_ONCE = 200
+"""Rows."""
+
+
+class Source(NamedTuple):
+    """Where a data set is, and how its columns are called."""
+
+    where: str
+    """A folder, or the name on the hub."""
+    hub_id: str | None
+    revision: str | None
+    """The hub's commit."""
+    config: str | None
+    """The hub's name of a part of the data, where it has several."""
+    image: str
+    label: str
+    way_out: str
+    """What to do where it cannot be read, as the end of a sentence."""
+
+
+class Row(NamedTuple):
+    """A picture and its label."""
+
+    name: str
+    """What to call the picture in a message."""
+    encoded: bytes
+    """Its file."""
+    label: int
 
 
 class LabelledRows:
-    """A split with the columns ``image`` and ``label``, one parquet file after the other.
+    """A split of a data set.
 
     Args:
-        where: A folder, or the data set's name on the hub.
+        source: Where it is.
         split: The data set's name of it.
-        hub_id: The name on the hub, if it has one.
-        way_out: What to do where it cannot be read, as the end of a sentence.
-        revision: The hub's commit.
+        streamed: Whether to read it file by file and keep none, as for a part of what is large; what is on the hub is
+            kept in the hub's cache otherwise. Folders are always read file by file.
 
     Raises:
         BenchmarkError: It is not there, or does not have the two columns.
     """
 
-    def __init__(
-        self, where: str, split: str, *, hub_id: str | None, way_out: str, revision: str | None = None
-    ) -> None:
+    def __init__(self, source: Source, split: str, *, streamed: bool) -> None:
         import datasets
 
         datasets.disable_progress_bars()
-        self.where, self.split = where, split
-        self._hub_id, self._way_out = hub_id, way_out
-        pinned = revision if where == hub_id else None
+        self.where, self.split = source.where, split
+        self._source = source
         try:
-            rows: Any = datasets.load_dataset(where, split=split, streaming=True, revision=pinned)
+            rows: Any = _load(source, split, streamed)
         # The hub, the network and the disk fail in many ways; the sentence tells those apart that have ways out of their own.
         except Exception as error:  # noqa: BLE001
             raise self._unavailable(error) from None
-        columns = set(rows.column_names or ())
-        if not {"image", "label"} <= columns:
+        columns, wanted = set(rows.column_names or ()), (source.image, source.label)
+        if not set(wanted) <= columns:
             raise BenchmarkError(
-                f"The split '{split}' of {where} has the columns {', '.join(sorted(columns)) or 'none'} and not 'image' and "
-                f"'label'; {way_out}."
+                f"The split '{split}' of {self.where} has the columns {', '.join(sorted(columns)) or 'none'} and not "
+                f"'{source.image}' and '{source.label}'; {source.way_out}."
             )
         # Decoding is left to the reader, who can name a damaged picture.
-        self._rows = rows.cast_column("image", datasets.Image(decode=False))
+        self._rows = rows.cast_column(source.image, datasets.Image(decode=False)).select_columns(list(wanted))
+        self._features = rows.features or {}
 
     def __len__(self) -> int:
-        """The number of files."""
+        """The number of files; pictures in a folder count as one."""
         return int(self._rows.num_shards)
 
     @property
     def class_names(self) -> list[str]:
         """What the data calls its classes, in the order of its labels; empty where it does not say."""
-        return list(getattr((self._rows.features or {}).get("label"), "names", None) or [])
+        return list(getattr(self._features.get(self._source.label), "names", None) or [])
 
-    def pictures(self, file: int | None = None) -> Iterator[tuple[bytes, int]]:
-        """Yields the encoded pictures and the labels of a file, or of all.
+    def pictures(self, file: int | None = None) -> Iterator[Row]:
+        """Yields the pictures of a file, or of all.
 
         Raises:
             BenchmarkError: A file cannot be read.
         """
-        rows = iter(self._rows if file is None else self._rows.shard(num_shards=len(self), index=file))
-        while True:
+        rows = self._rows if file is None else self._rows.shard(num_shards=len(self), index=file)
+        batches = rows.iter(READ_AT_ONCE)
+        number = 0
+        while (batch := self._next(batches)) is not None:
+            for image, label in zip(batch[self._source.image], batch[self._source.label], strict=True):
+                in_file = "" if file is None else f" in file {file}"
+                name = f"picture {number}{in_file} of the split '{self.split}' of {self.where}"
+                yield self._row(name, image or {}, label)
+                number += 1
+
+    def _row(self, name: str, image: dict[str, Any], label: Any) -> Row:
+        encoded, path = image.get("bytes"), image.get("path")
+        if encoded is None and path is not None:
+            import fsspec
+
+            name = f"picture {path}"
             try:
-                row = next(rows, None)
-            # As in the constructor: a file may be fetched, and found damaged, only now.
+                with fsspec.open(path, "rb") as file:
+                    encoded = file.read()
+            # As for a whole split.
             except Exception as error:  # noqa: BLE001
                 raise self._unavailable(error) from None
-            if row is None:
-                return
-            yield row["image"]["bytes"] or b"", int(row["label"])
+        return Row(name, encoded or b"", -1 if label is None else int(label))
+
+    def _next(self, batches: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]] | None:
+        try:
+            return next(batches, None)
+        # A file may be fetched, and found damaged, only now.
+        except Exception as error:  # noqa: BLE001
+            raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> BenchmarkError:
-        if self.where == self._hub_id:
-            return hub.refusal(f"The data set {self.where}", error, self._way_out)
+        if self.where == self._source.hub_id:
+            return hub.refusal(f"The data set {self.where}", error, self._source.way_out)
         return BenchmarkError(
             f"The split '{self.split}' of the data in {self.where} cannot be read ({first_line(error)[:200]}); "
-            f"{self._way_out}."
+            f"{self._source.way_out}."
         )
 
 
-def decode(encoded: bytes, name: str, fit: Callable[[Image.Image], Image.Image], way_out: str) -> Pixels:
-    """Returns a picture from its file's bytes, ``(H, W, 3)``.
+def _load(source: Source, split: str, streamed: bool) -> Any:
+    import datasets
 
-    Args:
-        encoded: The file.
-        name: What the picture is called in a message.
-        fit: Brings the picture, in colour, to its size.
-        way_out: What to do about a damaged one, as the end of a sentence.
+    if source.where == source.hub_id:
+        return datasets.load_dataset(
+            source.where, source.config, split=split, revision=source.revision, streaming=streamed
+        )
+    if holds_pictures(Path(source.where), split):
+        files = {split: f"{source.where}/{split}/**"}
+        return datasets.load_dataset(
+            "imagefolder", data_files=files, split=split, streaming=True, drop_labels=False, drop_metadata=True
+        )
+    # A copy of a single part need not say what the hub calls it.
+    named = (
+        source.config if source.config and source.config in datasets.get_dataset_config_names(source.where) else None
+    )
+    return datasets.load_dataset(source.where, named, split=split, streaming=True)
 
-    Raises:
-        BenchmarkError: The bytes are no picture.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return np.asarray(fit(image.convert("RGB")), dtype=np.uint8)
-    # Pillow raises a dozen kinds for damaged files.
-    except Exception as error:  # noqa: BLE001
-        raise BenchmarkError(f"The {name} is damaged ({first_line(error)[:120]}); {way_out}.") from None
+
+def holds_pictures(folder: Path, split: str) -> bool:
+    """Returns whether a folder holds a split as pictures in a folder a class, and not as parquet files."""
+    below = folder / split
+    return below.is_dir() and any(each.is_dir() for each in below.iterdir())

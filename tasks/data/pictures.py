@@ -1,139 +1,98 @@
-"""Photographs as bytes: from a data set on the hub or from a folder of the same layout, file by file, some of each class."""
+"""Pictures as bytes: decoded from their files and brought to a square."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+import hashlib
+import io
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ...benchmark.errors import BenchmarkError
-from .labelled import LabelledRows, Pixels, decode
+from ...benchmark.errors import BenchmarkError, first_line
 
-FOLDER_VARIABLE = "UNLEARNBENCH_DATA"
+Pixels = NDArray[np.uint8]
+Fit = Literal["crop", "press", "exact", "adm"]
+"""How a picture becomes a square: its middle is cut out, the whole is pressed into it, it must be one already, or its middle
+is cut out as ADM does."""
 
 
 class Pictures(NamedTuple):
-    """Bytes ``(N, 3, size, size)`` and labels ``(N,)``."""
+    """Bytes ``(N, C, size, size)`` and labels ``(N,)``."""
 
     images: Tensor
     labels: Tensor
 
 
-@dataclass(frozen=True)
-class PictureSet:
-    """A data set with the columns ``image`` and ``label``.
+class Square(NamedTuple):
+    """What every picture is brought to."""
 
-    Attributes:
-        hub_id: Its name on the hub; None for one that is not there.
-        revision: The hub's commit.
-        folders: Where a copy may lie below ``$UNLEARNBENCH_DATA``; the first that is there is taken before the hub.
-        train: The name of the split that is trained on.
-        test: The name of the split that is judged.
-        size: Height and width of the pictures that are handed out, in pixels.
-        shorter: What the shorter side is brought to before the middle is cut out; None presses the whole picture to the size.
-    """
-
-    hub_id: str | None
-    revision: str | None
-    folders: tuple[str, ...]
-    train: str
-    test: str
     size: int
+    """Height and width in pixels."""
+    channels: Literal[1, 3] = 3
+    """Grey or colour."""
+    fit: Fit = "crop"
     shorter: int | None = None
-
-    def folder(self) -> str | None:
-        """Returns the folder below ``$UNLEARNBENCH_DATA`` that holds the data, if there is one."""
-        below = os.environ.get(FOLDER_VARIABLE)
-        found = [Path(below) / name for name in self.folders if (Path(below) / name).is_dir()] if below else []
-        return str(found[0]) if found else None
-
-    def where(self) -> str:
-        """Returns the folder or the hub's name that the data comes from.
-
-        Raises:
-            BenchmarkError: There is neither.
-        """
-        folder = self.folder()
-        if folder is not None:
-            return folder
-        if self.hub_id is None:
-            raise BenchmarkError(f"The data is not on the hub; {self._way_out()}.")
-        return self.hub_id
-
-    def class_names(self, where: str) -> list[str]:
-        """Returns what the data set calls its classes, in the order of its labels.
-
-        Raises:
-            BenchmarkError: The data is not there, or its labels have no names.
-        """
-        names = self._rows(where, self.train).class_names
-        if not names:
-            raise BenchmarkError(
-                f"The labels of {where} have no names (its 'label' is no ClassLabel); {self._way_out()}."
-            )
-        return names
-
-    def load(self, where: str, split: str, limits: Mapping[int, int | None]) -> Pictures:
-        """Returns the first pictures of some classes, in the data set's order.
-
-        Args:
-            where: See ``where``.
-            split: The data set's name of it.
-            limits: How many pictures of which labels, None for all; others are passed over without being decoded.
-
-        Raises:
-            BenchmarkError: The data cannot be read, or a picture is damaged.
-        """
-        found: list[Pixels] = []
-        labels: list[int] = []
-        kept: Counter[int] = Counter()
-        finite = all(limit is not None for limit in limits.values())
-        for number, (encoded, label) in enumerate(self._rows(where, split).pictures()):
-            limit = limits.get(label, 0)
-            if limit is None or kept[label] < limit:
-                name = f"picture {number} of the split '{split}' of {where}"
-                found.append(decode(encoded, name, self._fitted, "get that file again and start again"))
-                labels.append(label)
-                kept[label] += 1
-                if finite and all(kept[other] >= (most or 0) for other, most in limits.items()):
-                    break
-        if not found:
-            raise BenchmarkError(
-                f"The split '{split}' of {where} has no picture of the wanted classes; {self._way_out()}."
-            )
-        return Pictures(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
-
-    def _rows(self, where: str, split: str) -> LabelledRows:
-        return LabelledRows(where, split, hub_id=self.hub_id, way_out=self._way_out(), revision=self.revision)
-
-    def _fitted(self, image: Image.Image) -> Image.Image:
-        return fitted(image, self.size, self.shorter)
-
-    def _way_out(self) -> str:
-        layout = (
-            f"in the layout of {self.hub_id}" if self.hub_id else "as parquet files with the columns image and label"
-        )
-        return f"put a copy {layout} into a folder '{self.folders[0]}' and set {FOLDER_VARIABLE} to the folder above it"
+    """What the shorter side is brought to before the middle is cut out; the size unless given."""
 
 
-def fitted(image: Image.Image, size: int, shorter: int | None) -> Image.Image:
-    """Returns a picture as a square; see ``PictureSet``."""
-    if shorter is None:
+def decode(encoded: bytes, name: str, square: Square, way_out: str) -> Pixels:
+    """Returns a picture from its file's bytes, ``(size, size, 3)``, or ``(size, size, 1)`` if it is grey.
+
+    Args:
+        encoded: The file.
+        name: What the picture is called in a message.
+        square: What it is brought to.
+        way_out: What to do about a damaged one, as the end of a sentence.
+
+    Raises:
+        BenchmarkError: The bytes are no picture, or one of another size where it must fit exactly.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            found = image.convert("RGB" if square.channels == 3 else "L")
+    # Pillow raises a dozen kinds for damaged files.
+    except Exception as error:  # noqa: BLE001
+        raise BenchmarkError(f"The {name} is damaged ({first_line(error)[:120]}); {way_out}.") from None
+    if square.fit == "exact" and found.size != (square.size, square.size):
+        raise BenchmarkError(f"The {name} is {found.width}x{found.height}, not {square.size}x{square.size}; {way_out}.")
+    return np.asarray(fitted(found, square), dtype=np.uint8).reshape(square.size, square.size, square.channels)
+
+
+def fitted(image: Image.Image, square: Square) -> Image.Image:
+    """Returns a picture as a square."""
+    size = square.size
+    if square.fit == "adm":
+        return adm_crop(image, size)
+    if square.fit == "press":
         return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
+    shorter = square.shorter or size
     scale = shorter / min(image.size)
     if scale != 1:
         sides = [max(shorter, round(side * scale)) for side in image.size]
         image = image.resize((sides[0], sides[1]), Image.Resampling.BICUBIC)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return image.crop((left, top, left + size, top + size))
+    return _middle(image, size)
+
+
+def adm_crop(image: Image.Image, size: int) -> Image.Image:
+    """Returns the centre square at a size.
+
+    The crop of ADM (Dhariwal and Nichol, 2021), which DiT was trained with: halve with a box filter while the shorter side
+    is at least twice the size, bring it to the size with a bicubic filter, cut out the middle.
+    """
+    while min(image.size) >= 2 * size:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = size / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    return _middle(image, size)
+
+
+def digest(pixels: Pixels, label: int) -> bytes:
+    """Returns the hash of a picture and its label."""
+    return hashlib.sha256(pixels.tobytes() + label.to_bytes(1 if label < 256 else 4, "little")).digest()
 
 
 def photographs(size: int, count: int) -> Pictures:
@@ -153,3 +112,8 @@ def photographs(size: int, count: int) -> Pictures:
     images = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
     return Pictures(images[order], torch.full((len(order),), -1))
+
+
+def _middle(image: Image.Image, size: int) -> Image.Image:
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return image.crop((left, top, left + size, top + size))

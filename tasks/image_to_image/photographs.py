@@ -17,7 +17,8 @@ from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Progress
-from ..data.pictures import PictureSet, photographs
+from ..data.dataset import DataSet
+from ..data.pictures import photographs
 from ..data.pools import BytePool, from_bytes
 from ..data.splits import ClassSplit, SplitName, World, choose, class_key
 from ..retraining.retrained import SHIPPED
@@ -38,13 +39,13 @@ class PictureTask(InpaintingTask):
     """Stops an in-painter from filling holes in photographs of some classes of a data set of many."""
 
     clustered: ClassVar[bool] = True
-    pictures: ClassVar[PictureSet]
+    data: ClassVar[DataSet]
     world: ClassVar[World]
     """Whose class names and superclasses the data has."""
     forget_count: ClassVar[int]
     """How many classes a random split forgets, if there are enough."""
     unseen_images: ClassVar[int] = 200
-    unseen_from: ClassVar[PictureSet | None] = None
+    unseen_from: ClassVar[DataSet | None] = None
     """Pictures of another kind, where they are at hand; else squares of two photographs that scikit-learn ships."""
 
     split: SplitName = 0
@@ -137,14 +138,14 @@ class PictureTask(InpaintingTask):
         if self.assets.has(self.pools_file):
             return
         start = time.perf_counter()
-        where = self.pictures.where()
-        names = self.pictures.class_names(where)
+        where = self.data.where()
+        names = self.data.class_names(where)
         keys = [class_key(name, label, len(names), self.world) for label, name in enumerate(names)]
         split = choose(keys, self.world, self.split, self.forget_count)
         sets = self._choose_pictures(where, split, progress)
         train = from_bytes(torch.cat([sets[name].images for name in ("train.forget", "train.retain")]))
         made = {
-            "source": where if where == self.pictures.hub_id else f"a folder in the layout of {self.pictures.hub_id}",
+            "source": where if where == self.data.hub_id else f"a folder in the layout of {self.data.hub_id}",
             "classes": keys,
             **split._asdict(),
             "unseen": self._unseen_name(),
@@ -160,14 +161,14 @@ class PictureTask(InpaintingTask):
         )
 
     def _choose_pictures(self, where: str, split: ClassSplit, progress: Progress) -> dict[str, BytePool]:
-        sizes, data = self.sizes(), self.pictures
+        sizes, data = self.sizes(), self.data
         proxies = -(-sizes.method * len(split.retain) // len(split.others)) if split.others else 0
         train = dict.fromkeys(split.forget + split.retain, sizes.method) | dict.fromkeys(split.others, proxies)
         progress("training pictures", 0, 3)
-        taken = _shuffled(data.load(where, data.train, train))
+        taken = _shuffled(data.first(where, data.train, train))
         progress("test pictures", 1, 3)
         judged = _shuffled(
-            data.load(where, data.test, dict.fromkeys(split.forget + split.retain + split.near, sizes.judged))
+            data.first(where, data.test, dict.fromkeys(split.forget + split.retain + split.near, sizes.judged))
         )
         progress("unseen pictures", 2, 3)
         sets = {
@@ -182,19 +183,19 @@ class PictureTask(InpaintingTask):
 
     def _unseen(self) -> BytePool:
         other = self.unseen_from
-        folder = other.folder() if other is not None else None
+        folder = other.found() if other is not None else None
         if other is None or folder is None:
-            return BytePool(*photographs(self.pictures.size, self.unseen_images))
+            return BytePool(*photographs(self.data.size, self.unseen_images))
         count = len(other.class_names(folder))
         images, labels = _shuffled(
-            other.load(folder, other.test, dict.fromkeys(range(count), -(-self.unseen_images // count)))
+            other.first(folder, other.test, dict.fromkeys(range(count), -(-self.unseen_images // count)))
         )
         return BytePool(images, torch.full_like(labels, -1))
 
     def _unseen_name(self) -> str:
         other = self.unseen_from
-        found = other is not None and other.folder() is not None
-        return f"{other.folders[0]}" if found and other is not None else "squares of scikit-learn's sample photographs"
+        found = other is not None and other.found() is not None
+        return other.folder if found and other is not None else "squares of scikit-learn's sample photographs"
 
     def _made(self) -> dict[str, Any]:
         return self.assets.entry(self.pools_file).made

@@ -12,7 +12,8 @@ import torch
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.measuring.device import resolve_device
 from ...benchmark.task import Progress
-from ..data.pictures import Pictures, PictureSet
+from ..data.dataset import DataSet
+from ..data.pictures import Pictures
 from ..data.pools import BytePool
 from ..judges.classifiers import JudgeRecipe
 from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
@@ -77,7 +78,7 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
     filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID)
     presets: ClassVar[Mapping[str, Preset]] = PRESETS
-    pictures: ClassVar[PictureSet]
+    data: ClassVar[DataSet]
 
     preset: Literal["small", "full"] = "small"
     """``small`` trains on two CPU cores in minutes, ``full`` on a GPU within the hour."""
@@ -116,11 +117,11 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
 
     def training_pool(self) -> BytePool:
         """See ``RetrainedTask.training_pool``: all classes that the data has."""
-        return BytePool(*self._load(self.pictures.train), mirrored=True)
+        return BytePool(*self._load(self.data.train), mirrored=True)
 
     def judge_data(self) -> JudgeData:
         """See ``TrainedJudgesTask.judge_data``."""
-        return JudgeData(self.training_pool(), BytePool(*self._load(self.pictures.test)))
+        return JudgeData(self.training_pool(), BytePool(*self._load(self.data.test)))
 
     # Files.
 
@@ -158,9 +159,9 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
         return {"classes": self._made()["classes"]}
 
     def _load(self, split: str) -> Pictures:
-        return _all_pictures(self.pictures, self.pictures.where(), split, self.num_classes, self._preset.each)
+        return _all_pictures(self.data, self.data.where(), split, self.num_classes, self._preset.each)
 
 
 @functools.lru_cache(maxsize=2)
-def _all_pictures(source: PictureSet, where: str, split: str, classes: int, each: int | None) -> Pictures:
-    return source.load(where, split, dict.fromkeys(range(classes), each))
+def _all_pictures(source: DataSet, where: str, split: str, classes: int, each: int | None) -> Pictures:
+    return source.first(where, split, dict.fromkeys(range(classes), each))

@@ -9,8 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..data import cifar10
+from ..data.pictures import Pictures
 from ..data.pools import from_bytes
+from ..data.sets import CIFAR10
 from ..training import loop
 from ..training.checkpoint import Checkpoint
 from ..training.loop import Descent
@@ -65,7 +66,7 @@ class CifarResNet(nn.Module):
         self.layer1 = _stage(16, 16, blocks, 1)
         self.layer2 = _stage(16, 32, blocks, 2)
         self.layer3 = _stage(32, 64, blocks, 2)
-        self.linear = nn.Linear(64, cifar10.NUM_CLASSES)
+        self.linear = nn.Linear(64, len(CIFAR10.classes))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -85,7 +86,7 @@ class CifarResNet(nn.Module):
 
 def train(
     judge: CifarResNet,
-    images: cifar10.Images,
+    images: Pictures,
     device: torch.device,
     steps: int,
     progress: Callable[[int, int], None],
@@ -107,7 +108,7 @@ def train(
 
     def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         index = torch.randint(len(images.labels), (BATCH_SIZE,), generator=generator)
-        return images.pixels[index], images.labels[index]
+        return images.images[index], images.labels[index]
 
     def loss(network: nn.Module, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         return nn.functional.cross_entropy(network(_cropped(from_bytes(pixels), generator)), labels)

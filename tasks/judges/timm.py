@@ -143,7 +143,7 @@ def weights_file(spec: TimmSpec, *, download: bool) -> Path:
         config = timm.get_pretrained_cfg(spec.name)
         if config is None or not config.hf_hub_id:
             raise BenchmarkError(f"timm has no weights for {spec.name} on the hub; write {spec.name}=FILE.safetensors.")
-        way_out = f"be online, or put its {WEIGHTS} on this machine and write the judge as {spec.name}=FILE.safetensors"
+        way_out = f"put its {WEIGHTS} on this machine and write the judge as {spec.name}=FILE.safetensors"
         path = hub.fetch_file(config.hf_hub_id, WEIGHTS, download=download, way_out=way_out)
     if spec.pin is not None and file_sha256(path) != spec.pin:
         raise BenchmarkError(f"{path} is not the pinned file of the judge {spec.name} (another sha256); restore it.")

@@ -1,0 +1,46 @@
+"""Tasks whose pictures are a declared data set."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import field_validator
+
+from ..data.dataset import DataSet
+from ..data.pools import BytePool, ImagePool
+from .retrained import OneClassTask
+
+
+class DataSetTask(OneClassTask):
+    """Forgets a class of a declared data set, which says how many classes there are and how large pictures are."""
+
+    data: ClassVar[DataSet]
+    mirrored: ClassVar[bool] = False
+    """Whether every second training picture is mirrored, on average."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Takes over what the declaration says."""
+        if "data" in vars(cls):
+            cls.num_classes = len(cls.data.classes)
+            cls.image_shape = (cls.data.channels, cls.data.size, cls.data.size)
+
+    @field_validator("forget_class", check_fields=False)
+    @classmethod
+    def _is_a_class(cls, label: int) -> int:
+        if not 0 <= label < cls.num_classes:
+            raise ValueError(f"the classes are 0 to {cls.num_classes - 1}")
+        return label
+
+    def missing(self) -> list[str]:
+        """See ``Task.missing``: the data where neither a folder nor the hub can give it, and files."""
+        lacking = self.data.lacking()
+        return ([f"The task '{self.name}' lacks its data. {lacking}"] if lacking else []) + super().missing()
+
+    def training_pool(self) -> ImagePool:
+        """See ``RetrainedTask.training_pool``."""
+        return BytePool(*self.data.load(self.data.train), mirrored=self.mirrored)
+
+    def data_sha256(self) -> str:
+        """See ``RetrainedTask.data_sha256``."""
+        return self.data.identity()
