@@ -61,6 +61,8 @@ class Task(BaseModel, ABC):
     """Raised when the protocol changes, so that older numbers are never compared with newer."""
     offers: ClassVar[frozenset[Need]] = frozenset()
     """The needs that its problems meet."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules of libraries that runs import late; a process that runs are forked from imports them once for all."""
     places: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 
