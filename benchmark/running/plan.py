@@ -160,9 +160,10 @@ def _device(where: Where) -> tuple[str, Device]:
 
 def _modules(task: Task, method: Method) -> tuple[str, ...]:
     """What a server may import before it forks: nothing that a plugin brings or names."""
-    own = next(cls for cls in type(task).__mro__ if issubclass(cls, Task) and registry.is_builtin(cls))
-    methods = [type(method).__module__] if registry.is_builtin(type(method)) else []
-    return (*LIBRARIES, *own.libraries, own.__module__, *methods)
+    classes = [*reversed(type(task).__mro__), *reversed(type(method).__mro__)]
+    own = [cls for cls in classes if issubclass(cls, Task | Method) and registry.is_builtin(cls)]
+    libraries = [name for cls in own for name in vars(cls).get("libraries", ())]
+    return tuple(dict.fromkeys([*LIBRARIES, *libraries, *(cls.__module__ for cls in own)]))
 
 
 def _ready_task(name: str, config: dict[str, Any]) -> tuple[Task, TaskInfo]:
