@@ -35,14 +35,23 @@ def guarded(load: Callable[[], _Loaded], what: str) -> _Loaded:
         raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
 
 
+def check_file(path: Path) -> None:
+    """Raises if there is no plugin file.
+
+    Raises:
+        BenchmarkError: There is not.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"There is no plugin file {path}.")
+
+
 def loaded_file(path: Path) -> ModuleType:
     """Returns a plugin file as a module, the same one each time.
 
     Raises:
         BenchmarkError: There is no such file, or it cannot be loaded.
     """
-    if not path.is_file():
-        raise BenchmarkError(f"There is no plugin file {path}.")
+    check_file(path)
     return guarded(lambda: _load_file(path), f"The plugin file {path}")
 
 

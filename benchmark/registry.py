@@ -115,15 +115,23 @@ class Registry(Generic[Plugin]):
             self._loaded[cls.name] = cls
         return [cls.name for cls in classes]
 
+    def built_in_modules(self, names: Iterable[str]) -> list[str]:
+        """Returns the modules of the built-ins among some names, without loading anything."""
+        modules = self._built_in()
+        return [modules[name] for name in dict.fromkeys(names) if name in modules]
+
     def _lazy(self) -> dict[str, Callable[[], ModuleType | type[Plugin]]]:
         if self._loaders is None:
             # Built-ins come second and win: no package can take the place of one.
             self._loaders = {point.name: point.load for point in importlib.metadata.entry_points(group=self._package)}
-            folder = Path(__file__).parent.parent / self._package.rpartition(".")[2]
-            for path in folder.glob("[a-z]*.py"):
-                module = f"{self._package}.{path.stem}"
-                self._loaders[path.stem.replace("_", "-")] = partial(importlib.import_module, module)
+            for name, module in self._built_in().items():
+                self._loaders[name] = partial(importlib.import_module, module)
         return self._loaders
+
+    def _built_in(self) -> dict[str, str]:
+        """The modules of the built-ins by name."""
+        folder = Path(__file__).parent.parent / self._package.rpartition(".")[2]
+        return {path.stem.replace("_", "-"): f"{self._package}.{path.stem}" for path in folder.glob("[a-z]*.py")}
 
     def _classes(self, module: ModuleType) -> list[type[Plugin]]:
         return [
@@ -194,6 +202,8 @@ def source(plugin: type[Method | Task]) -> Source:
     root = plugin.__module__.partition(".")[0]
     if root.startswith(FILE_PREFIX):
         return Source(path, "file")
+    if root == _PACKAGE:
+        return Source(path, f"{root} {importlib.metadata.version(root)}")
     if root not in _distributions():
         # Installed since, as in a notebook that runs on.
         _distributions.cache_clear()

@@ -61,6 +61,9 @@ class Task(BaseModel, ABC):
     """Raised when the protocol changes, so that older numbers are never compared with newer."""
     offers: ClassVar[frozenset[Need]] = frozenset()
     """The needs that its problems meet."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules of libraries that runs import late, beside those of the classes that it extends: a process that runs are forked
+    from imports them once for all. Those that a plugin names are left to its runs."""
     places: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 

@@ -16,6 +16,7 @@ class DigitsDiT(DigitsDDPM):
     """Class forgetting on a DiT of 0.8 M parameters in pixel space: four layers, 96 wide, patches of 2x2."""
 
     name: ClassVar[str] = "digits-dit"
+    libraries: ClassVar[tuple[str, ...]] = ("diffusers.models.transformers.dit_transformer_2d",)
     judges_from: ClassVar[str] = "digits-ddpm"
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3000, batch_size=128, lr=1e-3)
 

@@ -27,6 +27,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     """In-painting a 4x4 hole in real 8x8 scans of digits, with a masked autoencoder of 0.3 M parameters."""
 
     name: ClassVar[str] = "digits-mae"
+    libraries: ClassVar[tuple[str, ...]] = ("transformers.models.vit_mae.modeling_vit_mae",)
     batch_size: ClassVar[int] = 64
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
     judges_from: ClassVar[str] = "digits-ddpm"

@@ -83,7 +83,7 @@ def run_requests(
     on_plan: Callable[[int], None] = lambda count: None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> tuple[list[Record], list[Refused]]:
-    """Makes the runs that are asked for and not finished yet, each in a fresh process.
+    """Makes the runs that are asked for and not finished yet, each in a process of its own.
 
     Args:
         requests: Pairs of a task and a method with seeds and settings.
@@ -108,31 +108,26 @@ def run_requests(
     """
     from ..running.executors import check_executor
     from ..running.limits import make_limits
+    from ..running.plan import Where
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")
-    _check_names(requests, plugins)
-    from ..running.executors import make_executor
-    from ..running.plan import Where, plan
-    from ..running.runner import Runner
+    from ..running.planner import check_names, plan_apart, start_server
 
     folder = Path(results)
     where = Where(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
-    plans, refused = plan(requests, where)
-    made_by = make_executor(executor, plans, where, limits, workers=workers, retry_failed=retry_failed, slurm=slurm)
-    on_plan(len(plans))
-    made = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event).run(plans)
-    return made, refused
+    check_names(requests, where.plugins)
+    with start_server(requests, where) as server:
+        from ..running.executors import make_executor
+        from ..running.runner import Runner
 
-
-def _check_names(requests: list[Request], plugins: Sequence[str | Path]) -> None:
-    """Asks for no PyTorch, so that a typing mistake is answered at once."""
-    from .. import registry
-
-    registry.add_plugins(plugins)
-    for request in requests:
-        registry.tasks.check(request.task)
-        registry.methods.check(request.method)
+        planned = plan_apart(server, requests, where)
+        made_by = make_executor(
+            executor, planned, where, limits, server, workers=workers, retry_failed=retry_failed, slurm=slurm
+        )
+        on_plan(len(planned.plans))
+        runner = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event)
+        return runner.run(planned.plans), planned.refused
 
 
 def prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -32,6 +33,18 @@ def check_device(choice: str) -> None:
     """Raises unless it is ``auto``, ``cpu`` or ``cuda``."""
     if choice not in ("auto", "cpu", "cuda"):
         raise BenchmarkError(f"There is no device '{choice}'; choose auto, cpu or cuda.")
+
+
+def equal_gpus() -> list[str]:
+    """Returns the GPUs that are of the first one's model, as ``CUDA_VISIBLE_DEVICES`` calls them.
+
+    Others are left out: times are compared only between equal devices, and a run's identity names its device.
+    """
+    count = torch.cuda.device_count()
+    models = [torch.cuda.get_device_properties(index).name for index in range(count)]
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(count)]
+    return [name for name, model in zip(names, models, strict=False) if model == models[0]]
 
 
 def describe_device(device: torch.device, threads: int) -> Device:

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from ..errors import BenchmarkError
 from ..records.record import Record
 from .claims import Claim
+from .forks import ForkServer
 from .limits import Limits
-from .local import LocalExecutor, equal_gpus
+from .local import LocalExecutor
 from .plan import Plan, Tell, Where
+from .planner import Planned
 
 
 class Executor(Protocol):
@@ -42,9 +44,10 @@ class Executor(Protocol):
 
 def make_executor(
     kind: str,
-    plans: list[Plan],
+    planned: Planned,
     where: Where,
     limits: Limits,
+    server: ForkServer | None = None,
     *,
     workers: int | None = None,
     retry_failed: bool = False,
@@ -54,9 +57,10 @@ def make_executor(
 
     Args:
         kind: ``local`` or ``slurm``.
-        plans: The runs.
+        planned: The runs.
         where: What they run on.
         limits: What each may take.
+        server: Forks runs on a CPU.
         workers: Runs at a time; by default as many as cores hold on a CPU, one a GPU, or all on a cluster.
         retry_failed: Whether failed runs are made again.
         slurm: What jobs ask a cluster for.
@@ -68,10 +72,12 @@ def make_executor(
         from .slurm import SlurmExecutor
 
         return SlurmExecutor(where.results, slurm or {}, limits, workers=workers, retry_failed=retry_failed)
-    gpus = equal_gpus() if any(item.spec.device == "cuda" for item in plans) else []
+    gpus = planned.gpus
+    if any(item.spec.device != "cpu" for item in planned.plans):
+        server = None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     usual = len(gpus) if gpus else max(1, cores // where.threads)
-    return LocalExecutor(where.results, workers=workers or usual, limits=limits, gpus=gpus)
+    return LocalExecutor(where.results, workers=workers or usual, limits=limits, gpus=gpus, server=server)
 
 
 def check_executor(kind: str, slurm: dict[str, Any] | None) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..errors import BenchmarkError
 from ..records.record import Status
@@ -54,6 +53,15 @@ def make_limits(seconds: float | None = None, gigabytes: float | None = None, *,
     return Limits(seconds or DEFAULT_TIME_LIMIT, usual if gigabytes is None else gigabytes * GIGABYTE)
 
 
+class Leader(Protocol):
+    """A process that leads a session, such as ``subprocess.Popen``."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Returns the exit code once there is one."""
+
+
 class Watchdog(threading.Thread):
     """Watches the session that a process leads, and kills all of it at a limit, or what is left when the process is gone.
 
@@ -68,7 +76,7 @@ class Watchdog(threading.Thread):
         verdict: The status and the reason of a run that was ended, or None.
     """
 
-    def __init__(self, leader: subprocess.Popen[Any], limits: Limits) -> None:
+    def __init__(self, leader: Leader, limits: Limits) -> None:
         super().__init__(daemon=True)
         self._leader = leader
         self._limits = limits
@@ -108,6 +116,11 @@ def session_bytes(leader: int) -> int:
             if name.isdigit() and os.getsid(int(name)) == leader:
                 total += int((_PROC / name / "statm").read_text().split()[1]) * _PAGE
     return total
+
+
+def ending(code: int) -> str:
+    """Returns how a process ended, as a part of a sentence."""
+    return f"ended with exit code {code}" if code >= 0 else f"ended by signal {-code} ({signal.Signals(-code).name})"
 
 
 def end_with_runner() -> None:

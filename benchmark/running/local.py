@@ -1,11 +1,10 @@
-"""Makes runs on this machine, each in a process of its own."""
+"""Makes runs on this machine, each in a process of its own: a fork of a server, or a new interpreter."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,14 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import torch
-
 from ..errors import BenchmarkError
 from ..measuring.provenance import collect_provenance
 from ..records.record import Record, Status
 from ..records.store import find_record, next_moment, write_record
 from .claims import Claim
-from .limits import Limits, Watchdog, kill_group
+from .forks import LOST, WORKER, Fork, ForkServer, ServerGone, worker_environment
+from .limits import Limits, Watchdog, ending, kill_group
 from .plan import Event, Plan, Tell
 
 LOG_LINES = 15
@@ -38,6 +36,9 @@ GRACE_SECONDS = 1.0
 everyone is sent the signal, and the runner must not take its own end for the method's."""
 
 
+Worker = Fork | subprocess.Popen[str]
+
+
 class LocalExecutor:
     """A pool of processes on this machine.
 
@@ -46,7 +47,8 @@ class LocalExecutor:
         limits: What each of them may take.
         results: Where records go.
         gpus: What ``CUDA_VISIBLE_DEVICES`` calls the GPUs, to give each run one; empty to leave that variable alone.
-        command: The worker's.
+        server: Forks the workers, as long as it lives; without one they are new interpreters.
+        program: The worker's module.
     """
 
     def __init__(
@@ -56,16 +58,18 @@ class LocalExecutor:
         workers: int,
         limits: Limits,
         gpus: Sequence[str] = (),
-        command: Sequence[str] = (sys.executable, "-m", f"{__package__}.worker"),
+        server: ForkServer | None = None,
+        program: str = WORKER,
     ) -> None:
         self.capacity = workers
         self._results = results
         self._limits = limits
         self._gpus = GpuPool(gpus)
-        self._command = list(command)
+        self._server = server
+        self._program = program
         self._pool = ThreadPoolExecutor(workers)
         self._lock = threading.Lock()
-        self._processes: set[subprocess.Popen[str]] = set()
+        self._processes: set[Worker] = set()
         self._stopped = False
 
     def submit(self, item: Plan, claim: Claim, tell: Tell) -> Future[Record]:
@@ -89,21 +93,32 @@ class LocalExecutor:
         # When a failed run is made again, its old record must not pass for the new one.
         before = find_record(self._results, item.filename)
         with tempfile.TemporaryFile("w+", errors="replace") as log, self._gpus.one() as gpu:
-            ending = self._work(item, claim, tell, log, gpu)
+            ended = self._work(self._start(item, claim, log, gpu), item, tell)
+            if ended.code == LOST and ended.verdict is None and not self._stopped:
+                # Nobody knows how the run ended, so it is made again: from here on, runs are new interpreters.
+                self._server = None
+                ended = self._work(self._start(item, claim, log, gpu), item, tell)
             if self._stopped:
                 raise BenchmarkError("The runner was stopped.")
-            if ending.error is not None:
-                raise BenchmarkError(ending.error)
+            if ended.error is not None:
+                raise BenchmarkError(ended.error)
             record = find_record(self._results, item.filename)
-            if record is None or (record == before and ending.code != 0):
-                record = self._failure(item, ending)
+            if record is None or (record == before and ended.code != 0):
+                record = self._failure(item, ended)
                 write_record(self._results, record)
             tell(Event(item, "end", record, "" if record.status is Status.OK else _tail(log)))
         return record
 
-    def _work(self, item: Plan, claim: Claim, tell: Tell, log: IO[str], gpu: str | None) -> _Ending:
-        with subprocess.Popen(
-            self._command,
+    def _start(self, item: Plan, claim: Claim, log: IO[str], gpu: str | None) -> Worker:
+        # The worker holds the claim, too: a runner that is killed leaves the run claimed until its worker is gone.
+        keep = [claim.fileno()]
+        if self._server is not None:
+            try:
+                return self._server.start(self._program, log, load=item.modules, keep=keep)
+            except ServerGone:
+                self._server = None
+        return subprocess.Popen(
+            [sys.executable, "-m", self._program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -111,42 +126,44 @@ class LocalExecutor:
             env=worker_environment(item.spec.threads, gpu),
             # A session of its own: Ctrl-C goes to the runner alone, and what the worker starts can be ended with it.
             start_new_session=True,
-            # The worker holds the claim, too: a runner that is killed leaves the run claimed until its worker is gone.
-            pass_fds=[claim.fileno()],
-        ) as process:
-            self._add(process)
-            watchdog = Watchdog(process, self._limits)
+            pass_fds=keep,
+        )
+
+    def _work(self, worker: Worker, item: Plan, tell: Tell) -> _Ending:
+        with worker:
+            self._add(worker)
+            watchdog = Watchdog(worker, self._limits)
             watchdog.start()
             try:
-                error = _listen(process, item, tell)
-                code = process.wait()
+                error = _listen(worker, item, tell)
+                code = worker.wait()
             finally:
                 watchdog.dismiss()
-                kill_group(process.pid)
+                kill_group(worker.pid)
                 with self._lock:
-                    self._processes.discard(process)
-        verdict = watchdog.verdict if code == -signal.SIGKILL else None
+                    self._processes.discard(worker)
+        verdict = watchdog.verdict if code in (-signal.SIGKILL, LOST) else None
         if code < 0 and verdict is None and not self._stopped:
             time.sleep(GRACE_SECONDS)
         return _Ending(code, verdict, error)
 
-    def _add(self, process: subprocess.Popen[str]) -> None:
+    def _add(self, worker: Worker) -> None:
         """Remembers a worker, so that it can be stopped; if that has happened already, it ends at once."""
         with self._lock:
-            self._processes.add(process)
+            self._processes.add(worker)
             if self._stopped:
-                kill_group(process.pid)
+                kill_group(worker.pid)
 
-    def _failure(self, item: Plan, ending: _Ending) -> Record:
+    def _failure(self, item: Plan, ended: _Ending) -> Record:
         """The record of a run whose process did not live to write it."""
-        if ending.verdict is not None:
-            status, reason = ending.verdict
-        elif ending.code == -signal.SIGKILL:
+        if ended.verdict is not None:
+            status, reason = ended.verdict
+        elif ended.code == -signal.SIGKILL:
             status, reason = Status.OUT_OF_MEMORY, "killed by signal 9, as the kernel does when memory runs out"
-        elif ending.code < 0:
-            status, reason = Status.FAILED, f"ended by signal {-ending.code} ({signal.Signals(-ending.code).name})"
+        elif ended.code < 0:
+            status, reason = Status.FAILED, ending(ended.code)
         else:
-            status, reason = Status.FAILED, f"its process ended with exit code {ending.code} and no record"
+            status, reason = Status.FAILED, f"its process {ending(ended.code)} and no record"
         return Record(
             run_id=item.run_id,
             created=next_moment(self._results, item.task.name, item.method.name),
@@ -188,38 +205,13 @@ class GpuPool:
                     self._runs[name] -= 1
 
 
-def equal_gpus() -> list[str]:
-    """Returns the GPUs that are of the first one's model, as ``CUDA_VISIBLE_DEVICES`` calls them.
-
-    Others are left out: times are compared only between equal devices, and a run's identity names its device.
-    """
-    count = torch.cuda.device_count()
-    models = [torch.cuda.get_device_properties(index).name for index in range(count)]
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = [name.strip() for name in given.split(",")] if given else [str(index) for index in range(count)]
-    return [name for name, model in zip(names, models, strict=False) if model == models[0]]
-
-
-def worker_environment(threads: int, gpu: str | None = None) -> dict[str, str]:
-    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning."""
-    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return {
-        **os.environ,
-        **counts,
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PYTHONUNBUFFERED": "1",
-        **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
-    }
-
-
 class _Ending(NamedTuple):
     code: int
     verdict: tuple[Status, str] | None
     error: str | None
 
 
-def _listen(process: subprocess.Popen[str], item: Plan, tell: Tell) -> str | None:
+def _listen(process: Worker, item: Plan, tell: Tell) -> str | None:
     """Hands over the run and passes on what the worker says; returns its error, if it has one."""
     assert process.stdin is not None
     assert process.stdout is not None

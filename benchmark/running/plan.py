@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchmarkError, NotApplicable
-from ..measuring.device import check_device, describe_device, resolve_device
+from ..method import Method
 from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
 from ..records.store import find_record
 from ..task import Task
 from .identity import RunSpec, check_applicable, make_method, make_task, method_info, run_id, split_settings, task_info
 from .requests import Request
+
+LIBRARIES = ("torch._dynamo",)
+"""What every run imports late: PyTorch's optimizers do, when the first is made."""
 
 
 class Plan(NamedTuple):
@@ -26,6 +29,8 @@ class Plan(NamedTuple):
     device: Device
     any_device: bool = False
     """Whether another machine makes the run, whose device is not known before."""
+    modules: tuple[str, ...] = ()
+    """What the run imports of the suite and its libraries."""
 
     @property
     def filename(self) -> str:
@@ -137,17 +142,28 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
                 results=where.results.resolve(),
             )
             identity = run_id(described, configured, seed, shown)
-            plans.setdefault(identity, Plan(spec, described, configured, identity, shown, where.any_device))
+            modules = _modules(task, method)
+            plans.setdefault(identity, Plan(spec, described, configured, identity, shown, where.any_device, modules))
     return list(plans.values()), refused
 
 
 def _device(where: Where) -> tuple[str, Device]:
     """Returns what workers are asked to run on, and what records will show; a stand-in if other machines make the runs."""
+    from ..measuring.device import check_device, describe_device, resolve_device
+
     if where.any_device:
         check_device(where.device)
         return where.device, Device(kind="cuda" if where.device == "cuda" else "cpu", name="any", threads=where.threads)
     device = resolve_device(where.device)
     return device.type, describe_device(device, where.threads)
+
+
+def _modules(task: Task, method: Method) -> tuple[str, ...]:
+    """What a server may import before it forks: nothing that a plugin brings or names."""
+    classes = [*reversed(type(task).__mro__), *reversed(type(method).__mro__)]
+    own = [cls for cls in classes if issubclass(cls, Task | Method) and registry.is_builtin(cls)]
+    libraries = [name for cls in own for name in vars(cls).get("libraries", ())]
+    return tuple(dict.fromkeys([*LIBRARIES, *libraries, *(cls.__module__ for cls in own)]))
 
 
 def _ready_task(name: str, config: dict[str, Any]) -> tuple[Task, TaskInfo]:

@@ -162,7 +162,8 @@ class Run:
 def configure_torch(threads: int) -> None:
     """Fixes the thread count and asks for deterministic kernels in full single precision."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As ``use_deterministic_algorithms(True, warn_only=True)``, which loads PyTorch's compiler, too.
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

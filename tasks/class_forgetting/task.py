@@ -29,6 +29,12 @@ class ClassForgettingTask(OneClassTask):
     """Forgets a class of a class-conditional diffusion model. A concrete task says which network and data."""
 
     family: ClassVar[Family] = FAMILY
+    libraries: ClassVar[tuple[str, ...]] = (
+        "diffusers.models.unets.unet_2d",
+        "diffusers.schedulers.scheduling_ddim",
+        "diffusers.schedulers.scheduling_ddpm",
+        "diffusers.schedulers.scheduling_dpmsolver_multistep",
+    )
     offers: ClassVar[frozenset[Need]] = ClassForgettingProblem.offers
     sampler: ClassVar[Sampler]
     ema_decay: ClassVar[float] = training.EMA_DECAY

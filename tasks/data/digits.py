@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
+import json
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ...benchmark.errors import BenchmarkError
 
 NUM_CLASSES = 10
 SIZE = 8
@@ -50,15 +55,13 @@ class Split(NamedTuple):
 
 @functools.cache
 def load_split() -> Split:
-    """Loads the digits with the suite's fixed split."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    pixels, targets = load_digits(return_X_y=True)
-    images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, SIZE, SIZE) * (2 / LEVELS) - 1
-    labels = torch.tensor(targets, dtype=torch.long)
-    train, test = train_test_split(range(len(labels)), test_size=0.2, stratify=labels, random_state=0)
-    return Split(Digits(images[train], labels[train]), Digits(images[test], labels[test]))
+    """Loads the digits with the suite's fixed split, which scikit-learn's ``train_test_split`` drew once."""
+    table = torch.from_numpy(np.loadtxt(_shipped("data/digits.csv.gz"), delimiter=",", dtype=np.uint8))
+    images = table[:, :-1].float().view(-1, 1, SIZE, SIZE) * (2 / LEVELS) - 1
+    labels = table[:, -1].long()
+    split: dict[str, list[int]] = json.loads(Path(__file__).with_name("digits_split.json").read_bytes())
+    train, test = (Digits(images[split[part]], labels[split[part]]) for part in ("train", "test"))
+    return Split(train, test)
 
 
 @functools.cache
@@ -67,10 +70,17 @@ def photograph() -> Tensor:
 
     What is not a digit, to see what happens to unrelated pictures.
     """
-    from sklearn.datasets import load_sample_images
-
-    picture = Image.fromarray(load_sample_images().images[0]).convert("L")
+    picture = Image.open(_shipped("images/china.jpg")).convert("L")
     small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32))[None, None]
     squares = torch.nn.functional.unfold(pixels, SIZE, stride=SIZE)[0].T
     return squares.reshape(-1, 1, SIZE, SIZE) / 127.5 - 1
+
+
+def _shipped(name: str) -> Path:
+    """Returns one of scikit-learn's data files. Importing it for them would load pandas and half of SciPy, too."""
+    spec = importlib.util.find_spec("sklearn")
+    path = Path(spec.origin if spec and spec.origin else "sklearn").parent / "datasets" / name
+    if not path.is_file():
+        raise BenchmarkError(f"scikit-learn's data file {path} is not there; install scikit-learn again.")
+    return path

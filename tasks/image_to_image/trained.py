@@ -74,6 +74,7 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
 
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
+    libraries: ClassVar[tuple[str, ...]] = ("transformers.models.vit_mae.modeling_vit_mae",)
     batch_size: ClassVar[int] = 64
     filling: ClassVar[Filling] = MAE
     test_holes: ClassVar[dict[str, Hole]] = quarter_holes(GRID)

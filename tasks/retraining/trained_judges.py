@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import nn
 
@@ -24,6 +24,8 @@ class JudgeData(NamedTuple):
 
 class TrainedJudgesTask(RetrainedTask):
     """Trains all of its judges."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("timm",)
 
     @abstractmethod
     def judge_data(self) -> JudgeData:
