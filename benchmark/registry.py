@@ -6,7 +6,6 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -14,16 +13,17 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from .errors import BenchmarkError, first_line, unknown_name
 from .family import Family
 from .method import Method
 from .needs import Need
+from .origin import PLUGIN_PREFIX
 from .records.record import NAME_PATTERN
 from .task import Task
 
@@ -31,17 +31,6 @@ _PACKAGE = __package__.partition(".")[0]
 
 Plugin = TypeVar("Plugin", bound=Method | Task)
 _Loaded = TypeVar("_Loaded")
-
-_FILE_PREFIX = "unlearnbench_plugin_"
-
-
-class Source(NamedTuple):
-    """Where a registered class comes from."""
-
-    path: Path
-    """The file that defines it."""
-    distribution: str
-    """The package and version, or ``file``."""
 
 
 class Registry(Generic[Plugin]):
@@ -214,41 +203,14 @@ def add_plugin(path: Path) -> list[str]:
     return names
 
 
-def is_builtin(plugin: type[Method | Task]) -> bool:
-    """Returns whether a class is part of the suite itself."""
-    return plugin.__module__.startswith(f"{_PACKAGE}.")
-
-
 def asks_for_oracle(method: type[Method]) -> bool:
     """Returns whether a method is the privileged row that stands for retraining."""
     return Need.ORACLE in method.needs
 
 
-def source(plugin: type[Method | Task]) -> Source:
-    """Returns where a registered class comes from."""
-    path = Path(inspect.getfile(plugin))
-    root = plugin.__module__.partition(".")[0]
-    if root.startswith(_FILE_PREFIX):
-        return Source(path, "file")
-    if root not in _distributions():
-        # Installed since, as in a notebook that runs on.
-        _distributions.cache_clear()
-    name = _distributions().get(root, [root])[0]
-    try:
-        return Source(path, f"{name} {importlib.metadata.version(name)}")
-    except importlib.metadata.PackageNotFoundError:
-        return Source(path, f"{name} (not installed)")
-
-
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Looks through every installed package, which takes a third of a second, so once is enough."""
-    return importlib.metadata.packages_distributions()
-
-
 def _load_file(path: Path) -> ModuleType:
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"{_FILE_PREFIX}{digest}"
+    name = f"{PLUGIN_PREFIX}{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import registry
 from ..errors import BenchmarkError, NotApplicable
 from ..measuring.device import check_device, describe_device, resolve_device
 from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
 from ..records.store import find_record
-from ..task import Task
-from .identity import RunSpec, check_applicable, make_method, make_task, method_info, run_id, split_settings, task_info
+from .identity import Configured, RunSpec, check_files, method_info, passed, run_id, task_info
 from .requests import Request
 
 
@@ -100,7 +99,7 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
         BenchmarkError: A name or a setting is unknown, or a task lacks its files.
     """
     chosen, shown = _device(where)
-    tasks: dict[str, tuple[Task, TaskInfo]] = {}
+    described: dict[str, TaskInfo] = {}
     plans: dict[str, Plan] = {}
     refused = []
     for request in requests:
@@ -112,32 +111,31 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
             except BenchmarkError as error:
                 refused.append(Refused(request.task, request.method, str(error)))
                 continue
-        of_task, of_method = split_settings(request.task, request.method, request.settings)
-        key = f"{request.task} {of_task}"
-        if key not in tasks:
-            tasks[key] = _ready_task(request.task, of_task)
-        task, described = tasks[key]
-        method = make_method(request.method, of_method)
+        pair = Configured.of(request.task, request.method, request.settings)
         try:
-            check_applicable(task, method)
+            pair.check()
         except NotApplicable as error:
             refused.append(Refused(request.task, request.method, str(error)))
             continue
-        configured = method_info(method, of_method)
+        key = f"{request.task} {passed(pair.task)}"
+        if key not in described:
+            # A task's hash reads all its files, so once is enough.
+            check_files(pair.task)
+            described[key] = task_info(pair.task)
+        task, method = described[key], method_info(pair.method)
         for seed in request.seeds:
             spec = RunSpec(
                 task=request.task,
                 method=request.method,
                 seed=seed,
-                task_config=of_task,
-                method_config=of_method,
+                settings=pair.settings,
                 device=chosen,
                 threads=where.threads,
                 plugins=[path.resolve() for path in where.plugins],
                 results=where.results.resolve(),
             )
-            identity = run_id(described, configured, seed, shown)
-            plans.setdefault(identity, Plan(spec, described, configured, identity, shown, where.any_device))
+            identity = run_id(task, method, seed, shown)
+            plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device))
     return list(plans.values()), refused
 
 
@@ -148,10 +146,3 @@ def _device(where: Where) -> tuple[str, Device]:
         return where.device, Device(kind="cuda" if where.device == "cuda" else "cpu", name="any", threads=where.threads)
     device = resolve_device(where.device)
     return device.type, describe_device(device, where.threads)
-
-
-def _ready_task(name: str, config: dict[str, Any]) -> tuple[Task, TaskInfo]:
-    task = make_task(name, config)
-    for sentence in task.missing():
-        raise BenchmarkError(sentence)
-    return task, task_info(task, config)
