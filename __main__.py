@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.markup import escape
 
 import unlearnbench
 
+from .benchmark.command_line import from_pairs
 from .benchmark.commands.terminal import RunProgress, task_progress
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
@@ -77,7 +78,7 @@ def prepare(
     """Makes what a task lacks: base model, oracles, judges."""
     with task_progress(err) as progress:
         folder = unlearnbench.prepare(
-            task, settings=parse_settings(set_), out=out_dir, plugins=plugin or [], progress=progress
+            task, settings=from_pairs(set_ or []), out=out_dir, plugins=plugin or [], progress=progress
         )
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}")
@@ -110,7 +111,7 @@ def run(
             task,
             method,
             seeds=parse_seeds(seeds),
-            settings=parse_settings(set_),
+            settings=from_pairs(set_ or []),
             device=device,
             results=results,
             plugins=plugin or [],
@@ -120,7 +121,7 @@ def run(
             memory_limit=memory_limit,
             retry_failed=retry_failed,
             executor=executor,
-            slurm=parse_settings(slurm, "--slurm key=value"),
+            slurm=from_pairs(slurm or [], "--slurm key=value"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -155,7 +156,7 @@ def suite(
             memory_limit=memory_limit,
             retry_failed=retry_failed,
             executor=executor,
-            slurm=parse_settings(slurm, "--slurm key=value"),
+            slurm=from_pairs(slurm or [], "--slurm key=value"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -244,7 +245,7 @@ def check(
         report = unlearnbench.check(
             method,
             task=task,
-            settings=parse_settings(set_),
+            settings=from_pairs(set_ or []),
             plugins=plugin or [],
             time_limit=time_limit,
             progress=progress,
@@ -272,7 +273,7 @@ def regress(
     compared = unlearnbench.regress(
         baseline,
         current,
-        margins=parse_settings(margin, "--margin metric=number"),
+        margins=from_pairs(margin or [], "--margin metric=number"),
         cost=cost,
         same_device=same_device,
         partial=partial,
@@ -372,24 +373,6 @@ def parse_seeds(text: str) -> list[int]:
             f"'{text}' is no list of seeds; give different whole numbers from 0, such as --seeds 0,1,2."
         )
     return seeds
-
-
-def parse_settings(pairs: list[str] | None, form: str = "--set key=value") -> dict[str, Any]:
-    """Reads ``key=value`` pairs; values are JSON where they can be, else text.
-
-    Raises:
-        BenchmarkError: A pair has no equals sign.
-    """
-    settings: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise BenchmarkError(f"'{pair}' is no setting; write {form}.")
-        try:
-            settings[key] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[key] = value
-    return settings
 
 
 def main() -> None:

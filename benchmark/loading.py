@@ -11,9 +11,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from .errors import BenchmarkError, first_line
-
-FILE_PREFIX = "unlearnbench_plugin_"
-"""Of the module that a plugin file becomes."""
+from .origin import PLUGIN_PREFIX
 
 _Loaded = TypeVar("_Loaded")
 
@@ -57,7 +55,7 @@ def loaded_file(path: Path) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"{FILE_PREFIX}{digest}"
+    name = f"{PLUGIN_PREFIX}{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -7,21 +7,20 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import importlib.metadata
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from .errors import BenchmarkError, unknown_name
 from .families import Families
 from .family import Family
-from .loading import FILE_PREFIX, guarded, loaded_file
+from .loading import guarded, loaded_file
 from .method import Method
 from .needs import Need
 from .records.record import NAME_PATTERN, TaskInfo
@@ -30,15 +29,6 @@ from .task import Task
 _PACKAGE = __package__.partition(".")[0]
 
 Plugin = TypeVar("Plugin", bound=Method | Task)
-
-
-class Source(NamedTuple):
-    """Where a registered class comes from."""
-
-    path: Path
-    """The file that defines it."""
-    distribution: str
-    """The package and version, or ``file``."""
 
 
 class Registry(Generic[Plugin]):
@@ -186,35 +176,6 @@ def add_plugins(paths: Iterable[str | Path]) -> None:
         add_plugin(Path(path))
 
 
-def is_builtin(plugin: type[Method | Task]) -> bool:
-    """Returns whether a class is part of the suite itself."""
-    return plugin.__module__.startswith(f"{_PACKAGE}.")
-
-
 def asks_for_oracle(method: type[Method]) -> bool:
     """Returns whether a method is the privileged row that stands for retraining."""
     return Need.ORACLE in method.needs
-
-
-def source(plugin: type[Method | Task]) -> Source:
-    """Returns where a registered class comes from."""
-    path = Path(inspect.getfile(plugin))
-    root = plugin.__module__.partition(".")[0]
-    if root.startswith(FILE_PREFIX):
-        return Source(path, "file")
-    if root == _PACKAGE:
-        return Source(path, f"{root} {importlib.metadata.version(root)}")
-    if root not in _distributions():
-        # Installed since, as in a notebook that runs on.
-        _distributions.cache_clear()
-    name = _distributions().get(root, [root])[0]
-    try:
-        return Source(path, f"{name} {importlib.metadata.version(name)}")
-    except importlib.metadata.PackageNotFoundError:
-        return Source(path, f"{name} (not installed)")
-
-
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Looks through every installed package, which takes a third of a second, so once is enough."""
-    return importlib.metadata.packages_distributions()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from . import origin
+from .command_line import command
 from .family import Family
 from .method import Method
 from .needs import Need
@@ -104,15 +106,32 @@ class Task(BaseModel, ABC):
 
     def sha256(self) -> str:
         """Returns the hash of everything that the task's numbers depend on."""
-        return canonical_sha256(
-            {
-                "name": self.name,
-                "version": self.version,
-                "config": self.model_dump(mode="json", exclude=set(self.places)),
-                "protocol": self.evaluation_protocol(),
-                "assets": self.assets_sha256(),
-            }
+        identity = {
+            "name": self.name,
+            "version": self.version,
+            "config": self.model_dump(mode="json", exclude=set(self.places)),
+            "protocol": self.evaluation_protocol(),
+            "assets": self.assets_sha256(),
+        }
+        if not origin.is_builtin(type(self)):
+            # The suite's own tasks raise their version; of another's author that is too much to hope for.
+            identity["source"] = self.source_sha256()
+        return canonical_sha256(identity)
+
+    def source_sha256(self) -> str:
+        """Returns the hash of the files that define the task and what it extends; a plugin's, of those outside the suite."""
+        return origin.source_sha256(type(self), Task, suite=origin.is_builtin(type(self)))
+
+    def prepare_command(self, settings: Collection[str] | None = None) -> str:
+        """Returns the command that makes what this configuration lacks.
+
+        Args:
+            settings: Those that it depends on; by default all.
+        """
+        changed = self.model_dump(
+            mode="json", include=None if settings is None else set(settings), exclude_defaults=True
         )
+        return command("prepare", self.name, settings=changed, plugins=origin.plugin_files(type(self)))
 
     def refusal(self, method: type[Method]) -> str | None:
         """Returns why a method cannot run on this task, or None if it can."""

@@ -292,7 +292,7 @@ def verify(
             stored.task.name,
             stored.method.name,
             seeds=[stored.seed],
-            settings={**stored.task.config_passed, **stored.method.config_passed},
+            settings=stored.settings,
             results=results or folder,
             plugins=plugins,
             device=device or stored.device.kind,

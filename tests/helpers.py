@@ -48,6 +48,8 @@ TASK = TaskInfo(
     family="class-forgetting",
     version=1,
     sha256="1" * 64,
+    source_sha256="5" * 64,
+    distribution="unlearnbench 0.1.0",
     config={"forget_class": 3},
     config_passed={},
 )

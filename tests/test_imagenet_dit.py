@@ -260,14 +260,14 @@ def test_the_simulated_retraining_touches_the_forgotten_rows_alone(task):
 
 
 def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
-    from unlearnbench.benchmark.running.identity import split_settings
+    from unlearnbench.benchmark.running.identity import Configured
     from unlearnbench.benchmark.running.requests import load_suite
 
     requests = load_suite("imagenet-dit").requests()
     for request in requests:
-        of_task, of_method = split_settings(request.task, request.method, request.settings)
-        assert make_task(request.task, of_task).refusal(type(make_method(request.method, of_method))) is None
-        assert of_task["batch_size"] == 1
+        pair = Configured.of(request.task, request.method, request.settings)
+        pair.check()
+        assert pair.task.batch_size == 1
     assert {request.settings["forget_class"] for request in requests} == set(imagenet.FORGET_CLASSES)
 
 

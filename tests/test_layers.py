@@ -47,7 +47,8 @@ def test_the_leaderboard_needs_no_torch():
 def test_a_run_is_planned_without_the_libraries_that_only_the_run_needs():
     code = """
 import sys
-from unlearnbench.benchmark import registry, runner
+from unlearnbench.benchmark import registry
+from unlearnbench.benchmark.running import runner
 for entries in (registry.tasks, registry.methods):
     for name in entries.names():
         entries.get(name)

@@ -10,7 +10,7 @@ from helpers import BUILT_IN
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import NotApplicable
 from unlearnbench.benchmark.needs import Need
-from unlearnbench.benchmark.running.identity import check_applicable, make_method, make_task
+from unlearnbench.benchmark.running.identity import Configured, make_method, make_task
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 2, "replay": 2, "inner_steps": 1}
@@ -93,7 +93,7 @@ def test_steps_are_counted_as_set(outcomes, task, method):
 @pytest.mark.parametrize(("task", "method"), REFUSED)
 def test_every_other_pair_is_refused_in_one_sentence(task, method):
     with pytest.raises(NotApplicable) as refused:
-        check_applicable(make_task(task, {}), make_method(method, {}))
+        Configured.of(task, method, {}).check()
     assert re.fullmatch(
         rf"The method '{method}' needs [^.]+, which the task '{task}' does not have\.", str(refused.value)
     )

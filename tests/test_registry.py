@@ -3,7 +3,7 @@
 import pytest
 
 from helpers import TOY
-from unlearnbench.benchmark import registry
+from unlearnbench.benchmark import origin, registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.method import Method
 from unlearnbench.benchmark.registry import Registry
@@ -47,7 +47,7 @@ def test_the_built_ins_are_there():
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_a_built_ins_name_is_its_files(name):
     assert registry.methods.get(name).name == name
-    assert registry.is_builtin(registry.methods.get(name))
+    assert origin.is_builtin(registry.methods.get(name))
 
 
 def test_an_unknown_name_among_thousands_lists_a_few():
@@ -71,7 +71,7 @@ def test_a_plugin_file_of_one_class_is_registered(methods, tmp_path):
     assert methods.add_file(path) == ["mine"]
     assert methods.get("mine")().steps == 1
     assert "mine" in methods.names()
-    assert registry.source(methods.get("mine")).distribution == "file"
+    assert origin.source(methods.get("mine")).distribution == "file"
     assert methods.add_file(path) == ["mine"]  # again: nothing happens
 
 
@@ -124,7 +124,7 @@ def test_entry_points_are_found_and_a_broken_one_hides_nothing(tmp_path, monkeyp
     methods = Registry(Method, "method", "methods")
     assert {"theirs", "lost", "sfron"} <= set(methods.names())
     assert methods.get("theirs").name == "theirs"
-    assert registry.source(methods.get("theirs")).distribution == "their-methods 1.0"
+    assert origin.source(methods.get("theirs")).distribution == "their-methods 1.0"
     with pytest.raises(BenchmarkError, match="The method 'lost' cannot be loaded: ModuleNotFoundError"):
         methods.get("lost")
     assert methods.get("sfron").name == "sfron"

@@ -22,7 +22,7 @@ from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
 from ..problem import Problem
-from ..running.identity import check_applicable, make_method, make_task
+from ..running.identity import Configured, check_files, check_oracle, make_method, make_task
 from ..running.shared_code import SharedCode
 from ..running.worker import configure_torch
 from ..seeds import derive_seed
@@ -128,14 +128,10 @@ class Run:
     def _problem(self, method: Method) -> Problem:
         if self._trial.task is not None:
             task = make_task(self._trial.task, {})
-            check_applicable(task, method)
-            for lacking in task.missing():
-                raise BenchmarkError(lacking)
+            Configured(task, method).check()
+            check_files(task)
             return task.problem(method, self._trial.seed, CPU)
-        if registry.asks_for_oracle(type(method)) and not registry.is_builtin(type(method)):
-            raise BenchmarkError(
-                f"The method '{method.name}' needs the oracle, which only built-in reference rows may see."
-            )
+        check_oracle(method)
         return toy.toy_problem(method, self._trial.seed)
 
     def _before(self, problem: Problem) -> _Before:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import registry
+from .. import origin, registry
 from ..errors import BenchmarkError, unknown_name
 from ..method import Method
 from ..task import Task
@@ -51,7 +51,7 @@ def _describe(plugin: type[Method | Task]) -> dict[str, Any]:
         "name": plugin.name,
         "summary": summary(plugin),
         "settings": settings,
-        "source": registry.source(plugin).distribution,
+        "source": origin.source(plugin).distribution,
     }
     if issubclass(plugin, Method):
         row |= {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..command_line import command
 from ..errors import BenchmarkError
 from . import places
 from .files import canonical_sha256, file_sha256, write_atomically
@@ -47,11 +48,13 @@ class AssetFolder:
     Args:
         task: The task's name.
         shipped: The package's folder with this task's files.
+        prepare_command: Returns the command that makes what is lacking, for messages.
     """
 
-    def __init__(self, task: str, shipped: Path) -> None:
+    def __init__(self, task: str, shipped: Path, prepare_command: Callable[[], str] | None = None) -> None:
         own = places.assets_folder()
         self.task = task
+        self._prepare_command = prepare_command or (lambda: command("prepare", task))
         self.writable = (own or places.cache_folder()) / task
         self._folders = [self.writable] if own else [shipped, self.writable]
 
@@ -82,7 +85,7 @@ class AssetFolder:
         if file_sha256(path) != asset.sha256:
             raise BenchmarkError(
                 f"{path} is not the file that its manifest names (another sha256); "
-                f"restore it, or delete it and run `unlearnbench prepare {self.task}`."
+                f"restore it, or delete it and run `{self._prepare_command()}`."
             )
         with safe_open(path, framework="pt") as file:
             values = {key: file.get_tensor(key) for key in (file.keys() if keys is None else keys)}
@@ -110,7 +113,7 @@ class AssetFolder:
             asset = self._manifest(folder).files.get(name)
             if asset is not None and (folder / name).is_file():
                 return folder, asset
-        raise BenchmarkError(f"The task '{self.task}' lacks its file {name}; run `unlearnbench prepare {self.task}`.")
+        raise BenchmarkError(f"The task '{self.task}' lacks its file {name}; run `{self._prepare_command()}`.")
 
     def _manifest(self, folder: Path) -> Manifest:
         path = folder / MANIFEST

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import hashlib
 import re
 from typing import Any
+
+from pydantic_core import from_json
 
 _SECOND_NAMES = {
     "cleanfid.fid.frechet_distance": "frechet-distance",
@@ -31,34 +34,52 @@ _SECOND_NAMES_BY_METRIC = (
     ("retain_change", "error-change"),
 )
 """The same where version 1 named a whole module, or only that there were too few samples: by the metric's first letters."""
-_FIRST = re.compile(rb'"schema_version"\s*:\s*1\b')
-_HEAD = 200
-"""Bytes that hold a record's version, which is written first."""
+_FIRST = r'"schema_version"\s*:\s*1\b'
+_IN_TEXT, _IN_BYTES = re.compile(_FIRST), re.compile(_FIRST.encode())
+_NO_NAME = re.compile(r"[^a-z0-9.-]+")
+_LONGEST_NAME = 64
 
 
-def migrated(text: str | bytes) -> str | bytes:
-    """Returns a record's JSON as this release's schema has it; what is no record of an earlier one is left as it is."""
-    head = text[:_HEAD] if isinstance(text, bytes) else text[:_HEAD].encode()
-    if not _FIRST.search(head):
-        return text
+def read_earlier(text: str | bytes) -> dict[str, Any] | None:
+    """Returns a record of an earlier schema as this release's has it, or None for a text that is none of those.
+
+    What is wrong with a record is left as it is, for whoever validates it to say.
+    """
+    found = _IN_TEXT.search(text) if isinstance(text, str) else _IN_BYTES.search(text)
+    if not found:
+        return None
     try:
-        value = json.loads(text)
-        _to_second(value)
-        return json.dumps(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # Not whole, or not of the first schema either: the reader's own message says what is wrong with it.
-        return text
+        record = from_json(text)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or type(record.get("schema_version")) is not int or record["schema_version"] != 1:
+        return None
+    _to_second(record)
+    return record
 
 
 def _to_second(record: dict[str, Any]) -> None:
-    """Version 2 names computations by stable names and numbers instead of a module's path and a package's version."""
+    """Version 2 names computations by stable names and numbers instead of a module's path and a package's version.
+
+    It also says where a task comes from; nothing but the suite had any that records of version 1 were made of.
+    """
     record["schema_version"] = 2
-    for metric in record["metrics"]:
-        identity = metric["identity"]
-        identity["name"] = _second_name(identity.pop("implementation"), metric["name"])
-        identity["version"] = 1
+    task, provenance = (_object(record.get(part)) for part in ("task", "provenance"))
+    task |= {"source_sha256": None, "distribution": f"unlearnbench {provenance.get('suite_version')}"}
+    metrics = record.get("metrics")
+    for metric in map(_object, metrics if isinstance(metrics, list) else []):
+        identity = _object(metric.get("identity"))
+        implementation, name = identity.pop("implementation", None), metric.get("name")
+        if isinstance(implementation, str) and isinstance(name, str):
+            identity |= {"name": _second_name(implementation, name), "version": 1}
 
 
+def _object(value: Any) -> dict[str, Any]:
+    """A part of a record; what should be one and is not is for the validation to refuse."""
+    return value if isinstance(value, dict) else {}
+
+
+@functools.lru_cache(maxsize=2**12)
 def _second_name(implementation: str, metric: str) -> str:
     if implementation in _SECOND_NAMES:
         return _SECOND_NAMES[implementation]
@@ -66,4 +87,8 @@ def _second_name(implementation: str, metric: str) -> str:
     for start, name in _SECOND_NAMES_BY_METRIC if own else ():
         if metric.startswith(start):
             return name
-    return re.sub(r"[^a-z0-9.-]+", "-", implementation.lower()).strip("-.")[:64]
+    name = _NO_NAME.sub("-", implementation.lower()).strip("-.")
+    if name and len(name) <= _LONGEST_NAME:
+        return name
+    # A third party's, in letters that names have not or longer than they are: what was another stays another.
+    return f"unnamed-{hashlib.sha256(implementation.encode()).hexdigest()[:12]}"

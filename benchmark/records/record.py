@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..command_line import command
 from ..errors import BenchmarkError
-from .migration import migrated
+from .migration import read_earlier
 
 SCHEMA_VERSION = 2
 """Raised when a field changes its meaning, is renamed or removed. Earlier versions are read through ``migration``."""
@@ -25,6 +26,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Config = dict[str, Any]
+FILE = "file"
+"""The distribution of what comes from a plugin file."""
 
 
 class _Part(BaseModel):
@@ -168,11 +171,21 @@ class TaskInfo(_Part):
     version: int
     """The protocol's version."""
     sha256: Sha256
-    """Of the resolved configuration, the data and every asset."""
+    """Of the resolved configuration, the data and every asset; of a task from elsewhere than the suite, its source, too."""
+    source_sha256: Sha256 | None
+    """Of the files that define it and what it extends, for a task from elsewhere without the suite's files; null in records
+    of the first schema."""
+    distribution: str
+    """The package and version that it came from, or ``file``."""
     config: Config
     """The resolved configuration."""
     config_passed: Config
     """What the user set."""
+
+    def run_command(self, method: str, seeds: Sequence[int] = ()) -> str:
+        """Returns the command that runs one of the suite's methods on this task; FILE stands for a plugin's file."""
+        plugins = ["FILE"] if self.distribution == FILE else []
+        return command("run", self.name, method, seeds=seeds, settings=self.config_passed, plugins=plugins)
 
 
 class MethodInfo(_Part):
@@ -248,6 +261,11 @@ class Record(_Part):
         """The record's path inside a results folder."""
         return record_filename(self.task.name, self.method.name, self.seed, self.run_id)
 
+    @property
+    def settings(self) -> Config:
+        """What the user set of the task and the method."""
+        return {**self.task.config_passed, **self.method.config_passed}
+
     def metrics_by_key(self) -> dict[tuple[str, str | None, int | None], Metric]:
         """Returns the metrics by name, judge and class.
 
@@ -260,15 +278,14 @@ class Record(_Part):
         }
 
     def rerun_command(self) -> str:
-        """Returns the command that makes this run again, quoted for a shell."""
-        words = ["unlearnbench", "run", self.task.name, self.method.name, "--seeds", str(self.seed)]
-        for key, value in sorted({**self.task.config_passed, **self.method.config_passed}.items()):
-            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        """Returns the command that makes this run again, quoted for a shell; FILE stands for a plugin's file."""
+        words = ["run", self.task.name, self.method.name]
         if self.device.kind != "cpu" or self.device.threads != 1:
             words += ["--device", self.device.kind, "--threads", str(self.device.threads)]
-        if self.method.distribution == "file":
-            words += ["--plugin", "FILE"]
-        return shlex.join(words)
+        sources = {part.source_sha256 for part in (self.task, self.method) if part.distribution == FILE}
+        names = ["FILE"] if len(sources) < 2 else ["TASK_FILE", "METHOD_FILE"]
+        plugins = names if sources else []
+        return command(*words, seeds=[self.seed], settings=self.settings, plugins=plugins)
 
 
 def record_filename(task: str, method: str, seed: int, run_id: str) -> str:
@@ -306,7 +323,8 @@ def parse_record(text: str | bytes, where: str) -> Record:
         raise BenchmarkError(f"{where} is larger than {MAX_RECORD_BYTES:,} bytes, which no record is; remove it.")
     try:
         # Strict: a text of digits is no number, and may be one of any size.
-        return Record.model_validate_json(migrated(text), strict=True)
+        earlier = read_earlier(text)
+        return Record.model_validate_json(text, strict=True) if earlier is None else _validated(earlier)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -319,6 +337,13 @@ def parse_record(text: str | bytes, where: str) -> Record:
         raise BenchmarkError(f"{where} {what}; run it again or remove the file.") from None
     except RecursionError:
         raise BenchmarkError(f"{where} is nested too deeply for a record; remove it.") from None
+
+
+def _validated(value: dict[str, Any]) -> Record:
+    """A record of what was read from JSON, as strictly as the text itself would be taken."""
+    with suppress(KeyError, ValueError, TypeError):
+        value["status"] = Status(value["status"])
+    return Record.model_validate(value, strict=True)
 
 
 def record_schema() -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""What identifies a run, before and after it is made."""
+"""What identifies a run, before and after it is made: a configured pair of a task and a method, a seed and a device."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .. import registry
+from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable, unknown_name
 from ..method import Method
 from ..records.files import canonical_sha256
@@ -25,14 +23,57 @@ class RunSpec(BaseModel):
     task: str
     method: str
     seed: int
-    task_config: dict[str, Any] = {}
-    """What the user set of the task."""
-    method_config: dict[str, Any] = {}
-    """What the user set of the method."""
+    settings: dict[str, Any] = {}
+    """What the user set of the task and the method."""
     device: str = "cpu"
     threads: int = 1
     plugins: list[Path] = []
     results: Path
+
+
+class Configured(NamedTuple):
+    """A task and a method with their settings: what a run is of. Both know what was set of them."""
+
+    task: Task
+    method: Method
+
+    @classmethod
+    def of(cls, task: str, method: str, settings: dict[str, Any]) -> Configured:
+        """Returns a pair by its names, with settings of either.
+
+        Raises:
+            BenchmarkError: A name, a setting or a value is unknown, or both have a setting of the same name.
+        """
+        task_fields = registry.tasks.get(task).model_fields
+        method_fields = registry.methods.get(method).model_fields
+        for key in settings:
+            if key in task_fields and key in method_fields:
+                raise BenchmarkError(f"Both the task '{task}' and the method '{method}' have a setting '{key}'.")
+            if key not in task_fields and key not in method_fields:
+                raise unknown_name(
+                    f"setting of the task '{task}' or the method '{method}'", key, {*task_fields, *method_fields}
+                )
+        return cls(
+            make_task(task, {key: value for key, value in settings.items() if key in task_fields}),
+            make_method(method, {key: value for key, value in settings.items() if key in method_fields}),
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was set of the task and the method."""
+        return {**passed(self.task), **passed(self.method)}
+
+    def check(self) -> None:
+        """Raises unless the two fit.
+
+        Raises:
+            NotApplicable: They do not.
+            BenchmarkError: The method asks for the oracle without being a built-in reference row.
+        """
+        refusal = self.task.refusal(type(self.method))
+        if refusal is not None:
+            raise NotApplicable(refusal)
+        check_oracle(self.method)
 
 
 def make_task(name: str, config: dict[str, Any]) -> Task:
@@ -55,62 +96,56 @@ def make_method(name: str, config: dict[str, Any]) -> Method:
     return method
 
 
-def split_settings(task: str, method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sorts ``--set`` pairs into the task's and the method's.
+def passed(configured: Task | Method) -> dict[str, Any]:
+    """Returns what was set of a task or a method, as JSON has it."""
+    return configured.model_dump(mode="json", include=configured.model_fields_set)
+
+
+def check_oracle(method: Method) -> None:
+    """Raises if a method asks for what only the row may see that stands for retraining.
 
     Raises:
-        BenchmarkError: Neither has the setting, or both have.
+        BenchmarkError: It asks for the oracle without being a built-in reference row.
     """
-    task_fields = registry.tasks.get(task).model_fields
-    method_fields = registry.methods.get(method).model_fields
-    for key in settings:
-        if key in task_fields and key in method_fields:
-            raise BenchmarkError(f"Both the task '{task}' and the method '{method}' have a setting '{key}'.")
-        if key not in task_fields and key not in method_fields:
-            raise unknown_name(
-                f"setting of the task '{task}' or the method '{method}'", key, {*task_fields, *method_fields}
-            )
-    of_task = {key: value for key, value in settings.items() if key in task_fields}
-    return of_task, {key: value for key, value in settings.items() if key in method_fields}
-
-
-def check_applicable(task: Task, method: Method) -> None:
-    """Raises if a method and a task do not fit.
-
-    Raises:
-        NotApplicable: They do not.
-        BenchmarkError: The method asks for the oracle without being a built-in reference row.
-    """
-    refusal = task.refusal(type(method))
-    if refusal is not None:
-        raise NotApplicable(refusal)
-    if registry.asks_for_oracle(type(method)) and not registry.is_builtin(type(method)):
+    if registry.asks_for_oracle(type(method)) and not origin.is_builtin(type(method)):
         raise BenchmarkError(
             f"The method '{method.name}' needs the oracle, which only built-in reference rows may see."
         )
 
 
-def task_info(task: Task, passed: dict[str, Any]) -> TaskInfo:
+def check_files(task: Task) -> None:
+    """Raises if a task cannot run yet.
+
+    Raises:
+        BenchmarkError: It lacks its files; the message says how to get them.
+    """
+    for sentence in task.missing():
+        raise BenchmarkError(sentence)
+
+
+def task_info(task: Task) -> TaskInfo:
     """Returns the task as a record shows it."""
     return TaskInfo(
         name=task.name,
         family=task.family.name,
         version=task.version,
         sha256=task.sha256(),
+        source_sha256=task.source_sha256(),
+        distribution=origin.source(type(task)).distribution,
         config=task.model_dump(mode="json"),
-        config_passed=passed,
+        config_passed=passed(task),
     )
 
 
-def method_info(method: Method, passed: dict[str, Any]) -> MethodInfo:
+def method_info(method: Method) -> MethodInfo:
     """Returns the method as a record shows it."""
     return MethodInfo(
         name=method.name,
         role=method.role,
-        source_sha256=_source_sha256(type(method)),
-        distribution=registry.source(type(method)).distribution,
+        source_sha256=origin.source_sha256(type(method), Method),
+        distribution=origin.source(type(method)).distribution,
         config=method.model_dump(mode="json"),
-        config_passed=passed,
+        config_passed=passed(method),
     )
 
 
@@ -142,12 +177,3 @@ def _configured(cls: type[Any], config: dict[str, Any], what: str) -> Any:
         raise BenchmarkError(
             f"The setting '{key}' of the {what} cannot be {problem['input']!r}: {what_is_wrong}."
         ) from None
-
-
-def _source_sha256(cls: type[Method]) -> str:
-    """The hash of the files that define a method and the methods that it extends."""
-    files = {inspect.getfile(base) for base in cls.__mro__ if issubclass(base, Method) and base is not Method}
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .. import registry
+from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable
 from ..method import Method
 from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
 from ..records.store import find_record
 from ..task import Task
-from .identity import RunSpec, check_applicable, make_method, make_task, method_info, run_id, split_settings, task_info
+from .identity import Configured, RunSpec, check_files, method_info, passed, run_id, task_info
 from .requests import Request
 
 LIBRARIES = ("torch._dynamo",)
@@ -105,7 +105,7 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
         BenchmarkError: A name or a setting is unknown, or a task lacks its files.
     """
     chosen, shown = _device(where)
-    tasks: dict[str, tuple[Task, TaskInfo]] = {}
+    described: dict[str, TaskInfo] = {}
     plans: dict[str, Plan] = {}
     refused = []
     for request in requests:
@@ -117,33 +117,32 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
             except BenchmarkError as error:
                 refused.append(Refused(request.task, request.method, str(error)))
                 continue
-        of_task, of_method = split_settings(request.task, request.method, request.settings)
-        key = f"{request.task} {of_task}"
-        if key not in tasks:
-            tasks[key] = _ready_task(request.task, of_task)
-        task, described = tasks[key]
-        method = make_method(request.method, of_method)
+        pair = Configured.of(request.task, request.method, request.settings)
         try:
-            check_applicable(task, method)
+            pair.check()
         except NotApplicable as error:
             refused.append(Refused(request.task, request.method, str(error)))
             continue
-        configured = method_info(method, of_method)
+        key = f"{request.task} {passed(pair.task)}"
+        if key not in described:
+            # A task's hash reads all its files, so once is enough.
+            check_files(pair.task)
+            described[key] = task_info(pair.task)
+        task, method = described[key], method_info(pair.method)
         for seed in request.seeds:
             spec = RunSpec(
                 task=request.task,
                 method=request.method,
                 seed=seed,
-                task_config=of_task,
-                method_config=of_method,
+                settings=pair.settings,
                 device=chosen,
                 threads=where.threads,
                 plugins=[path.resolve() for path in where.plugins],
                 results=where.results.resolve(),
             )
-            identity = run_id(described, configured, seed, shown)
-            modules = _modules(task, method)
-            plans.setdefault(identity, Plan(spec, described, configured, identity, shown, where.any_device, modules))
+            identity = run_id(task, method, seed, shown)
+            modules = _modules(pair)
+            plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device, modules))
     return list(plans.values()), refused
 
 
@@ -158,16 +157,9 @@ def _device(where: Where) -> tuple[str, Device]:
     return device.type, describe_device(device, where.threads)
 
 
-def _modules(task: Task, method: Method) -> tuple[str, ...]:
+def _modules(pair: Configured) -> tuple[str, ...]:
     """What a server may import before it forks: nothing that a plugin brings or names."""
-    classes = [*reversed(type(task).__mro__), *reversed(type(method).__mro__)]
-    own = [cls for cls in classes if issubclass(cls, Task | Method) and registry.is_builtin(cls)]
+    classes = [*reversed(type(pair.task).__mro__), *reversed(type(pair.method).__mro__)]
+    own = [cls for cls in classes if issubclass(cls, Task | Method) and origin.is_builtin(cls)]
     libraries = [name for cls in own for name in vars(cls).get("libraries", ())]
     return tuple(dict.fromkeys([*LIBRARIES, *libraries, *(cls.__module__ for cls in own)]))
-
-
-def _ready_task(name: str, config: dict[str, Any]) -> tuple[Task, TaskInfo]:
-    task = make_task(name, config)
-    for sentence in task.missing():
-        raise BenchmarkError(sentence)
-    return task, task_info(task, config)

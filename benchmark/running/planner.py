@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from pydantic import TypeAdapter
 
-from .. import registry
+from .. import origin, registry
 from ..errors import BenchmarkError
 from ..family import Family
 from ..loading import check_file
@@ -107,7 +107,7 @@ def plan_here(requests: list[Request], where: Where) -> Planned:
 
         gpus = equal_gpus()
     tasks = {registry.tasks.get(item.task.name) for item in plans}
-    families = {task.family.name: task.family for task in tasks if not registry.is_builtin(task)}
+    families = {task.family.name: task.family for task in tasks if not origin.is_builtin(task)}
     return Planned(plans, refused, gpus, list(families.values()))
 
 

@@ -11,7 +11,6 @@ plugin. What submitit pickles at a job's end is never read here: records are.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 import subprocess
@@ -22,6 +21,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..command_line import to_words
 from ..errors import BenchmarkError, NoRecord, cannot_write, first_line, unknown_name
 from ..records.record import Record, Status
 from .claims import Claim
@@ -186,8 +186,7 @@ def run_command(item: Plan, results: Path, limits: Limits, retry_failed: bool) -
     words += ["--threads", str(spec.threads), "--workers", "1", "--time-limit", str(limits.seconds)]
     if limits.memory_bytes is not None:
         words += ["--memory-limit", str(limits.memory_bytes / GIGABYTE)]
-    for key, value in {**spec.task_config, **spec.method_config}.items():
-        words += ["--set", f"{key}={json.dumps(value)}"]
+    words += to_words(spec.settings)
     for path in spec.plugins:
         words += ["--plugin", str(path)]
     return [*words, *(["--retry-failed"] if retry_failed else [])]

@@ -21,13 +21,12 @@ from ..measuring.clock import Stopwatch, clock_for
 from ..measuring.device import describe_device, resolve_device
 from ..measuring.peaks import MemoryWatch
 from ..measuring.provenance import collect_provenance
-from ..method import Method
 from ..problem import Problem
 from ..records.record import Cost, Phase, Record, Status
 from ..records.store import next_moment, write_record
 from ..seeds import derive_seed
-from ..task import Evaluation, Task
-from .identity import RunSpec, check_applicable, make_method, make_task, method_info, run_id, task_info
+from ..task import Evaluation
+from .identity import Configured, RunSpec, method_info, run_id, task_info
 from .limits import end_with_runner
 from .shared_code import SharedCode
 
@@ -48,9 +47,9 @@ class Run:
         self._shared = SharedCode()
         for path in spec.plugins:
             registry.add_plugin(path)
-        self._task: Task = make_task(spec.task, spec.task_config)
-        self._method: Method = make_method(spec.method, spec.method_config)
-        check_applicable(self._task, self._method)
+        pair = Configured.of(spec.task, spec.method, spec.settings)
+        pair.check()
+        self._task, self._method = pair
         self._memory = MemoryWatch(self._device)
         self._stopwatch = Stopwatch(clock_for(self._device), self._memory)
         self._problem: Problem | None = None
@@ -74,8 +73,7 @@ class Run:
             status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
             reason = first_line(error)
         device = describe_device(self._device, self.spec.threads)
-        task = task_info(self._task, self.spec.task_config)
-        method = method_info(self._method, self.spec.method_config)
+        task, method = task_info(self._task), method_info(self._method)
         return Record(
             run_id=run_id(task, method, self.spec.seed, device),
             created=next_moment(self.spec.results, task.name, method.name),

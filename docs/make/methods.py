@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from inspect import cleandoc
 
-from ...benchmark import registry
+from ...benchmark import origin, registry
 from ...benchmark.method import Method
 
 _INTRODUCTION = """# Methods
@@ -30,7 +30,7 @@ _HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheat
 
 def handbook() -> str:
     """Returns the page: for each built-in method its idea, update rule, needs, settings, deviations and pitfalls."""
-    classes = [cls for cls in map(registry.methods.get, registry.methods.names()) if registry.is_builtin(cls)]
+    classes = [cls for cls in map(registry.methods.get, registry.methods.names()) if origin.is_builtin(cls)]
     parts = [_INTRODUCTION]
     for role, heading in _HEADINGS.items():
         parts.append(f"## {heading}\n")

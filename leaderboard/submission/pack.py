@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...benchmark import registry
+from ...benchmark import origin, registry
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import file_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, record_bytes
-from ...benchmark.running.identity import check_applicable, make_method, make_task, method_info
+from ...benchmark.running.identity import Configured, make_method, method_info
 from .layout import method_path
 from .requirements import REFERENCES, SEEDS, RowKey
 from .sources import is_suites
@@ -83,8 +83,8 @@ def _current_source(method: str) -> str:
         BenchmarkError: It extends a method of another file, which nobody could check without running both.
     """
     cls = registry.methods.get(method)
-    digest = method_info(make_method(method, {}), {}).source_sha256
-    if not registry.is_builtin(cls) and digest != file_sha256(registry.source(cls).path):
+    digest = method_info(make_method(method, {})).source_sha256
+    if not origin.is_builtin(cls) and digest != file_sha256(origin.source(cls).path):
         raise BenchmarkError(
             f"The method '{method}' extends a method of another file; copy that into its own and run it again."
         )
@@ -118,7 +118,7 @@ def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
     if embedded and not any(seeds[name].issuperset(SEEDS) for name in embedded):
         begun = next((name for name in embedded if seeds[name]), embedded[0])
         listed = ",".join(map(str, SEEDS))
-        plugin = "" if registry.is_builtin(registry.methods.get(method)) else " --plugin FILE"
+        plugin = "" if origin.is_builtin(registry.methods.get(method)) else " --plugin FILE"
         yield (
             f"No embedded task is whole; run one of {', '.join(embedded)}, as with "
             f"`unlearnbench run {begun} {method} --seeds {listed}{plugin}`."
@@ -138,8 +138,8 @@ def _embedded(method: str) -> list[str]:
         # Somebody's broken task is no reason to keep a method from being submitted.
         with contextlib.suppress(BenchmarkError):
             cls = registry.tasks.get(name)
-            if cls.tier == "embedded" and registry.is_builtin(cls):
-                check_applicable(make_task(name, {}), make_method(method, {}))
+            if cls.tier == "embedded" and origin.is_builtin(cls):
+                Configured.of(name, method, {}).check()
                 fitting.append(name)
     return fitting
 
@@ -158,7 +158,7 @@ def _staged(records: Sequence[Record], results: Path, accepted: Path | None, met
     ]
     files = {record.filename: record_bytes(record) for record in [*records, *references]}
     if not is_suites(method):
-        files[method_path(method)] = registry.source(registry.methods.get(method)).path.read_bytes()
+        files[method_path(method)] = origin.source(registry.methods.get(method)).path.read_bytes()
     return files
 
 

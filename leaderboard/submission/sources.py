@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from ...benchmark import registry
+from ...benchmark import origin, registry
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import MethodInfo, Record, TaskInfo
@@ -52,7 +52,7 @@ class Sources:
             # A stranger does not say which folders of this machine are read.
             if not registry.tasks.get(task.name).places & task.config_passed.keys():
                 made = make_task(task.name, task.config_passed)
-                self._tasks[key] = None if made.missing() else task_info(made, task.config_passed)
+                self._tasks[key] = None if made.missing() else task_info(made)
         return self._tasks[key]
 
     def _method(self, method: MethodInfo) -> Iterator[str]:
@@ -72,12 +72,12 @@ class Sources:
 
 def is_suites(method: str) -> bool:
     """Returns whether a name is that of a method of the suite itself."""
-    return method in registry.methods.names() and registry.is_builtin(registry.methods.get(method))
+    return method in registry.methods.names() and origin.is_builtin(registry.methods.get(method))
 
 
 def _suites_method(method: MethodInfo) -> Iterator[str]:
     try:
-        expected = method_info(make_method(method.name, method.config_passed), method.config_passed)
+        expected = method_info(make_method(method.name, method.config_passed))
     except BenchmarkError as error:
         yield f"is of a method with settings that this release refuses: {error}"
         return

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.records.record import Metric, Record, Status, utc_now
-from ...benchmark.running.identity import make_method, make_task, method_info
+from ...benchmark.records.record import FILE, Metric, Record, Status, utc_now
+from ...benchmark.running.identity import Configured, check_files, method_info
 from ..attestations import Attestation, Statement, digest
 
 Verdict = Literal["same", "inside", "not judged", "differs"]
@@ -51,16 +51,16 @@ def check_same_sources(record: Record) -> None:
     name = record.method.name
     if name not in registry.methods.names():
         raise BenchmarkError(f"The method '{name}' is not part of the suite; give its file with --plugin FILE.")
-    method = method_info(make_method(name, record.method.config_passed), record.method.config_passed)
+    pair = Configured.of(record.task.name, name, record.settings)
+    method = method_info(pair.method)
     if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
         raise BenchmarkError(
             f"The record was made with another version of the method '{name}'; give that file with --plugin."
         )
-    task = make_task(record.task.name, record.task.config_passed)
-    for sentence in task.missing():
-        raise BenchmarkError(sentence)
-    if task.sha256() != record.task.sha256:
-        raise BenchmarkError(f"The record was made on another version of the task '{task.name}' than this release's.")
+    check_files(pair.task)
+    if pair.task.sha256() != record.task.sha256:
+        other = "give that file with --plugin" if record.task.distribution == FILE else "take that release"
+        raise BenchmarkError(f"The record was made on another version of the task '{record.task.name}'; {other}.")
 
 
 def compare(record: Record, again: Record) -> list[Comparison]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import shlex
 from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,6 +16,7 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
+from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.seeds import derive_seed
@@ -30,7 +29,6 @@ from ..judges import extractors
 from ..judges.extractors import Distances
 from ..judges.judge import Extractor, Judge
 from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
-from ..retraining.retrained import SHIPPED
 from . import base as bases
 from . import evaluation, latent_cache
 from .evaluation import Exam
@@ -159,7 +157,7 @@ class ClassSuppressionTask(Task):
     @property
     def assets(self) -> AssetFolder:
         """The task's files."""
-        return AssetFolder(self.name, SHIPPED / self.name)
+        return AssetFolder(self.name, places.SHIPPED / self.name, self.prepare_command)
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
@@ -396,12 +394,9 @@ class ClassSuppressionTask(Task):
         return found
 
     def _unprepared(self) -> BenchmarkError:
-        passed = self.model_dump(mode="json", include=set(_PREPARED_BY), exclude_defaults=True)
-        pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in passed.items()]
-        sets = "".join(f" --set {shlex.quote(pair)}" for pair in pairs)
         return BenchmarkError(
             f"The task '{self.name}' lacks its base model, its judges or what is cached of its data; run "
-            f"`unlearnbench prepare {self.name}{sets}`."
+            f"`{self.prepare_command(_PREPARED_BY)}`."
         )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.problem import Pool
+from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
@@ -21,7 +22,6 @@ from ..data.dataset import DataSet
 from ..data.pictures import photographs
 from ..data.pools import BytePool, from_bytes
 from ..data.splits import ClassSplit, SplitName, World, choose, class_key
-from ..retraining.retrained import SHIPPED
 from .evaluation import Pools
 from .task import InpaintingTask
 
@@ -60,7 +60,7 @@ class PictureTask(InpaintingTask):
     @property
     def assets(self) -> AssetFolder:
         """The task's files."""
-        return AssetFolder(self.name, SHIPPED / self.name)
+        return AssetFolder(self.name, places.SHIPPED / self.name, self.prepare_command)
 
     @property
     def pools_file(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -124,14 +123,6 @@ class PretrainedTask(PictureTask):
         return canonical_sha256(
             {"pictures": self.data_sha256(), "base": checkpoint_sha256(self.folder(), self.parts), "judges": judges}
         )
-
-    def prepare_command(self) -> str:
-        """Returns the command that makes what this configuration lacks."""
-        changed = self.model_dump(mode="json", exclude_defaults=True)
-        sets = [
-            f" --set {key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()
-        ]
-        return f"unlearnbench prepare {self.name}{''.join(sets)}"
 
     def _specs(self) -> list[TimmSpec]:
         return [parse_judge(text) for text in self.judges]

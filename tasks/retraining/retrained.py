@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from ...benchmark.measuring.device import CPU, describe_device
 from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
+from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
@@ -29,7 +28,6 @@ from ..training.checkpoint import Checkpoint
 from ..training.recipe import TrainingRecipe
 
 ORACLE_SEEDS = (0, 1, 2)
-SHIPPED = Path(__file__).parent.parent / "assets"
 
 
 class RetrainedTask(Task):
@@ -85,13 +83,13 @@ class RetrainedTask(Task):
     @property
     def assets(self) -> AssetFolder:
         """The task's files."""
-        return AssetFolder(self.name, SHIPPED / self.name)
+        return AssetFolder(self.name, places.SHIPPED / self.name, self.prepare_command)
 
     @property
     def judge_assets(self) -> AssetFolder:
         """The files of the judges."""
         owner = self.judges_from or self.name
-        return AssetFolder(owner, SHIPPED / owner)
+        return AssetFolder(owner, places.SHIPPED / owner, self.prepare_command if owner == self.name else None)
 
     @property
     def training_device(self) -> torch.device:
@@ -137,12 +135,6 @@ class RetrainedTask(Task):
         if not lacking:
             return []
         return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
-
-    def prepare_command(self) -> str:
-        """Returns the command that makes what this configuration lacks."""
-        changed = self.model_dump(mode="json", exclude_defaults=True)
-        sets = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()]
-        return shlex.join(["unlearnbench", "prepare", self.name, *(word for each in sets for word in ("--set", each))])
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""

@@ -1,0 +1,76 @@
+"""Commands as a user types them: settings as words and back, and the commands that messages propose."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import BenchmarkError
+
+PROGRAM = "unlearnbench"
+
+
+def command(
+    *words: str,
+    seeds: Sequence[int] = (),
+    settings: Mapping[str, Any] | None = None,
+    plugins: Iterable[str | Path] = (),
+) -> str:
+    """Returns a whole command, quoted for a shell.
+
+    Args:
+        *words: The verb, and what it is about.
+        seeds: One run each.
+        settings: What is set of the task and the method.
+        plugins: The files that they come from.
+    """
+    said = ["--seeds", ",".join(map(str, seeds))] if seeds else []
+    files = [word for path in plugins for word in ("--plugin", _short(Path(path)))]
+    return shlex.join([PROGRAM, *words, *said, *to_words(settings or {}), *files])
+
+
+def _short(path: Path) -> str:
+    """A file below the working folder, as a user there would name it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def to_words(settings: Mapping[str, Any]) -> list[str]:
+    """Returns settings as ``--set`` and ``key=value`` in turns, by name; ``from_pairs`` reads the pairs."""
+    pairs = (f"{key}={_value_text(value)}" for key, value in sorted(settings.items()))
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def from_pairs(pairs: Iterable[str], form: str = "--set key=value") -> dict[str, Any]:
+    """Reads ``key=value`` pairs; values are JSON where they can be, else text.
+
+    Args:
+        pairs: As typed.
+        form: What one looks like, for the message.
+
+    Raises:
+        BenchmarkError: A pair has no equals sign.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise BenchmarkError(f"'{pair}' is no setting; write {form}.")
+        settings[key] = _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    # Not only what is no JSON: a number of a thousand digits or a thousand brackets are a text, too.
+    except (ValueError, RecursionError):
+        return text
+
+
+def _value_text(value: Any) -> str:
+    """A text stands as it is where it cannot be taken for JSON, and where it is a line that can be seen and typed."""
+    plain = isinstance(value, str) and value.isprintable() and _value(value) is value
+    return value if plain else json.dumps(value)
