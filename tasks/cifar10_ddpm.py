@@ -55,6 +55,8 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     """The network: ``small`` has 9.6 M parameters, ``paper`` 38.3 M, as many as the papers'. Each needs its own training."""
     protocol: Literal["own", "paper"] = "own"
     """How models are evaluated: ``own``, or ``paper`` for the papers' protocol with its known faults."""
+    fast_sampling: bool = False
+    """Whether samples are drawn in bfloat16, channels last and compiled: for a GPU alone, and other in the last digits."""
     judges: tuple[str, ...] = ("resnet44", "resnet32")
     """resnet20, resnet32, resnet44, or classifiers of timm's, each ``NAME=FILE.safetensors`` or ``NAME``, with ``@SHA256``
     behind to pin the weights."""
@@ -87,7 +89,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     @property
     def sampler(self) -> Sampler:  # type: ignore[override]
         """See ``ClassForgettingTask.sampler``."""
-        return self.chosen.sampler
+        return self.chosen.sampler.fast() if self.fast_sampling else self.chosen.sampler
 
     @property
     def training_device(self) -> torch.device:
@@ -134,7 +136,8 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     @property
     def oracle_samples_file(self) -> str:
         """See ``RetrainedTask.oracle_samples_file``."""
-        return f"oracle-{self.preset}-{self.forget_class}-samples-{self.protocol}.safetensors"
+        how = f"{self.protocol}-fast" if self.fast_sampling else self.protocol
+        return f"oracle-{self.preset}-{self.forget_class}-samples-{how}.safetensors"
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""
@@ -147,7 +150,8 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         return canonical_sha256(found)
 
     def prepare(self, progress: Progress) -> Path:
-        """See ``Task.prepare``. It starts with what is fetched, which can fail early."""
+        """See ``Task.prepare``. It starts with what can fail early."""
+        self.sampler.check(self.training_device)
         for name in self.judges:
             if name not in cifar10_judges.PINNED:
                 weights_file(cifar10_judges.timm_spec(name), download=True)

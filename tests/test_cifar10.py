@@ -285,6 +285,23 @@ def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_pa
 
 
 @pytest.mark.slow
+def test_fast_sampling_is_named_has_samples_of_its_own_and_is_refused_without_a_gpu_before_anything_is_trained(
+    tiny, monkeypatch
+):
+    for protocol in ("own", "paper"):
+        plain, fast = (
+            make_task("tiny-cifar10", {"judges": JUDGES, "protocol": protocol, "fast_sampling": on})
+            for on in (False, True)
+        )
+        assert fast.sampler.describe().replace(", bf16, channels-last, compiled", "") == plain.sampler.describe()
+        assert type(fast.sampler) is type(plain.sampler)
+        assert set(fast.files()) - set(plain.files()) == {fast.oracle_samples_file}
+    monkeypatch.setattr(type(fast), "training_device", CPU)
+    for act in (lambda: fast.prepare(print), lambda: fast.problem(make_method("original", {}), 0, CPU)):
+        with pytest.raises(BenchmarkError, match="is for a GPU and brings nothing on 'cpu'; leave out .*fast_sampling"):
+            act()
+
+
 def test_another_protocol_and_another_extractor_need_nothing_trained_anew(tiny, monkeypatch):
     settings = {"judges": JUDGES, "protocol": "paper"}
     assert "samples-paper" in make_task("tiny-cifar10", settings).missing()[0]

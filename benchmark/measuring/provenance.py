@@ -7,14 +7,11 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 from ..records.record import Provenance
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("torch", "diffusers", "timm", "clean-fid", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
-
-DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 
 def collect_provenance() -> Provenance:

@@ -21,8 +21,7 @@ class Claim:
     stays claimed until its worker is gone, too.
     """
 
-    def __init__(self, path: Path, lock: Path, handle: int) -> None:
-        self._path = path
+    def __init__(self, lock: Path, handle: int) -> None:
         self._lock = lock
         self._handle = handle
 
@@ -51,7 +50,7 @@ class Claim:
                 part.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(lock, error) from error
-        return cls(path, lock, handle)
+        return cls(lock, handle)
 
     def fileno(self) -> int:
         """Returns the descriptor that keeps the claim, for a worker to inherit."""

@@ -1,4 +1,4 @@
-"""How often the check of ``compare.py`` is wrong, measured on simulated histories with the committed records' noise.
+"""How often the check of ``unlearnbench regress`` is wrong, measured on simulated histories with the committed records' noise.
 
 ``python -m unlearnbench.docs.make.guarding`` fits ``noise.json`` to the committed records and writes
 ``docs/guarding.json`` and the tables of ``docs/guarding.md``.
@@ -22,6 +22,7 @@ from ...benchmark.metrics.intervals import wilson
 from ...benchmark.records.files import write_atomically
 from ...benchmark.records.record import Metric, Record, Status
 from ...benchmark.records.store import load_records
+from ...leaderboard.markdown import markdown_table
 from ...leaderboard.regression.losses import Key, Series, detectable, oracle_values, overall, series
 from ...leaderboard.regression.margins import Measure, measures
 from ...leaderboard.regression.noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
@@ -38,6 +39,7 @@ HISTORIES = 300
 SEEDS = (3, 5)
 SHARED = (0.0, 0.9, 0.999)
 FEWEST_SEEDS = 3
+_DECIDED = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.FINE)
 MARGINS_MARK, RATES_MARK = "<!-- margins -->", "<!-- rates -->"
 
 Kind = Literal["unchanged", "worse", "worse, too noisy", "better"]
@@ -169,29 +171,33 @@ def resolved(rows: Sequence[Template]) -> dict[str, dict[str, float]]:
 
 def render(found: Mapping[str, Any]) -> str:
     """Returns the tables of the page from what is on file."""
-    lines = ["| history | seeds | jitter shared | regression | inconclusive | fine |", "|---|---|---|---|---|---|"]
-    for row in found["rates"]:
-        cells = []
-        for verdict in (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.FINE):
-            count, n = row[verdict.value], row["histories"]
-            low, high = wilson(count, n)
-            cells.append(f"{count / n:.1%} ({low:.1%} to {high:.1%})")
-        lines.append(f"| {row['kind']} | {row['seeds']} | {row['shared']:.1%} | {' | '.join(cells)} |")
-    lines += ["", "| metric | rows | 3 seeds | 5 seeds | 10 seeds |", "|---|---|---|---|---|"]
-    for metric, share in found["resolved"].items():
-        lines.append(f"| `{metric}` | {share['rows']:.0f} | {share['3']:.0%} | {share['5']:.0%} | {share['10']:.0%} |")
-    return "\n".join(lines)
+    rates = [
+        [row["kind"], str(row["seeds"]), f"{row['shared']:.1%}", *(_rate(row, verdict) for verdict in _DECIDED)]
+        for row in found["rates"]
+    ]
+    shares = [
+        [f"`{metric}`", f"{share['rows']:.0f}", *(f"{share[seeds]:.0%}" for seeds in ("3", "5", "10"))]
+        for metric, share in found["resolved"].items()
+    ]
+    first = markdown_table(("history", "seeds", "jitter shared", *(verdict.value for verdict in _DECIDED)), rates)
+    return first + "\n\n" + markdown_table(("metric", "rows", "3 seeds", "5 seeds", "10 seeds"), shares)
+
+
+def _rate(row: Mapping[str, Any], verdict: Verdict) -> str:
+    count, n = row[verdict.value], row["histories"]
+    low, high = wilson(count, n)
+    return f"{count / n:.1%} ({low:.1%} to {high:.1%})"
 
 
 def margin_table() -> str:
     """Returns what is guarded and by which margin, as the page shows it."""
-    lines = ["| family | metric | worse is | margin |", "|---|---|---|---|"]
+    rows = []
     for family in registry.families.built_in():
         wanted = {quantity.name: "" for track in family.tracks for quantity in track.scored}
         for measure in measures(family, wanted):
             share = " of the baseline" if measure.margin.relative else ""
-            lines.append(f"| {family.name} | `{measure.metric}` | {measure.worse} | {measure.margin}{share} |")
-    return "\n".join(lines)
+            rows.append([family.name, f"`{measure.metric}`", measure.worse, f"{measure.margin}{share}"])
+    return markdown_table(("family", "metric", "worse is", "margin"), rows)
 
 
 def with_tables(page: str, found: Mapping[str, Any]) -> str:

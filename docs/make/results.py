@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...benchmark.records.store import load_records
 from ...leaderboard.columns import Column, Where, columns_of
+from ...leaderboard.markdown import markdown_table
 from ...leaderboard.ranking import Ranking, Row, rank_all
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results"
@@ -32,9 +33,9 @@ def _table(board: Ranking) -> str:
         "",
         f"{board.device}, {board.seeds} seeds, task `{board.task_sha256[:10]}`.",
         "",
-        "| " + " | ".join(column.title for column in columns) + " |",
-        "|" + "---|" * len(columns),
-        *("| " + " | ".join(_cell(column, row) for column in columns) + " |" for row in board.rows),
+        markdown_table(
+            [column.title for column in columns], ([_cell(column, row) for column in columns] for row in board.rows)
+        ),
         "",
     ]
     return "\n".join(lines)

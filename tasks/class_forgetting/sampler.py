@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, Diverged
 from ..data.pools import to_bytes
+from .diffusion import make_scheduler, predict_noise
 
 if TYPE_CHECKING:
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-from .diffusion import make_scheduler, predict_noise
 
 Prediction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps noisy images, time steps and labels to the noise prediction."""
@@ -127,7 +127,7 @@ class Sampler:
     @contextmanager
     def _network(self, model: nn.Module, device: torch.device) -> Iterator[Prediction]:
         """Yields the noise prediction with the options in force, and leaves the model as it was."""
-        self._check(device)
+        self.check(device)
         network = cast(nn.Module, torch.compile(model)) if self.compiled else model
 
         def predict(noisy: Tensor, times: Tensor, conditions: Tensor) -> Tensor:
@@ -144,15 +144,25 @@ class Sampler:
             if self.channels_last:
                 _lay_out(model, torch.contiguous_format)
 
-    def _check(self, device: torch.device) -> None:
+    def fast(self) -> Self:
+        """Returns the same sampler with all that makes it faster on a GPU."""
+        return replace(self, bf16=True, channels_last=True, compiled=True)
+
+    def check(self, device: torch.device) -> None:
+        """Raises unless the sampler can draw on a device.
+
+        Raises:
+            BenchmarkError: Its options are for a GPU.
+        """
         options = self._accelerations()
         if options and device.type != "cuda":
             raise BenchmarkError(
                 f"The sampler's {' and '.join(options)} is for a GPU and brings nothing on '{device.type}'; "
-                "take it out of the sampler, or run with a CUDA device."
+                "leave out what asks for it, such as `--set fast_sampling=true`, or run on a CUDA device."
             )
 
     def scheduler(self) -> DDPMScheduler | DDIMScheduler | DPMSolverMultistepScheduler:
+        """Returns the solver, its time steps set."""
         options: dict[str, Any] = (
             {} if self.solver == "dpm" else {"clip_sample": self.solver == "ddpm" and self.bounded}
         )

@@ -84,6 +84,7 @@ class ClassForgettingTask(OneClassTask):
 
     def problem(self, method: Method, seed: int, device: torch.device) -> ClassForgettingProblem:
         """See ``Task.problem``."""
+        self.sampler.check(device)
         return ClassForgettingProblem(sampler=self.sampler, **self.given(method, seed, device))
 
     def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:

@@ -16,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 
 from ...benchmark.errors import BenchmarkError
 
-RELEASED = "li2024-released"
 SplitName = Literal[0, 1, 2, "li2024-released"]
 World = Literal["imagenet", "places"]
 """Whose class names a data set uses."""
