@@ -1,30 +1,31 @@
-"""Checks a method: makes the watched runs that the contract reads, each in a fresh process that is ended with its children."""
+"""Checks a method: makes the watched runs that the contract reads, each in a process that is ended with its children."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchmarkError
+from ..running.forks import LIBRARIES, LOST, Fork, ForkServer, ServerGone, can_fork
+from ..running.limits import has_company, kill_group
 from .checks import Evidence, Result, judge
 from .observation import Seen, Trial
 
 RUNS = 5
 TIME_LIMIT = 180.0
 """Seconds for one of the five runs, imports included; a few are enough where the machine is not busy."""
-# Threads that wait by spinning slow each other down, and compiled files are none that the method wrote.
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
+_PROGRAM = f"{__package__}.trial_worker"
 
 
 class Report(NamedTuple):
@@ -47,6 +48,20 @@ class Report(NamedTuple):
         """Returns the report as JSON."""
         shown = {**self._asdict(), "results": [result._asdict() for result in self.results], "failures": self.failures}
         return json.dumps(shown, indent=1)
+
+
+@contextmanager
+def start_server(modules: Sequence[str] = ()) -> Iterator[ForkServer | None]:
+    """Yields the process that a check's runs are forked from, or None where none can be.
+
+    Args:
+        modules: What it imports beside what every run needs.
+    """
+    if not can_fork():
+        yield None
+        return
+    with ForkServer(_environment(), [_PROGRAM, *LIBRARIES, *modules]) as server:
+        yield server
 
 
 class Subject(NamedTuple):
@@ -95,9 +110,10 @@ def check(
         BenchmarkError: The method cannot be loaded or configured, or does not fit the task.
     """
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="unlearnbench-check-") as folder:
-        bench = Bench(what, Path(folder), time_limit, progress)
-        first = bench.run("first")
+    with tempfile.TemporaryDirectory(prefix="unlearnbench-check-") as folder, start_server() as server:
+        bench = Bench(what, Path(folder), time_limit, progress, server)
+        # Forks of one process hash words alike and lay out memory alike. What depends on either shows beside another process.
+        first = bench.run("first", fork=False)
         if first.seen.mistake is not None:
             raise BenchmarkError(first.seen.mistake)
         # What raises or does not end would do so four times more.
@@ -130,13 +146,22 @@ class Bench:
         folder: For the runs' working folders and reports.
         time_limit: Seconds for one run.
         progress: Told how many runs are done, and of how many.
+        server: Forks the runs, but for the first; without one they are new interpreters.
     """
 
-    def __init__(self, what: Subject, folder: Path, time_limit: float, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        what: Subject,
+        folder: Path,
+        time_limit: float,
+        progress: Callable[[int, int], None],
+        server: ForkServer | None = None,
+    ) -> None:
         self._what = what
         self._folder = folder
         self._time_limit = time_limit
         self._progress = progress
+        self._server = server
         self._done = 0
 
     def run_more(self, half: int) -> list[Made]:
@@ -147,16 +172,16 @@ class Bench:
             resumed = pool.submit(self.run, "killed")
             return [again.result(), other.result(), resumed.result()]
 
-    def run(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> Made:
+    def run(self, name: str, *, seed: int = 0, kill_at: int | None = None, fork: bool = True) -> Made:
         """Makes one run in the working folder of a name, which may hold what an earlier one left there."""
-        order, report = self.order(name, seed=seed, kill_at=kill_at)
+        order, report = self._order(name, seed=seed, kill_at=kill_at)
         report.unlink(missing_ok=True)
-        made = self._work(order, report)
+        made = self._work(order, report, self._server if fork else None)
         self._done += 1
         self._progress(self._done, RUNS)
         return made
 
-    def order(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> tuple[Path, Path]:
+    def _order(self, name: str, *, seed: int = 0, kill_at: int | None = None) -> tuple[Path, Path]:
         """Writes down what a run is to do; returns that file, and the one that the run will write its report to."""
         working, report, order = (self._folder / f"{name}{suffix}" for suffix in ("", ".json", ".order.json"))
         working.mkdir(exist_ok=True)
@@ -174,38 +199,51 @@ class Bench:
         order.write_text(trial.model_dump_json())
         return order, report
 
-    def _work(self, order: Path, report: Path) -> Made:
-        with order.with_suffix(".log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.trial_worker", str(order)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **_ENVIRONMENT},
-                start_new_session=True,
-            )
+    def _work(self, order: Path, report: Path, server: ForkServer | None) -> Made:
+        with order.with_suffix(".log").open("w") as log, _start(order, log, server) as process:
             code = None
             try:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = process.wait(self._time_limit)
             finally:
                 leftovers = _end(process)
+        if code == LOST:
+            # Its server died, and nobody knows how the run ended.
+            report.unlink(missing_ok=True)
+            return self._work(order, report, None)
         if report.is_file():
             return Made(Seen.model_validate_json(report.read_bytes()), leftovers)
         took = f"took longer than {self._time_limit:g} s"
         return Made(Seen(error=took if code is None else f"its process ended with exit code {code}"), leftovers)
 
 
-def _end(process: subprocess.Popen[bytes]) -> bool:
+def _start(order: Path, log: IO[str], server: ForkServer | None) -> Fork | subprocess.Popen[bytes]:
+    if server is not None:
+        with contextlib.suppress(ServerGone):
+            process = server.start(_PROGRAM, log, arguments=[str(order)])
+            process.stdin.close()
+            return process
+    return subprocess.Popen(
+        [sys.executable, "-m", _PROGRAM, str(order)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=_environment(),
+        start_new_session=True,
+    )
+
+
+def _end(process: Fork | subprocess.Popen[bytes]) -> bool:
     """Ends a run with all that it started; returns whether anything outlived it."""
-    running = process.poll() is None
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-        alive = not running
-    except (ProcessLookupError, PermissionError):
-        alive = False
+    outlived = process.poll() is not None and has_company(process.pid)
+    kill_group(process.pid)
     process.wait()
-    return alive
+    return outlived
+
+
+def _environment() -> dict[str, str]:
+    """What a run sees: threads that wait by spinning slow each other down, and compiled files are none that it wrote."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _cores() -> int:

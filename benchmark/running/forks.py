@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ PATIENCE = 300.0
 """Seconds that an answer may take, imports included, before the server counts as dead."""
 
 
+LIBRARIES = ("torch._dynamo",)
+"""What every run imports late: PyTorch's optimizers do, when the first is made."""
 WORKER = f"{__package__}.worker"
 """The program that makes a run."""
 LOST = 256
@@ -72,11 +75,18 @@ class Fork:
                 self._code = json.loads(said)["exit"] if said else LOST
             return self._code
 
-    def wait(self) -> int:
-        """Waits for the end of the process and returns what ``poll`` does then."""
-        while (code := self.poll()) is None:
-            with contextlib.suppress(ConnectionError):
-                self._status.recv(1, socket.MSG_PEEK)
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for the end of the process and returns what ``poll`` does then.
+
+        Raises:
+            subprocess.TimeoutExpired: It does not end in time.
+        """
+        told = select.poll()
+        told.register(self._status, select.POLLIN)
+        told.poll(None if timeout is None else timeout * 1e3)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
         return code
 
 
@@ -118,12 +128,21 @@ class ForkServer:
         """The server's process."""
         return self._server.pid
 
-    def start(self, program: str, log: IO[Any], *, load: Sequence[str] = (), keep: Sequence[int] = ()) -> Fork:
+    def start(
+        self,
+        program: str,
+        log: IO[Any],
+        *,
+        arguments: Sequence[str] = (),
+        load: Sequence[str] = (),
+        keep: Sequence[int] = (),
+    ) -> Fork:
         """Forks.
 
         Args:
             program: A module of the suite with a ``main`` that returns an exit code.
             log: Standard error.
+            arguments: The program's.
             load: Modules that the server imports first, if it has not yet.
             keep: Further descriptors that the process inherits.
 
@@ -132,9 +151,10 @@ class ForkServer:
         """
         status, theirs = socket.socketpair()
         (stdin, to_child), (from_child, stdout) = os.pipe(), os.pipe()
+        order = {"program": program, "arguments": list(arguments), "load": list(load)}
         files = [theirs.fileno(), stdin, stdout, log.fileno(), *keep]
         try:
-            pid = self._order({"program": program, "load": list(load)}, files)
+            pid = self._order(order, files)
         except BaseException:
             status.close()
             os.close(to_child)

@@ -118,6 +118,22 @@ def session_bytes(leader: int) -> int:
     return total
 
 
+def has_company(leader: int) -> bool:
+    """Returns whether anything goes on in a session, or without /proc in the group, whose leader has ended."""
+    if not _PROC.is_dir():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, 0)
+            return True
+        return False
+    for name in os.listdir(_PROC):  # noqa: PTH208
+        with contextlib.suppress(OSError):
+            if name.isdigit() and int(name) != leader and os.getsid(int(name)) == leader:
+                state = (_PROC / name / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX":
+                    return True
+    return False
+
+
 def ending(code: int) -> str:
     """Returns how a process ended, as a part of a sentence."""
     return f"ended with exit code {code}" if code >= 0 else f"ended by signal {-code} ({signal.Signals(-code).name})"

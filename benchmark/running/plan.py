@@ -12,11 +12,9 @@ from ..method import Method
 from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
 from ..records.store import find_record
 from ..task import Task
+from .forks import LIBRARIES
 from .identity import Configured, RunSpec, check_files, method_info, passed, run_id, task_info
 from .requests import Request
-
-LIBRARIES = ("torch._dynamo",)
-"""What every run imports late: PyTorch's optimizers do, when the first is made."""
 
 
 class Plan(NamedTuple):

@@ -5,8 +5,8 @@ thread, without which a fork would be unsafe. So a child finds what a new interp
 the runs before it.
 
 Orders come through the socket of the given descriptor, one JSON message each: the program, which is a module with a
-``main``, the modules to import for it, and with the message the descriptors that the child gets. See ``forks``. It ends
-when the other end of the socket closes. Until it is ordered to do something it imports the given modules.
+``main``, its arguments, the modules to import for it, and with the message the descriptors that the child gets. See
+``forks``. It ends when the other end of the socket closes. Before the first order it imports the given modules.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ class Server:
         child = os.fork()
         if child == 0:
             self._become(files, [ready, begun])
+            sys.argv[:] = [str(program.__file__), *order["arguments"]]
             return program
         os.close(begun)
         for file in files[1:]:
@@ -183,7 +184,6 @@ def main() -> int:
     program = server.serve()
     if program is None:
         return 0
-    sys.argv[:] = [str(program.__file__)]
     code = int(program.main() or 0)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,7 @@ that no run goes on without anyone to account for it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -159,6 +160,8 @@ class Run:
 
 def configure_torch(threads: int) -> None:
     """Fixes the thread count and asks for deterministic kernels in full single precision."""
+    # The first optimizer loads this, and it replaces functions that are watched from now on.
+    importlib.import_module("torch._dynamo")
     torch.set_num_threads(threads)
     # As ``use_deterministic_algorithms(True, warn_only=True)``, which loads PyTorch's compiler, too.
     torch.set_deterministic_debug_mode("warn")
