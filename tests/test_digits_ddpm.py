@@ -149,7 +149,7 @@ def test_any_digit_can_be_the_forget_class():
 def test_prepare_makes_everything_from_scratch_and_goes_on_where_it_stopped(tmp_path, monkeypatch, few_samples):
     """With a recipe of a few steps: the files are whole and of use, not good."""
     cls = type(make_task("digits-ddpm", {}))
-    monkeypatch.setattr(cls, "recipe", TrainingRecipe(steps=102, batch_size=8, lr=1e-3))
+    monkeypatch.setattr(cls, "recipe", TrainingRecipe(steps=12, batch_size=8, lr=1e-3))
     monkeypatch.setattr(classifiers, "TRAIN_STEPS", 3)
     seen = []
     unlearnbench.prepare("digits-ddpm", out=tmp_path, progress=lambda what, done, total: seen.append(what))
