@@ -37,7 +37,7 @@ def with_changes(record: Record, **changes) -> Record:
 def as_of_now(record: Record, **changes) -> Record:
     """Returns a committed record as if its method's file had not changed since, as files do when others move."""
     made = make_method(record.method.name, record.method.config_passed)
-    return with_changes(record, method__source_sha256=method_info(made, {}).source_sha256, **changes)
+    return with_changes(record, method__source_sha256=method_info(made).source_sha256, **changes)
 
 
 def mine(record: Record, **changes) -> Record:

@@ -114,7 +114,7 @@ def test_the_board_has_the_familys_tracks_columns_scores_and_destinations(cli, t
     for heading in ("points · suppression", "points · indistinguishability", " left ", " kept "):
         assert heading in done.stdout
     page = (there / "site" / "index.html").read_text()
-    assert 'title="Share of forgotten points still named">Signal left</th>' in page
+    assert 'title="Forgotten points still named">Signal left</th>' in page
     assert 'title="no forgotten point is named">Removal</th>' in page
     assert 'title="the answers are the oracle&#39;s">Likeness</th>' in page
     rules = (there / "site" / "rules.html").read_text()
