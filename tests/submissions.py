@@ -7,7 +7,7 @@ from pathlib import Path
 from helpers import ROOT
 from unlearnbench.benchmark.records.record import Record, parse_record
 from unlearnbench.benchmark.records.store import write_record
-from unlearnbench.benchmark.running.identity import run_id
+from unlearnbench.benchmark.running.identity import make_method, method_info, run_id
 
 ACCEPTED = ROOT / "leaderboard" / "results"
 SOURCE = b'"""Mine."""\n'
@@ -32,6 +32,12 @@ def with_changes(record: Record, **changes) -> Record:
     if "run_id" in changes:
         return made
     return made.model_copy(update={"run_id": run_id(made.task, made.method, made.seed, made.device)})
+
+
+def as_of_now(record: Record, **changes) -> Record:
+    """Returns a committed record as if its method's file had not changed since, as files do when others move."""
+    made = make_method(record.method.name, record.method.config_passed)
+    return with_changes(record, method__source_sha256=method_info(made).source_sha256, **changes)
 
 
 def mine(record: Record, **changes) -> Record:

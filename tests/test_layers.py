@@ -44,6 +44,20 @@ def test_the_leaderboard_needs_no_torch():
         assert "torch" not in path.read_text().replace("PyTorch", ""), path
 
 
+def test_families_and_the_whole_leaderboard_are_loaded_without_torch():
+    code = """
+import importlib, pkgutil, sys
+from unlearnbench import leaderboard
+from unlearnbench.benchmark import registry
+for module in pkgutil.walk_packages(leaderboard.__path__, leaderboard.__name__ + "."):
+    importlib.import_module(module.name)
+print(*(family.name for family in registry.families.built_in()))
+print("unlearnbench.leaderboard.columns" in sys.modules, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["class-forgetting class-suppression image-to-image one-shot", "True False"]
+
+
 def test_a_run_is_planned_without_the_libraries_that_only_the_run_needs():
     code = """
 import sys

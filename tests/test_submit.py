@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from helpers import ROOT, TOY, anchors, between, make_record
-from submissions import ACCEPTED, committed, mine, with_changes, write_submission
+from submissions import ACCEPTED, as_of_now, committed, mine, with_changes, write_submission
 from unlearnbench.benchmark.records.record import Status
 from unlearnbench.benchmark.records.store import load_records, write_record
 from unlearnbench.leaderboard.attestations import (
@@ -119,7 +119,8 @@ def test_a_failed_run_is_kept_as_it_is(cli, tmp_path, finished):
 
 def test_reference_rows_that_the_board_lacks_go_along(cli, tmp_path, finished):
     shutil.rmtree(tmp_path / "results")
-    for record in [*finished, *committed("digits-vae", "original"), *committed("digits-vae", "oracle")]:
+    references = map(as_of_now, committed("digits-vae", "original") + committed("digits-vae", "oracle"))
+    for record in [*finished, *references]:
         write_record(tmp_path / "results", with_changes(record, device__name="My CPU"))
     done = submit(cli)
     assert done.returncode == 0, done.stderr
@@ -261,7 +262,7 @@ def test_verify_refuses_what_it_cannot_run_again(cli, tmp_path):
     cases = [
         (mine(record), "The method 'mine' is not part of the suite; give its file with --plugin FILE."),
         (with_changes(record, method__source_sha256="1" * 64), "another version of the method 'uno'"),
-        (with_changes(record, task__sha256="1" * 64), "another version of the task 'digits-vae'"),
+        (as_of_now(record, task__sha256="1" * 64), "another version of the task 'digits-vae'"),
     ]
     assert source.is_file()
     for number, (changed, says) in enumerate(cases):

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from submissions import ACCEPTED, committed, mine, with_changes, write_submission
+from submissions import ACCEPTED, as_of_now, committed, mine, with_changes, write_submission
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.records.store import record_bytes, write_record
 from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.submission.layout import MAX_METHOD_BYTES, shown
 from unlearnbench.leaderboard.submission.plausible import implausible
 from unlearnbench.leaderboard.submission.recompute import drift
-from unlearnbench.leaderboard.submission.validate import validate
+from unlearnbench.leaderboard.submission.validate import attest, validate
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_a_row_of_the_suites_own_method_under_new_settings_needs_no_file(accepte
             record,
             method__name="uno",
             method__role="method",
-            method__source_sha256=record.method.source_sha256,
+            method__source_sha256=as_of_now(record).method.source_sha256,
             method__config={**record.method.config, "lr": 0.002},
             method__config_passed={**record.method.config_passed, "lr": 0.002},
         )
@@ -359,3 +359,13 @@ def test_a_number_that_is_a_text_of_digits_is_refused(row, accepted, tmp_path):
 def test_a_strangers_text_becomes_one_short_line():
     assert shown("a\n::error\x1b[31m\u202eb" + "c" * 1000).startswith("a ::error [31m b")
     assert len(shown("x" * 10_000)) == 401
+
+
+def test_numbers_are_recomputed_whatever_became_of_the_methods_file(tmp_path):
+    first, second = (as_of_now(record) for record in committed("digits-vae", "uno")[:2])
+    old = with_changes(first, method__source_sha256="9" * 64)
+    wrong = with_changes(second, metrics__0__value=0.7)
+    found = validate(write_submission(tmp_path / "s", [old, wrong], None), ACCEPTED)
+    assert [record.run_id for record in found.recomputed.values()] == [old.run_id]
+    assert found.passed == {}
+    assert [statement.run_id for statement in attest(found, "1.0").statements] == [old.run_id]

@@ -178,8 +178,8 @@ def _pair_notes(pair: Pair) -> list[str]:
     task = next(iter(pair.current.values())).task
     if family_of(task) is None:
         notes.append(
-            f"{pair.row}: the family '{task.family}' is not known here, so every metric is guarded by its own direction "
-            "and a tenth; name the file that declares it with --plugin FILE."
+            f"{pair.row}: the family '{task.family}' is not known here, so every metric is guarded in its own direction "
+            "and by a tenth; name the file that declares it with --plugin FILE."
         )
     if not pair.same_device:
         notes.append(f"{pair.row}: quality is compared across devices ({pair.device}); time is not.")

@@ -28,6 +28,8 @@ class Validation(NamedTuple):
 
     passed: dict[str, Record]
     """The new records that nothing is wrong with in themselves, by path."""
+    recomputed: dict[str, Record]
+    """The new records whose numbers follow from one another, whatever file their method has by now, by path."""
     hashes: dict[str, str]
     """Of every file's bytes, by path."""
     new: int
@@ -52,32 +54,33 @@ def validate(folder: Path, accepted: Path | None, *, whole: bool = False, own: S
     standing = dict(_standing(before, after, whole, own))
     sources = Sources(after.sources if whole else {**before.sources, **after.sources})
     peers = _Peers(standing.values())
-    problems, passed = [*after.problems, *_edits(before, after, whole, own)], {}
+    problems = [*after.problems, *_edits(before, after, whole, own)]
+    passed, recomputed = dict[str, Record](), dict[str, Record]()
     for path, record in after.records.items():
         # The later checks compute with what a record says, so that it must be sane first.
-        found = implausible(record, after.texts[path]) or [
-            *drift(record),
-            *sources.problems(record),
-            *peers.problems(record),
-        ]
+        insane = implausible(record, after.texts[path])
+        wrong = insane or [*drift(record), *peers.problems(record)]
+        found = insane or [*wrong, *sources.problems(record)]
         problems += [Problem(path, sentence) for sentence in found]
+        if not wrong:
+            recomputed[path] = record
         if not found:
             passed[path] = record
     problems += [*_files(after, standing.values()), *_duplicates(passed, standing)]
     lacking = incomplete(list(passed.values()), standing.values())
     problems += [Problem("", sentence) for sentence in lacking]
-    return Validation(passed, after.hashes, len(after.records), list(dict.fromkeys(problems)))
+    return Validation(passed, recomputed, after.hashes, len(after.records), list(dict.fromkeys(problems)))
 
 
 def attest(validation: Validation, suite_version: str) -> Attestation:
-    """Returns that the numbers of all records that passed follow from one another."""
+    """Returns of which records the numbers follow from one another."""
     return Attestation(
         kind="recomputed",
         created=utc_now(),
         suite_version=suite_version,
         statements=[
             Statement(run_id=record.run_id, sha256=digest(record), agrees=True, compared=len(record.metrics))
-            for record in sorted(validation.passed.values(), key=lambda record: record.filename)
+            for record in sorted(validation.recomputed.values(), key=lambda record: record.filename)
         ],
     )
 
