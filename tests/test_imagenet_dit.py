@@ -117,7 +117,7 @@ def test_the_sampler_draws_what_the_pipeline_draws(tmp_path):
 
 def test_the_papers_protocol_takes_the_released_time_steps():
     """Of DiT's code: 250 steps evenly from 0 to 999, both ends included; latents are never clipped."""
-    scheduler = make_task("imagenet-dit", {"protocol": "paper"}).sampler()._scheduler()
+    scheduler = make_task("imagenet-dit", {"protocol": "paper"}).sampler().scheduler()
     steps = scheduler.timesteps.flip(0)
     assert (len(steps), int(steps[0]), int(steps[-1])) == (250, 0, 999)
     assert not scheduler.config.clip_sample

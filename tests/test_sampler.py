@@ -49,7 +49,7 @@ def test_guided_samples_are_what_one_loop_over_the_whole_noise_gives(model, solv
     extra = {"generator": generator} if solver == "ddpm" else {}
     batches = []
     for x, y in zip(noise.split(5), labels.split(5), strict=True):
-        scheduler = sampler._scheduler()
+        scheduler = sampler.scheduler()
         both = torch.cat([y, torch.full_like(y, 10)])
         with torch.inference_mode():
             for t in scheduler.timesteps:
@@ -78,10 +78,10 @@ def test_a_stream_that_is_left_early_draws_no_further():
 def test_ddim_does_not_clip_its_prediction(model):
     """Clipping without recomputing the noise got worse with every step: diffusers' default, which a configuration of another
     scheduler does not change."""
-    scheduler = Sampler("ddim", 5, 1.5)._scheduler()
+    scheduler = Sampler("ddim", 5, 1.5).scheduler()
     assert isinstance(scheduler, DDIMScheduler)
     assert not scheduler.config.clip_sample
-    assert Sampler("ddpm", 5, 1.5)._scheduler().config.clip_sample
+    assert Sampler("ddpm", 5, 1.5).scheduler().config.clip_sample
     labels = torch.arange(20) % 10
     coarse, fine, finer = (draw(model, "ddim", steps, labels).float() for steps in (5, 25, 50))
     assert (finer - fine).abs().mean() < 0.5 * (finer - coarse).abs().mean()
