@@ -90,12 +90,16 @@ def test_the_shipped_base_knows_its_digits_far_better_than_noise(task):
     assert loss.mean() < 0.12
 
 
-def test_the_guided_sampler_is_one_pass_of_twice_the_batch(task):
+@pytest.mark.parametrize("labels", [[1, 2, 3, 4], [10, 10, 10, 10], [1, 10, 10, 4]])
+def test_the_guided_sampler_is_one_pass_and_rows_without_a_label_are_in_it_once(task, monkeypatch, labels):
     """Against the two passes that the definition spells out."""
     model = task.load_model("base.safetensors")
     sampler = Sampler("ddim", 3, 1.5, batch_size=4)
-    labels = torch.tensor([1, 2, 3, 4])
+    labels = torch.tensor(labels)
+    rows = []
+    model.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
     drawn = sampler.sample(model, labels, 10, task.image_shape, seed=5)
+    assert rows == [4 + int((labels != 10).sum())] * 3
     x = torch.randn((4, 1, 8, 8), generator=torch.Generator().manual_seed(5))
     scheduler = sampler.scheduler()
     with torch.inference_mode():

@@ -2,14 +2,13 @@
 
 import math
 import time
-import warnings
 
 import numpy as np
 import pytest
-from cleanfid.fid import frechet_distance as cleanfid_frechet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clean_fid
 from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.metrics.frechet import (
     BlockedMoments,
@@ -38,12 +37,6 @@ def exact(a, b):
     gap = a.mean(0) - b.mean(0)
     overlap = np.linalg.svd(one @ other.T, compute_uv=False).sum()
     return gap @ gap + (one**2).sum() + (other**2).sum() - 2 * overlap
-
-
-def cleanfid(a, b, capsys=None):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return cleanfid_frechet(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
 
 
 @given(
@@ -115,7 +108,7 @@ def test_it_is_exact_for_full_and_for_singular_covariances_and_clean_fid_agrees(
     a, b = features(n, 100, 1, mean=3.0), features(m, 100, 2, mean=2.9)
     found = frechet_from_moments(Moments.of(a), Moments.of(b))
     assert found == pytest.approx(exact(a, b), rel=1e-9)
-    assert found == pytest.approx(cleanfid(a, b), rel=1e-6)
+    assert found == pytest.approx(clean_fid.frechet(a, b), rel=1e-6)
     assert found == pytest.approx(FrechetReference(Moments.of(b)).distance(Moments.of(a)), rel=1e-9)
 
 
@@ -138,19 +131,19 @@ def test_features_that_do_not_vary_or_repeat_another_are_no_trouble():
     assert frechet_from_moments(Moments.of(b), Moments.of(collapsed)) == pytest.approx(expected, rel=1e-12)
 
 
+def once_not_finite(root):
+    """A root that is not finite the first time, as SciPy's can be for a singular matrix."""
+    calls = iter([lambda matrix: np.full_like(matrix, np.nan)])
+    return lambda matrix: next(calls, root)(matrix)
+
+
 def test_what_clean_fid_adds_to_a_root_that_is_not_finite_makes_it_smaller_by_the_bound(monkeypatch, capsys):
     """The docstring's sentence, on a set that varies in half of the directions only."""
     a, b = features(300, 20, 1), features(300, 20, 2)
     a[:, 10:] = 0.0
-    from cleanfid import fid as module
-
-    whole = module.linalg.sqrtm
-
-    def not_finite(matrix, disp=True):
-        return (np.full_like(matrix, np.nan), None) if disp is False else whole(matrix)
-
-    monkeypatch.setattr(module.linalg, "sqrtm", not_finite)
-    found = cleanfid(a, b)
+    whole = clean_fid.linalg.sqrtm
+    monkeypatch.setattr(clean_fid.linalg, "sqrtm", once_not_finite(whole))
+    found = clean_fid.frechet(a, b)
     assert "adding 1e-06" in capsys.readouterr().out
     apart = np.linalg.eigvalsh(np.cov(b[:, 10:], rowvar=False))
     assert 0 < exact(a, b) - found <= 2e-3 * np.sqrt(apart).sum() * 1.01
@@ -169,8 +162,8 @@ def test_the_interval_is_the_jackknifes_over_the_blocks():
 
 def test_too_few_samples_are_refused():
     blocked = BlockedMoments(3, blocks=10)
-    blocked.add(features(19, 3, 0))
-    with pytest.raises(ValueError, match="19 samples are too few for 10 blocks"):
+    blocked.add(features(2, 3, 0))
+    with pytest.raises(ValueError, match="2 samples are too few for 10 blocks"):
         frechet_interval(blocked, FrechetReference(Moments.of(features(50, 3, 1))))
     with pytest.raises(ValueError, match="of 1 vectors"):
         _ = Moments.of(features(1, 3, 0)).covariance
@@ -178,17 +171,8 @@ def test_too_few_samples_are_refused():
         Moments(3).add(features(5, 4, 0))
 
 
-def test_one_place_decides_who_computes_and_narrow_features_stay_with_clean_fid():
-    width = measures.HEAVY_FEATURES
-    for dimensions in (width - 1, width):
-        a, b = (np.random.default_rng(seed).normal(size=(60, dimensions)) for seed in (0, 1))
-        heavy = frechet_from_moments(Moments.of(a), Moments.of(b))
-        assert (measures.frechet_distance(a, b) == heavy) == (dimensions == width)
-        assert measures.frechet_distance(a, b) == pytest.approx(heavy, rel=1e-6)
-
-
-def test_a_heavy_distance_has_an_interval_that_contains_it():
-    a, b = (features(100, measures.HEAVY_FEATURES, seed) for seed in (1, 2))
+def test_a_wide_distance_has_an_interval_that_contains_it():
+    a, b = (features(100, 512, seed) for seed in (1, 2))
     measured = measures.fid(a, b)
     assert measured.value == pytest.approx(measures.frechet_distance(a, b), rel=1e-10)
     assert measured.interval.low < measured.value < measured.interval.high
@@ -202,10 +186,7 @@ def heavy():
 
 
 def clean_fids(heavy):
-    (a, b), _ = heavy
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return cleanfid_frechet(*a, *b)
+    return clean_fid.frechet_of_moments(*heavy[0])
 
 
 @pytest.mark.slow

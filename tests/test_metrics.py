@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from cleanfid.fid import frechet_distance as cleanfid_frechet
 
-from unlearnbench.benchmark.metrics.measures import (
-    fid,
-    frechet_distance,
-    kernel_distance,
-    kid,
-    prdc,
-    proportion,
-)
+import clean_fid
+from unlearnbench.benchmark.metrics.intervals import jackknife
+from unlearnbench.benchmark.metrics.kernel import kernel_distance, kernel_interval
+from unlearnbench.benchmark.metrics.measures import Reference, fid, frechet_distance, kid, prdc, proportion
+from unlearnbench.benchmark.running.identity import make_task
+from unlearnbench.tasks.judges.judge import features
 
 
 def gaussian(n, shift=0.0, scale=1.0, dimensions=8, seed=0):
@@ -25,11 +22,60 @@ def test_frechet_distance_of_gaussians_is_the_closed_form():
     assert frechet_distance(a, b) == pytest.approx(8 * 1.0 + 8 * (2 - 1) ** 2, rel=0.03)
 
 
-def test_frechet_distance_is_clean_fids():
-    a, b = gaussian(300), gaussian(300, 0.5, seed=1)
-    with pytest.warns(DeprecationWarning):
-        expected = cleanfid_frechet(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
-    assert frechet_distance(a, b) == expected
+@pytest.mark.parametrize(("n", "m", "dimensions"), [(300, 200, 8), (90, 300, 3), (61, 61, 40)])
+def test_both_distances_are_clean_fids_and_so_are_their_jackknifes(n, m, dimensions):
+    a, b = gaussian(n, dimensions=dimensions), gaussian(m, 0.5, dimensions=dimensions, seed=1)
+    assert_clean_fids(a, b, rel=1e-9)
+
+
+def assert_clean_fids(a, b, rel):
+    """Values and intervals of both distances; the interval by as many calls of clean-fid's functions as there are groups."""
+    found = fid(a, b)
+    assert found.value == pytest.approx(clean_fid.frechet(a, b), rel=rel)
+    assert found.value == pytest.approx(frechet_distance(a, b), rel=rel)
+    expected = jackknife(lambda rows: clean_fid.frechet(a[rows], b), len(a))
+    assert found.interval == pytest.approx(expected, rel=rel)
+    found, n = kid(a, b), min(len(a), len(b))
+    assert found.n == n
+    # Near zero its terms cancel, so that what is held is a share of the kernel's own size.
+    near = rel * float(((a[:n] ** 2).sum(1) / a.shape[1] + 1).mean() ** 3)
+    assert found.value == pytest.approx(clean_fid.kernel(a[:n], b[:n]), rel=rel, abs=near)
+    expected = jackknife(lambda rows: clean_fid.kernel(a[:n][rows], b[:n][rows]), n)
+    assert found.interval == pytest.approx(expected, rel=rel, abs=near)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What a judge of the digits sees in real ones and in what an oracle draws, set by set."""
+    task = make_task("digits-ddpm", {})
+    judge, pool = task.load_judge("resnet"), task.training_pool()
+    real = features(judge, pool.images[pool.labels != task.forget_class])
+    oracle = {name: task.oracle_samples(name, [0])[:400] for name in ("forget", "retain")}
+    return real, {name: features(judge, images) for name, images in oracle.items()}
+
+
+@pytest.mark.parametrize("pool", ["forget", "retain"])
+def test_both_are_clean_fids_in_features_of_a_real_judge(seen, pool):
+    real, drawn = seen
+    assert_clean_fids(drawn[pool], real, rel=1e-9)
+
+
+def test_samples_that_repeat_themselves_are_at_clean_fids_distance_but_for_what_rounding_leaves_it(seen):
+    real, drawn = seen
+    few = np.tile(drawn["retain"][:7], (60, 1))
+    assert fid(few, real).value == pytest.approx(clean_fid.frechet(few, real), rel=1e-6)
+    constant = np.tile(drawn["retain"][:1], (60, 1))
+    assert fid(constant, real).value == pytest.approx(clean_fid.frechet(constant, real), rel=1e-9)
+
+
+def test_what_depends_on_the_reference_alone_is_computed_once(seen):
+    real, drawn = seen
+    reference = Reference(real)
+    for measure in (fid, kid, prdc):
+        assert measure(drawn["retain"], reference) == measure(drawn["retain"], real)
+    assert Reference.of(reference) is reference
+    assert reference.frechet is reference.frechet
+    assert reference.manifold is reference.manifold
 
 
 def test_frechet_distance_of_collapsed_samples_is_finite():
@@ -54,15 +100,21 @@ def test_kernel_distance_refuses_sets_of_different_size():
         kernel_distance(gaussian(12), gaussian(13))
 
 
-def test_neither_touches_numpys_global_generator_in_a_way_that_shows():
-    a, b = gaussian(40), gaussian(40, seed=1)
-    np.random.seed(1)
-    first = (fid(a, b), kid(a, b))
-    after = np.random.random()
-    np.random.seed(2)
-    assert (fid(a, b), kid(a, b)) == first
-    np.random.seed(1)
-    assert np.random.random() == after
+@pytest.mark.parametrize("rows", [7, 60, 1000])
+def test_the_kernel_distance_does_not_depend_on_how_many_rows_are_in_memory(monkeypatch, rows):
+    a, b = gaussian(61), gaussian(61, seed=1)
+    expected = kernel_interval(a, b)
+    monkeypatch.setattr("unlearnbench.benchmark.metrics.kernel.ROWS_AT_ONCE", rows)
+    value, interval = kernel_interval(a, b)
+    assert value == pytest.approx(expected[0], rel=1e-9)
+    assert interval == pytest.approx(expected[1], rel=1e-9)
+
+
+def test_too_few_samples_for_a_kernel_distance_are_refused():
+    with pytest.raises(ValueError, match="of 1 samples"):
+        kernel_distance(gaussian(1), gaussian(1))
+    with pytest.raises(ValueError, match="2 samples are too few"):
+        kernel_interval(gaussian(2), gaussian(2))
 
 
 def test_intervals_contain_their_value():

@@ -44,7 +44,7 @@ def test_a_streamed_set_has_the_metrics_of_a_stored_one():
 
 
 @pytest.mark.parametrize(("n", "m"), [(600, 500), (83, 83), (90, 200)])
-def test_the_kernel_distance_is_clean_fids_with_its_jackknife(n, m):
+def test_the_kernel_distance_is_that_of_what_is_kept(n, m):
     summaries = [summarize([pictures(count, seed)], Projection()) for seed, count in enumerate((n, m))]
     found = streaming.kid(*summaries)
     expected = measures.kid(*(summary.sample.features.astype(float) for summary in summaries))
@@ -89,7 +89,7 @@ def test_a_short_stream_is_kept_whole():
 PROGRAM = """
 import json, sys
 import torch
-from unlearnbench.benchmark import streaming
+from unlearnbench.benchmark.metrics import streaming
 from unlearnbench.benchmark.metrics.frechet import frechet_from_moments
 from unlearnbench.benchmark.measuring.peaks import process_peak_bytes
 from unlearnbench.tasks.judges.streaming import summarize

@@ -208,10 +208,10 @@ def frechet_interval(generated: BlockedMoments, reference: FrechetReference) -> 
     """Returns the Frechet distance of a streamed set and its jackknife interval over the set's blocks.
 
     Raises:
-        ValueError: There are fewer than two samples a block.
+        ValueError: Without a block fewer than two samples are left.
     """
     blocks = generated.blocks()
-    if generated.n < 2 * len(blocks):
+    if generated.n < 2 + max(block.n for block in blocks):
         raise ValueError(f"{generated.n} samples are too few for {len(blocks)} blocks")
     total = generated.total()
     value = reference.distance(total)

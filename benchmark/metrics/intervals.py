@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 LEVEL = 0.95
+GROUPS = 20
+"""Groups of rows that a jackknife leaves out in turn."""
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +54,7 @@ def student(values: Sequence[float], level: float = LEVEL) -> Interval | None:
 
 
 def jackknife(
-    statistic: Callable[[NDArray[np.intp]], float], n: int, groups: int = 20, level: float = LEVEL
+    statistic: Callable[[NDArray[np.intp]], float], n: int, groups: int = GROUPS, level: float = LEVEL
 ) -> Interval:
     """Returns the delete-a-group jackknife interval of a statistic (Efron and Tibshirani, 1993, section 11.5).
 

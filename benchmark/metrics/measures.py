@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgWarning
 from torch import Tensor
 
-from .frechet import FrechetReference, Moments, frechet_from_moments
-from .intervals import Floats, Interval, jackknife, student, wilson
+from .frechet import BlockedMoments, FrechetReference, Moments, frechet_from_moments, frechet_interval
+from .intervals import GROUPS, Floats, Interval, student, wilson
+from .kernel import kernel_interval
 
 NEIGHBOURS = 5
 """k of the neighbourhoods of precision, recall, density and coverage (Naeem et al., 2020, use 5)."""
-
-HEAVY_FEATURES = 512
-"""From this width on the Frechet distance is computed from eigenvalues; clean-fid's takes half a minute at 2,048."""
 
 
 class Computation(NamedTuple):
@@ -77,66 +74,7 @@ def mean(values: Floats) -> Measured:
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
     """Returns the Frechet distance between two sets of features, ``(N, D)`` and ``(M, D)``."""
-    if generated.shape[1] >= HEAVY_FEATURES:
-        return frechet_from_moments(Moments.of(generated), Moments.of(reference))
-    from cleanfid.fid import frechet_distance as cleanfid_frechet
-
-    with warnings.catch_warnings():
-        # clean-fid passes SciPy an argument that is deprecated; the project pins SciPy below the release that drops it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # Collapsed samples have a singular covariance, for which clean-fid adds a small multiple of the identity.
-        warnings.simplefilter("ignore", LinAlgWarning)
-        warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning, "scipy.linalg")
-        moments = [
-            f(x) for x in (generated, reference) for f in (lambda x: x.mean(0), lambda x: np.cov(x, rowvar=False))
-        ]
-        return float(cleanfid_frechet(*moments))
-
-
-def kernel_distance(generated: Floats, reference: Floats) -> float:
-    """Returns clean-fid's kernel distance (unbiased squared MMD, cubic polynomial kernel; Binkowski et al., 2018).
-
-    clean-fid averages over random subsets of equal size. Here the sets have equal size and one subset holds everything,
-    which leaves nothing to chance but the order of the sums; NumPy's global generator, which sets it, is lent and put back.
-
-    Raises:
-        ValueError: The sets differ in size.
-    """
-    from cleanfid.fid import kernel_distance as cleanfid_kernel
-
-    if len(generated) != len(reference):
-        raise ValueError(f"{len(generated)} generated and {len(reference)} reference samples")
-    state = np.random.get_state()
-    try:
-        np.random.seed(0)
-        return float(cleanfid_kernel(generated, reference, num_subsets=1, max_subset_size=len(generated)))
-    finally:
-        np.random.set_state(state)
-
-
-def fid(generated: Floats, reference: Floats) -> Measured:
-    """Returns the Frechet distance with a jackknife interval over the generated samples."""
-
-    def distance(rows: NDArray[np.intp] | slice) -> float:
-        if factored is None:
-            return frechet_distance(generated[rows], reference)
-        return factored.distance(Moments.of(generated[rows]))
-
-    heavy = generated.shape[1] >= HEAVY_FEATURES
-    factored = FrechetReference(Moments.of(reference)) if heavy else None
-    interval = jackknife(distance, len(generated))
-    return Measured(distance(slice(None)), interval, len(generated), "jackknife", FRECHET)
-
-
-def kid(generated: Floats, reference: Floats) -> Measured:
-    """Returns the kernel distance with a jackknife interval that leaves out rows of both sets.
-
-    The larger set is cut to the size of the smaller, so neither may be sorted by class.
-    """
-    n = min(len(generated), len(reference))
-    pairs = generated[:n], reference[:n]
-    interval = jackknife(lambda rows: kernel_distance(pairs[0][rows], pairs[1][rows]), n)
-    return Measured(kernel_distance(*pairs), interval, n, "jackknife", KERNEL)
+    return frechet_from_moments(Moments.of(generated), Moments.of(reference))
 
 
 class Manifold:
@@ -152,14 +90,59 @@ class Manifold:
         distances = torch.cdist(self.features, self.features)
         self.radii = distances.topk(NEIGHBOURS + 1, largest=False).values[:, -1]
 
-    def covers(self, points: Floats) -> Tensor:
+    def covers(self, points: Floats | Manifold) -> Tensor:
         """Returns ``(len(points), N)``: whether each point lies in each ball."""
-        values = torch.from_numpy(np.ascontiguousarray(points, dtype=np.float32))
+        values = points.features if isinstance(points, Manifold) else torch.from_numpy(np.asarray(points, np.float32))
         return torch.cdist(values, self.features) <= self.radii
 
     def share_outside(self, points: Floats) -> Measured:
         """Returns the share of points that lie in no ball, with Wilson's interval."""
         return proportion(~self.covers(points).any(1))._replace(by=MANIFOLD)
+
+
+class Reference:
+    """A set that others are compared with. What depends on it alone is computed once, when it is first asked for.
+
+    Args:
+        features: ``(N, D)``.
+    """
+
+    def __init__(self, features: Floats) -> None:
+        self.features = features
+
+    @classmethod
+    def of(cls, features: Floats | Reference) -> Reference:
+        """Returns features as a reference; one stays as it is."""
+        return features if isinstance(features, Reference) else cls(features)
+
+    @functools.cached_property
+    def frechet(self) -> FrechetReference:
+        """One side of Frechet distances."""
+        return FrechetReference(Moments.of(self.features))
+
+    @functools.cached_property
+    def manifold(self) -> Manifold:
+        """The balls around its features."""
+        return Manifold(self.features)
+
+
+def fid(generated: Floats, reference: Floats | Reference) -> Measured:
+    """Returns the Frechet distance with a jackknife interval over the generated samples."""
+    blocks = BlockedMoments(generated.shape[1], min(GROUPS, len(generated)))
+    blocks.add(generated)
+    value, interval = frechet_interval(blocks, Reference.of(reference).frechet)
+    return Measured(value, interval, len(generated), "jackknife", FRECHET)
+
+
+def kid(generated: Floats, reference: Floats | Reference) -> Measured:
+    """Returns the kernel distance with a jackknife interval that leaves out rows of both sets.
+
+    The larger set is cut to the size of the smaller, so neither may be sorted by class.
+    """
+    others = Reference.of(reference).features
+    n = min(len(generated), len(others))
+    value, interval = kernel_interval(generated[:n], others[:n])
+    return Measured(value, interval, n, "jackknife", KERNEL)
 
 
 class Coverage(NamedTuple):
@@ -171,15 +154,15 @@ class Coverage(NamedTuple):
     coverage: Measured
 
 
-def prdc(generated: Floats, reference: Floats) -> Coverage:
+def prdc(generated: Floats, reference: Floats | Reference) -> Coverage:
     """Returns precision, recall, density and coverage of generated against reference features.
 
     Precision is the share of generated samples inside a reference ball, recall the share of reference samples inside a
     generated ball, density the mean number of reference balls around a generated sample over k, coverage the share of
     reference balls with a generated sample inside. Intervals of shares are Wilson's, that of density is Student's.
     """
-    in_reference = Manifold(reference).covers(generated)
-    in_generated = Manifold(generated).covers(reference)
+    own, other = Manifold(generated), Reference.of(reference).manifold
+    in_reference, in_generated = other.covers(own), own.covers(other)
     counts = in_reference.sum(1).double().numpy() / NEIGHBOURS
     return Coverage(
         precision=proportion(in_reference.any(1))._replace(by=PRDC),

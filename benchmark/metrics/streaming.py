@@ -8,14 +8,10 @@ from numpy.typing import NDArray
 from ..seeds import derive_seed
 from . import measures
 from .frechet import BLOCKS, BlockedMoments, FrechetReference, frechet_interval
-from .intervals import Floats, jackknife_interval
 from .measures import Coverage, Measured
 
 RESERVOIR = 4000
 """Features kept for the kernel distance and the neighbourhood metrics, whose cost grows with the square of their number."""
-
-GROUPS = 20
-"""Groups of the kernel distance's jackknife."""
 
 
 class Reservoir:
@@ -94,33 +90,10 @@ def fid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
 
 
 def kid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
-    """Returns the kernel distance of the kept features, the value and interval of ``metrics.kid``.
-
-    The kernel is computed once, and every left-out group is taken from its sums; wide features would take minutes else.
-    """
-    n = min(generated.sample.kept, reference.sample.kept)
-    groups = min(GROUPS, n)
-    own, other = (summary.sample.features[:n].astype(np.float64) for summary in (generated, reference))
-    member = np.arange(n) % groups == np.arange(groups)[:, None]
-
-    def sums(x: Floats, y: Floats) -> Floats:
-        kernel = (x @ y.T / x.shape[1] + 1) ** 3
-        if x is y:
-            np.fill_diagonal(kernel, 0.0)
-        return np.asarray(member @ kernel @ member.T)
-
-    within, across = sums(own, own) + sums(other, other), sums(own, other)
-
-    def distance(kept: NDArray[np.bool_]) -> float:
-        count = int(member[kept].sum())
-        inside, between = (float(block[np.ix_(kept, kept)].sum()) for block in (within, across))
-        return (inside / (count - 1) - 2 * between / count) / count
-
-    value = distance(np.ones(groups, dtype=bool))
-    left_out = [distance(np.arange(groups) != group) for group in range(groups)]
-    return Measured(value, jackknife_interval(value, left_out), n, "jackknife", measures.KERNEL)
+    """Returns the kernel distance of the kept features. See ``measures.kid``."""
+    return measures.kid(*(summary.sample.features.astype(np.float64) for summary in (generated, reference)))
 
 
 def prdc(generated: FeatureSummary, reference: FeatureSummary) -> Coverage:
-    """Returns precision, recall, density and coverage of the kept features. See ``metrics.prdc``."""
+    """Returns precision, recall, density and coverage of the kept features. See ``measures.prdc``."""
     return measures.prdc(generated.sample.features.astype(np.float64), reference.sample.features.astype(np.float64))

@@ -29,7 +29,7 @@ class Sampler:
         solver: ``ddpm`` is ancestral sampling, ``ddim`` and ``dpm`` (DPM-Solver++ 2M) are deterministic.
         steps: Solver steps.
         guidance: The scale ``s`` of ``eps_null + s (eps_class - eps_null)``; the papers' ``w`` is ``s - 1``.
-        batch_size: Images in one batched pass; the pass itself holds twice as many.
+        batch_size: Images in one batched pass; the pass itself holds those with a label twice.
         spacing: Which of the training's time steps are taken, in diffusers' words; None leaves it to the solver.
         bounded: Whether what is drawn lies in [-1, 1], as images do and latents do not; ancestral sampling clips then.
         bf16: Runs the network under autocast to bfloat16; the solver stays in single precision. For a GPU only.
@@ -101,16 +101,15 @@ class Sampler:
         self, predict: Prediction, images: Tensor, labels: Tensor, null_label: int, generator: torch.Generator
     ) -> Tensor:
         scheduler = self.scheduler()
-        unconditional = bool((labels == null_label).all())
-        conditions = labels if unconditional else torch.cat([labels, torch.full_like(labels, null_label)])
+        # By number and not by mask, whose true entries the host would count in every step.
+        guided = (labels != null_label).nonzero().flatten()
+        conditions = torch.cat([labels, torch.full_like(guided, null_label)])
         # Moved at once: a copy to the device in every step would make the host wait for it.
         all_times = scheduler.timesteps.to(images.device)[:, None].expand(-1, len(conditions))
         for timestep, times in zip(scheduler.timesteps, all_times, strict=True):
-            if unconditional:
-                prediction = predict(images, times, conditions)
-            else:
-                conditional, free = predict(torch.cat([images, images]), times, conditions).chunk(2)
-                prediction = free + self.guidance * (conditional - free)
+            found = predict(torch.cat([images, images[guided]]), times, conditions)
+            prediction, free = found.split([len(labels), len(guided)])
+            prediction[guided] = free + self.guidance * (prediction[guided] - free)
             images = scheduler.step(prediction, timestep, images, return_dict=False, **self._randomness(generator))[0]
         if not torch.isfinite(images).all():
             raise Diverged("the model draws images that are not finite")
