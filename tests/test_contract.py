@@ -135,11 +135,11 @@ def test_a_whole_check_makes_five_runs_on_a_real_task_if_one_is_chosen():
         ("getattr(p, '_oracle')", "names '_oracle' of the problem"),
         ("problem.meter", "reads 'meter' of the problem"),
         ("problem.__dict__", "reads '__dict__' of the problem"),
-        ("from unlearnbench.tasks.common import retrained", "imports unlearnbench.tasks.retraining.retrained"),
+        ("from unlearnbench.tasks.retraining import retrained", "imports unlearnbench.tasks.retraining.retrained"),
         ("from unlearnbench import tasks", "imports unlearnbench.tasks"),
         ("from ..leaderboard import ranking", "imports unlearnbench.leaderboard.ranking"),
         ("import unlearnbench.benchmark.measuring.clock as clock", "imports unlearnbench.benchmark.measuring.clock"),
-        ("from unlearnbench.benchmark import worker", "imports unlearnbench.benchmark.running.worker"),
+        ("from unlearnbench.benchmark.running import worker", "imports unlearnbench.benchmark.running.worker"),
         ("exec('x')", "calls exec"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ from tiny_imagenet import (  # noqa: F401 - fixtures
 )
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion
-from unlearnbench.tasks.class_suppression import base
+from unlearnbench.tasks.class_suppression import base, evaluation
 from unlearnbench.tasks.class_suppression.problem import in_precision
 from unlearnbench.tasks.class_suppression.variance import variance_bound
 from unlearnbench.tasks.data import imagenet
@@ -96,6 +98,34 @@ def test_distances_in_an_extractors_features_carry_its_identity(
     weights.with_name("tiny.safetensors.sha256").unlink()
     with pytest.raises(BenchmarkError, match="are not those that the task was prepared with"):
         other.evaluate(model, method, 0, CPU)
+
+
+def test_features_of_an_evaluation_are_used_and_let_go_batch_by_batch(task, monkeypatch):
+    task = make_task("imagenet-dit", task.model_dump() | {"sample_batch": 5})
+    alive, drawn, look = [], [], evaluation.look
+
+    def watched(*arguments):
+        assert sum(reference() is not None for reference in alive) <= 1
+        found = look(*arguments)
+        alive.append(weakref.ref(found.features))
+        drawn.append(found.features.copy())
+        return found
+
+    monkeypatch.setattr(evaluation, "look", watched)
+    method = make_method("original", {})
+    model = task.problem(method, 0, CPU).model.eval()
+    found = {(metric.name, metric.judge): metric for metric in task.evaluate(model, method, 0, CPU).metrics}
+    counts = [len(labels) for labels in task.wanted_labels().values()]
+    forgotten, retained = np.split(np.concatenate(drawn), np.cumsum(counts))[:2]
+    real = [task.assets.load(name) for name in task._prepared().reference.files]
+    features, labels = (torch.cat([part[key] for part in real]) for key in ("features", "labels"))
+    expected = {
+        "fid_retain": measures.fid(retained.astype(float), features[labels != 7].double().numpy()).value,
+        "off_manifold": measures.Manifold(features.numpy()).share_outside(forgotten).value,
+    }
+    for name, value in expected.items():
+        assert found[name, "test-resnet"].value == pytest.approx(value, rel=1e-4)
+    assert found["fid_retain", "test-resnet"].n == counts[1]
 
 
 def test_the_sampler_draws_what_the_pipeline_draws(tmp_path):

@@ -10,7 +10,6 @@ import torch
 
 from unlearnbench.benchmark.metrics import measures, streaming
 from unlearnbench.benchmark.metrics.streaming import FeatureSummary, Reservoir
-from unlearnbench.tasks.judges.streaming import summarize
 
 GROWTH = 300 * 10**6
 
@@ -32,10 +31,17 @@ def pictures(n, seed, contrast=255):
     return torch.randint(contrast, (n, 3, 8, 8), dtype=torch.uint8, generator=generator)
 
 
+def summarized(project, images, **options):
+    summary = FeatureSummary(project.dimensions, **options)
+    for part in images.split(64):
+        summary.add(project(part))
+    return summary
+
+
 def test_a_streamed_set_has_the_metrics_of_a_stored_one():
     project = Projection()
     a, b = pictures(600, 0), pictures(500, 1, contrast=200)
-    streamed = [summarize(images.split(64), project, reservoir=1000) for images in (a, b)]
+    streamed = [summarized(project, images, reservoir=1000) for images in (a, b)]
     stored = [project(images).astype(float) for images in (a, b)]
     assert streaming.fid(*streamed).value == pytest.approx(measures.fid(*stored).value, rel=1e-6)
     for found, expected in zip(streaming.prdc(*streamed), measures.prdc(*stored), strict=True):
@@ -45,7 +51,7 @@ def test_a_streamed_set_has_the_metrics_of_a_stored_one():
 
 @pytest.mark.parametrize(("n", "m"), [(600, 500), (83, 83), (90, 200)])
 def test_the_kernel_distance_is_that_of_what_is_kept(n, m):
-    summaries = [summarize([pictures(count, seed)], Projection()) for seed, count in enumerate((n, m))]
+    summaries = [summarized(Projection(), pictures(count, seed)) for seed, count in enumerate((n, m))]
     found = streaming.kid(*summaries)
     expected = measures.kid(*(summary.sample.features.astype(float) for summary in summaries))
     assert found.n == expected.n == min(n, m)
@@ -92,17 +98,9 @@ import torch
 from unlearnbench.benchmark.metrics import streaming
 from unlearnbench.benchmark.metrics.frechet import frechet_from_moments
 from unlearnbench.benchmark.measuring.peaks import process_peak_bytes
-from unlearnbench.tasks.judges.streaming import summarize
 
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
-
-class Extractor:
-    dimensions = 2048
-    convolution = torch.nn.Conv2d(3, 32, 4, stride=4)
-    def __call__(self, images):
-        with torch.inference_mode():
-            return self.convolution(images.float() / 255).relu().flatten(1).numpy()
 
 def drawn(n):
     for start in range(0, n, 250):
@@ -110,8 +108,16 @@ def drawn(n):
 
 n = int(sys.argv[1])
 torch.manual_seed(0)
-extractor = Extractor()
-summaries = [summarize(drawn(count), extractor, reservoir=500) for count in (n, 2500)]
+convolution = torch.nn.Conv2d(3, 32, 4, stride=4)
+
+def summarized(count):
+    summary = streaming.FeatureSummary(2048, reservoir=500)
+    for images in drawn(count):
+        with torch.inference_mode():
+            summary.add(convolution(images.float() / 255).relu().flatten(1).numpy())
+    return summary
+
+summaries = [summarized(count) for count in (n, 2500)]
 value = frechet_from_moments(*(summary.moments.total() for summary in summaries))
 covered = streaming.prdc(*summaries).coverage.value
 print(json.dumps({"n": summaries[0].n, "peak": process_peak_bytes(), "fid": value, "coverage": covered}))

@@ -84,13 +84,13 @@ class Manifold:
         features: ``(N, D)``.
     """
 
-    def __init__(self, features: Floats) -> None:
+    def __init__(self, features: NDArray[np.floating]) -> None:
         self.features = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
         # The nearest neighbour of a point within its own set is itself.
         distances = torch.cdist(self.features, self.features)
         self.radii = distances.topk(NEIGHBOURS + 1, largest=False).values[:, -1]
 
-    def covers(self, points: Floats | Manifold) -> Tensor:
+    def covers(self, points: NDArray[np.floating] | Manifold) -> Tensor:
         """Returns ``(len(points), N)``: whether each point lies in each ball."""
         values = points.features if isinstance(points, Manifold) else torch.from_numpy(np.asarray(points, np.float32))
         return torch.cdist(values, self.features) <= self.radii

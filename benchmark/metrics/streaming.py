@@ -66,6 +66,7 @@ class FeatureSummary:
     def __init__(
         self, dimensions: int, purpose: str = "features", reservoir: int = RESERVOIR, blocks: int = BLOCKS
     ) -> None:
+        self.dimensions = dimensions
         self.moments = BlockedMoments(dimensions, blocks)
         self.sample = Reservoir(dimensions, reservoir, derive_seed("reservoir", purpose))
 

@@ -1,12 +1,13 @@
-"""What is drawn from an edited DiT and measured on it. Samples are decoded and judged batch by batch and then let go.
+"""What is drawn from an edited DiT and measured on it. Samples and their features are let go batch by batch.
 
 There is no oracle at this scale, so nothing is compared with one: the suppression track.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...benchmark.family import Family
-from ...benchmark.metrics import measures
+from ...benchmark.metrics import measures, streaming
+from ...benchmark.metrics.measures import Manifold
+from ...benchmark.metrics.streaming import FeatureSummary, Reservoir
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
@@ -30,23 +33,42 @@ from .problem import Precision, in_precision
 DESTINATIONS = 10
 """Classes that the forgotten label's samples are most often taken for; a thousand would fill the record."""
 MANIFOLD_IMAGES = 5000
-"""Images of either set that precision, recall, density and coverage compare: all their distances must fit into memory."""
+"""Images of either set, drawn at random, that the kernel distance, precision, recall, density and coverage compare: all
+distances between them must fit into memory."""
 TILE = 64
 """Width of a picture in the gallery."""
 SHOWN_CLASSES = (387, 980)
 """Retained classes in the gallery: two of those that SFRon's authors look at."""
 
 
-Features = NDArray[np.float32]
-"""``(N, D)``, at half of a judge's precision: those of fifty thousand samples are kept until the end."""
-
-
 class Reference(NamedTuple):
-    """Real images in the features of the distances."""
+    """Real images in the features of the distances, as far as these need them."""
 
-    features: Features
-    labels: Tensor
+    retained: FeatureSummary
+    """Those of the retained classes."""
+    everything: Manifold
+    """A random sample of all classes."""
     sha256: str
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[Tensor, Tensor]], forget_class: int, task: str, sha256: str) -> Reference:
+        """Reads features and labels part by part, so that they are never in memory at once.
+
+        Args:
+            parts: ``(N, D)`` and ``(N,)``; at least one.
+            forget_class: What is not retained.
+            task: Its name, from which the random samples' seeds follow.
+            sha256: Of the images.
+        """
+        rest = iter(parts)
+        first = next(rest)
+        dimensions = first[0].shape[1]
+        retained = FeatureSummary(dimensions, f"{task} reference", MANIFOLD_IMAGES, blocks=1)
+        everything = Reservoir(dimensions, MANIFOLD_IMAGES, derive_seed("reservoir", f"{task} all classes"))
+        for values, labels in itertools.chain([first], rest):
+            retained.add(values[labels != forget_class].numpy())
+            everything.add(values.numpy())
+        return cls(retained, Manifold(everything.features), sha256)
 
 
 @dataclass(frozen=True)
@@ -80,7 +102,8 @@ class Exam:
 class Seen(NamedTuple):
     """What judges, and what gives the features of the distances, say of some images."""
 
-    features: Features
+    features: NDArray[np.float32]
+    """``(N, D)``."""
     labels: dict[str, Tensor]
     """``(N,)`` by judge."""
 
@@ -107,25 +130,36 @@ def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:
         seed: The run's seed, which sets the samples' noise.
     """
     others: dict[str, Judge | Extractor] = {} if exam.extractor is None else {exam.extractor[0]: exam.extractor[1]}
-    sampled = {
-        pool: _drawn(exam, model, labels, derive_seed(exam.task, "sample", pool, seed))
+    generated = FeatureSummary(exam.reference.retained.dimensions, f"{exam.task} retain", MANIFOLD_IMAGES)
+    outside: list[Tensor] = []
+    uses: dict[str, Callable[[NDArray[np.float32]], None]] = {
+        "retain": generated.add,
+        "forget": lambda values: outside.append(~exam.reference.everything.covers(values).any(1)),
+    }
+    found = {
+        pool: _drawn(exam, model, labels, derive_seed(exam.task, "sample", pool, seed), uses.get(pool))
         for pool, labels in exam.wanted.items()
     }
     report = Report(exam.family, f"{exam.sampler.describe()}, {exam.precision}", {**exam.judges, **others})
     for judge in exam.judges:
-        _judge_labels(exam, report, judge, {pool: found.labels[judge] for pool, found in sampled.items()})
-    name = next(iter({**others, **exam.judges}))
-    _closeness_to_data(exam, report, name, sampled["retain"].features, sampled["forget"].features)
+        _judge_labels(exam, report, judge, {pool: labels[judge] for pool, labels in found.items()})
+    _closeness_to_data(exam, report, next(iter({**others, **exam.judges})), generated, torch.cat(outside))
     return Evaluation(report.metrics, _gallery(exam, model, seed))
 
 
-def _drawn(exam: Exam, model: nn.Module, labels: Tensor, seed: int) -> Seen:
+def _drawn(
+    exam: Exam, model: nn.Module, labels: Tensor, seed: int, use: Callable[[NDArray[np.float32]], None] | None
+) -> dict[str, Tensor]:
+    """What each judge takes the samples for, ``(N,)``; their features go to who uses them, a batch at a time."""
     extractor = None if exam.extractor is None else exam.extractor[1]
-    parts = [look(exam.judges, extractor, images) for images in _images(exam, exam.sampler, model, labels, seed)]
-    return Seen(
-        np.concatenate([part.features for part in parts]),
-        {name: torch.cat([part.labels[name] for part in parts]) for name in exam.judges},
-    )
+    found: dict[str, list[Tensor]] = {name: [] for name in exam.judges}
+    for images in _images(exam, exam.sampler, model, labels, seed):
+        seen = look(exam.judges, extractor, images)
+        if use is not None:
+            use(seen.features)
+        for name, guesses in seen.labels.items():
+            found[name].append(guesses)
+    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def _images(exam: Exam, sampler: Sampler, model: nn.Module, labels: Tensor, seed: int) -> Iterator[Tensor]:
@@ -166,22 +200,17 @@ def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Ten
         add("forget_destination", forget == label, label)
 
 
-def _closeness_to_data(exam: Exam, report: Report, name: str, generated: Features, forgotten: Features) -> None:
+def _closeness_to_data(exam: Exam, report: Report, name: str, generated: FeatureSummary, outside: Tensor) -> None:
     """How close the samples are to real images of the retained classes, in the features of the distances."""
-    reference = exam.reference
-    kept = (reference.labels != exam.forget_class).numpy()
-    drawn, real = generated.astype(np.float64), reference.features[kept].astype(np.float64)
-
-    few = drawn[:MANIFOLD_IMAGES], real[:MANIFOLD_IMAGES]
-    everything = measures.Manifold(reference.features[:MANIFOLD_IMAGES].astype(np.float64))
+    pair = generated, exam.reference.retained
     found = {
-        "fid_retain": measures.fid(drawn, real),
-        "kid_retain": measures.kid(*few),
-        **measures.prdc(*few)._asdict(),
-        "off_manifold": everything.share_outside(forgotten.astype(np.float64)),
+        "fid_retain": streaming.fid(*pair),
+        "kid_retain": streaming.kid(*pair),
+        **streaming.prdc(*pair)._asdict(),
+        "off_manifold": measures.proportion(outside)._replace(by=measures.MANIFOLD),
     }
     for metric, measured in found.items():
-        report.add(metric, measured, judge=name, reference_sha256=reference.sha256)
+        report.add(metric, measured, judge=name, reference_sha256=exam.reference.sha256)
 
 
 def _gallery(exam: Exam, model: nn.Module, seed: int) -> Gallery:

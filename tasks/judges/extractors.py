@@ -69,7 +69,7 @@ class Kind(NamedTuple):
         return f"clean-fid PIL bicubic {self.size}, {self.normalisation}"
 
 
-class Extractor:
+class ExtractorNetwork:
     """Maps images to features.
 
     Args:
@@ -118,7 +118,7 @@ class Extractor:
         return torch.from_numpy(resized).permute(0, 3, 1, 2).to(self._device)
 
 
-def load_extractor(name: str, device: torch.device | None = None, path: Path | None = None) -> Extractor:
+def load_extractor(name: str, device: torch.device | None = None, path: Path | None = None) -> ExtractorNetwork:
     """Loads an extractor, and fetches its weights where they are not at hand.
 
     Args:
@@ -135,7 +135,7 @@ def load_extractor(name: str, device: torch.device | None = None, path: Path | N
     if path is not None and not path.is_file():
         raise BenchmarkError(f"There is no file {path} with weights of the features '{name}'; correct the path.")
     found = path or fetch(name)
-    return Extractor(name, kind, found, file_sha256(found), device or CPU)
+    return ExtractorNetwork(name, kind, found, file_sha256(found), device or CPU)
 
 
 def of_distances(distances: Distances) -> tuple[str, judge.Extractor] | None:
