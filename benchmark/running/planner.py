@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from .. import origin, registry
 from ..errors import BenchmarkError
@@ -41,7 +41,7 @@ class _Order(NamedTuple):
     where: Where
 
 
-_ORDER = TypeAdapter(_Order)
+_ORDER = TypeAdapter(_Order, config=ConfigDict(ser_json_inf_nan="constants"))
 _PLANNED = TypeAdapter(Planned)
 
 
