@@ -6,6 +6,7 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -48,10 +49,15 @@ class Registry(Generic[Plugin]):
         self._package = f"{_PACKAGE}.{folder}"
         self._loaded: dict[str, type[Plugin]] = {}
         self._loaders: dict[str, Callable[[], ModuleType | type[Plugin]]] | None = None
+        self._folder = Path(__file__).parents[1] / folder
 
     def names(self) -> list[str]:
         """Returns the registered names, sorted, without loading what they stand for."""
         return sorted({*self._lazy(), *self._loaded})
+
+    def is_builtin(self, name: str) -> bool:
+        """Returns whether a name is that of a part of the suite itself, without loading anything."""
+        return name in self._builtins
 
     def check(self, name: str) -> None:
         """Raises if nothing is registered under a name, without loading anything.
@@ -108,11 +114,13 @@ class Registry(Generic[Plugin]):
         if self._loaders is None:
             # Built-ins come second and win: no package can take the place of one.
             self._loaders = {point.name: point.load for point in importlib.metadata.entry_points(group=self._package)}
-            folder = Path(__file__).parent.parent / self._package.rpartition(".")[2]
-            for path in folder.glob("[a-z]*.py"):
-                module = f"{self._package}.{path.stem}"
-                self._loaders[path.stem.replace("_", "-")] = partial(importlib.import_module, module)
+            for name, module in self._builtins.items():
+                self._loaders[name] = partial(importlib.import_module, f"{self._package}.{module}")
         return self._loaders
+
+    @functools.cached_property
+    def _builtins(self) -> dict[str, str]:
+        return {path.stem.replace("_", "-"): path.stem for path in self._folder.glob("[a-z]*.py")}
 
     def _classes(self, module: ModuleType) -> list[type[Plugin]]:
         return [

@@ -65,7 +65,7 @@ class Anchors:
         self._oracles = [_values(record, wanted) for record in found["oracle"]]
         self._scored_by_oracle = rules is not None and rules.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
-        command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
+        command = " and ".join(f"`{records[0].task.run_command(name)}`" for name in lacking)
         self.note = None
         if rules is None:
             self.note = f"No scores: there are no scoring rules for the task family '{records[0].task.family}'."
