@@ -49,9 +49,13 @@ def check_same_sources(record: Record) -> None:
         BenchmarkError: It is, or a name is not registered.
     """
     task, name = record.task.name, record.method.name
-    for kind, known, wanted in (("task", registry.tasks, task), ("method", registry.methods, name)):
-        if wanted not in known.names():
-            raise BenchmarkError(f"The {kind} '{wanted}' is not part of the suite; give its file with --plugin FILE.")
+    unknown = [f"task '{task}'"] if task not in registry.tasks.names() else []
+    unknown += [f"method '{name}'"] if name not in registry.methods.names() else []
+    if unknown:
+        be, their = ("is", "its file") if len(unknown) == 1 else ("are", "the files of both")
+        raise BenchmarkError(
+            f"The {' and the '.join(unknown)} {be} not part of the suite; give {their} with --plugin FILE."
+        )
     pair = Configured.of(task, name, record.settings)
     method = method_info(pair.method)
     if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
