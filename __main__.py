@@ -14,7 +14,7 @@ from rich.markup import escape
 
 import unlearnbench
 
-from .benchmark.command_line import from_pairs
+from .benchmark.command_line import command, from_pairs
 from .benchmark.commands.terminal import RunProgress, task_progress
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
@@ -76,16 +76,16 @@ def prepare(
     plugin: Plugins = None,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
+    settings = from_pairs(set_ or [])
     with task_progress(err) as progress:
-        folder = unlearnbench.prepare(
-            task, settings=from_pairs(set_ or []), out=out_dir, plugins=plugin or [], progress=progress
-        )
+        folder = unlearnbench.prepare(task, settings=settings, out=out_dir, plugins=plugin or [], progress=progress)
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}")
     else:
-        out.print(f"'{task}' lacks nothing; to make it again from scratch: unlearnbench prepare {task} --out FOLDER")
+        again = command("prepare", task, "--out", "FOLDER", settings=settings, plugins=plugin or [])
+        out.print(f"'{task}' lacks nothing; to make it again from scratch: {again}", markup=False)
     if out_dir is not None:
-        out.print(f"To run with it: export {places.ASSETS}={out_dir}")
+        out.print(f"To run with it: export {places.ASSETS}={shlex.quote(str(out_dir))}", markup=False)
 
 
 @app.command()
@@ -345,11 +345,11 @@ def verify(
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    plugin: Plugins = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """Says what this machine can run and what is missing."""
-    from .benchmark.commands.doctor import diagnose
-
-    findings = diagnose()
+    findings = unlearnbench.doctor(plugin or [])
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
         return

@@ -7,6 +7,7 @@ stands for is loaded when it is asked for, so one broken plugin never hides the 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -50,10 +51,15 @@ class Registry(Generic[Plugin]):
         self._package = f"{_PACKAGE}.{folder}"
         self._loaded: dict[str, type[Plugin]] = {}
         self._loaders: dict[str, Callable[[], ModuleType | type[Plugin]]] | None = None
+        self._folder = Path(__file__).parents[1] / folder
 
     def names(self) -> list[str]:
         """Returns the registered names, sorted, without loading what they stand for."""
         return sorted({*self._lazy(), *self._loaded})
+
+    def is_builtin(self, name: str) -> bool:
+        """Returns whether a name is that of a part of the suite itself, without loading anything."""
+        return name in self._builtins
 
     def check(self, name: str) -> None:
         """Raises if nothing is registered under a name, without loading anything.
@@ -107,21 +113,21 @@ class Registry(Generic[Plugin]):
 
     def built_in_modules(self, names: Iterable[str]) -> list[str]:
         """Returns the modules of the built-ins among some names, without loading anything."""
-        modules = self._built_in()
+        modules = self._builtins
         return [modules[name] for name in dict.fromkeys(names) if name in modules]
 
     def _lazy(self) -> dict[str, Callable[[], ModuleType | type[Plugin]]]:
         if self._loaders is None:
             # Built-ins come second and win: no package can take the place of one.
             self._loaders = {point.name: point.load for point in importlib.metadata.entry_points(group=self._package)}
-            for name, module in self._built_in().items():
+            for name, module in self._builtins.items():
                 self._loaders[name] = partial(importlib.import_module, module)
         return self._loaders
 
-    def _built_in(self) -> dict[str, str]:
+    @functools.cached_property
+    def _builtins(self) -> dict[str, str]:
         """The modules of the built-ins by name."""
-        folder = Path(__file__).parent.parent / self._package.rpartition(".")[2]
-        return {path.stem.replace("_", "-"): f"{self._package}.{path.stem}" for path in folder.glob("[a-z]*.py")}
+        return {path.stem.replace("_", "-"): f"{self._package}.{path.stem}" for path in self._folder.glob("[a-z]*.py")}
 
     def _classes(self, module: ModuleType) -> list[type[Plugin]]:
         return [

@@ -65,7 +65,7 @@ class Anchors:
         self._oracles = [_values(record, wanted) for record in found["oracle"]]
         self._scored_by_oracle = track.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
-        command = " and ".join(f"`unlearnbench run {records[0].task.name} {name}`" for name in lacking)
+        command = " and ".join(f"`{records[0].task.run_command(name)}`" for name in lacking)
         self.note = f"No scores: the reference rows are missing; run {command}." if lacking else None
 
     def original(self, key: tuple[str, str | None], seed: int) -> float:

@@ -82,11 +82,11 @@ def subject(
     Raises:
         BenchmarkError: There is no such file, method or task.
     """
-    # What a plugin defines is known only where it is loaded: in a run's own process.
-    if task is not None and not plugins:
-        registry.tasks.check(task)
     rest = task, settings or {}, tuple(path.resolve() for path in plugins)
     path = Path(method)
+    # What a plugin defines is known only where it is loaded: in a run's own process.
+    if task is not None and not plugins and not path.is_file():
+        registry.tasks.check(task)
     if path.is_file():
         return Subject(path.resolve(), None, *rest)
     if path.suffix == ".py":

@@ -6,6 +6,7 @@ It says what the text shows. A name that is put together at run time gets past i
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,16 +33,43 @@ PRIVATE = frozenset(
 """The names of a problem that are nobody's but its own."""
 
 
-def findings(path: Path, package: str = "") -> list[str]:
+def findings(path: Path, package: str = "", only: str | None = None) -> list[str]:
     """Returns one phrase with its line for each thing in a file that a method should not do.
 
     Args:
         path: A Python file.
         package: What its relative imports start from.
+        only: The class that counts with all that it uses, in a file that defines a task, too; by default all counts.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {(node.lineno, what) for node in ast.walk(tree) for what in _of(node, package) if hasattr(node, "lineno")}
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    nodes = (node for part in (body if only is None else _used_by(only, body)) for node in ast.walk(part))
+    found = {(node.lineno, what) for node in nodes for what in _of(node, package) if hasattr(node, "lineno")}
     return [f"{what} (line {line})" for line, what in sorted(found)]
+
+
+def _used_by(name: str, body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements that a class uses, at any remove, and those that are run when the file is loaded."""
+    named: dict[str, ast.stmt] = {}
+    used: list[ast.stmt] = []
+    for statement in body:
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            named[statement.name] = statement
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            for alias in statement.names:
+                alone = copy.copy(statement)
+                alone.names = [alias]
+                named[alias.asname or alias.name.partition(".")[0]] = alone
+        else:
+            used.append(statement)
+    wanted = [name]
+    for part in used:
+        wanted += [node.id for node in ast.walk(part) if isinstance(node, ast.Name)]
+    while wanted:
+        found = named.pop(wanted.pop(), None)
+        if found is not None:
+            used.append(found)
+            wanted += [node.id for node in ast.walk(found) if isinstance(node, ast.Name)]
+    return used
 
 
 def _of(node: ast.AST, package: str) -> Iterator[str]:

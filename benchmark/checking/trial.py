@@ -16,25 +16,21 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from .. import registry
 from ..errors import BenchmarkError, first_line
 from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
 from ..problem import Problem
-from ..running.identity import Configured, check_files, check_oracle, make_method, make_task
+from ..running.identity import Configured, check_files, check_oracle, make_task
 from ..running.shared_code import SharedCode
 from ..running.worker import configure_torch
 from ..seeds import derive_seed
+from ..task import Task
 from . import fingerprint, source_scan, toy
 from .audit import Ear
+from .loading import CLOSED, Loader
 from .observation import Seen, Trial
 from .watch import Watch
-
-FEW_STEPS = 6
-"""What the setting ``steps`` is lowered to, so that a check takes seconds."""
-_PACKAGE = __package__.partition(".")[0]
-_CLOSED = (f"{_PACKAGE}.tasks", f"{_PACKAGE}.leaderboard")
 
 
 class _Before(NamedTuple):
@@ -69,52 +65,26 @@ class Run:
         tempfile.tempdir = str(trial.folder)
         self._ear = Ear(trial.folder)
         self._shared = SharedCode(torch.random, torch.optim, nn.functional)
-        modules = set(sys.modules)
-        self._ear.listening = "load"
-        method = self._method()
-        self._ear.listening = "off"
-        self._describe(method)
-        self.seen.reached_for += [f"imports {name}" for name in fingerprint.new_modules(modules, _CLOSED)]
+        loaded = Loader(trial, self._ear).load()
+        method = loaded.method
+        self._describe(method, loaded.beside_task)
+        self._ear.heard += loaded.heard
+        self.seen.reached_for += [f"imports {name}" for name in loaded.imports]
         torch.manual_seed(derive_seed("global", trial.seed))
-        problem = self._problem(method)
+        task = None if trial.task is None else make_task(trial.task, {})
+        problem = self._problem(method, task)
         problem.warm_up()
         problem.meter.reset()
         self._shared.look()
         before = self._before(problem)
-        watch = Watch(problem, trial.kill_at)
+        watch = Watch(problem, trial.kill_at, task)
         self._unlearn(method, problem)
         watch.end()
         self._look_around(problem, before)
         self._look_at_the_model(problem.model, before)
         self._take_over(watch, method, problem)
 
-    def _method(self) -> Method:
-        for path in self._trial.plugins:
-            registry.add_plugin(path)
-        name = self._trial.name or self._only_method()
-        settings = self._trial.settings
-        fields = registry.methods.get(name).model_fields
-        default = fields["steps"].default if "steps" in fields else None
-        if isinstance(default, int) and default > FEW_STEPS and "steps" not in settings:
-            try:
-                return make_method(name, {"steps": FEW_STEPS, **settings})
-            except BenchmarkError:
-                # Another setting may ask for more steps than these.
-                return make_method(name, settings)
-        return make_method(name, settings)
-
-    def _only_method(self) -> str:
-        file = self._trial.file
-        assert file is not None
-        names = registry.methods.add_file(file)
-        if len(names) != 1:
-            raise BenchmarkError(
-                f"The file {file} should define one method to check and defines {', '.join(names) or 'none'}; "
-                f"for one of several: unlearnbench check NAME --plugin {file.name}."
-            )
-        return names[0]
-
-    def _describe(self, method: Method) -> None:
+    def _describe(self, method: Method, beside_task: bool) -> None:
         cls, seen = type(method), self.seen
         seen.name, seen.role, seen.settings = method.name, method.role, method.model_dump(mode="json")
         seen.settings_fault = _settings_fault(method)
@@ -123,11 +93,13 @@ class Run:
         seen.wanted_steps = steps if isinstance(steps, int) else None
         for base in cls.__mro__:
             if issubclass(base, Method) and base is not Method:
-                seen.source += source_scan.findings(Path(inspect.getfile(base)), base.__module__.rpartition(".")[0])
+                only = base.__name__ if beside_task and base.__module__ == cls.__module__ else None
+                seen.source += source_scan.findings(
+                    Path(inspect.getfile(base)), base.__module__.rpartition(".")[0], only
+                )
 
-    def _problem(self, method: Method) -> Problem:
-        if self._trial.task is not None:
-            task = make_task(self._trial.task, {})
+    def _problem(self, method: Method, task: Task | None) -> Problem:
+        if task is not None:
             Configured(task, method).check()
             check_files(task)
             return task.problem(method, self._trial.seed, CPU)
@@ -175,7 +147,7 @@ class Run:
             seen.shared_models.append("the task's base model")
         if problem._original is not None and _digest(problem._original) != fingerprint.digest_of(before.state):
             seen.shared_models.append("problem.original")
-        seen.reached_for += [f"imports {name}" for name in fingerprint.new_modules(before.modules, _CLOSED)]
+        seen.reached_for += [f"imports {name}" for name in fingerprint.new_modules(before.modules, CLOSED)]
         threads = fingerprint.running_threads()
         seen.threads = [name for ident, name in threads.items() if ident not in before.threads]
 

@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from ..errors import BenchmarkError
 from ..needs import Need
 from ..problem import Problem
+from ..task import Task
 from .source_scan import HARNESS_ONLY
 
 _PACKAGE = __package__.partition(".")[0]
@@ -27,9 +28,10 @@ class Watch:
     Args:
         problem: Watched from now on.
         kill_at: The tick, a step's start or end or a pass through the model, at which the process kills itself.
+        task: What the problem is of; None for the toy.
     """
 
-    def __init__(self, problem: Problem, kill_at: int | None) -> None:
+    def __init__(self, problem: Problem, kill_at: int | None, task: Task | None = None) -> None:
         self.reached_for: set[str] = set()
         self.undeclared: set[Need] = set()
         self.used: set[Need] = set()
@@ -41,7 +43,8 @@ class Watch:
         self._over = False
         self._kill_at = kill_at
         self._problem = problem
-        self._home = type(problem).__module__
+        # Between a problem's class and its task's, which may be a plugin's, nothing is private.
+        self._homes = {type(problem).__module__, *(base.__module__ for base in type(task).__mro__)}
         self._weights, self._backward = _weights(problem), 0
         problem.meter.on_step = self._lap
         problem.model.register_forward_hook(self._forward)
@@ -64,7 +67,7 @@ class Watch:
         if self._over:
             return
         caller = str(frame.f_globals.get("__name__"))
-        if not caller.startswith(_TRUSTED) and caller != self._home:
+        if not caller.startswith(_TRUSTED) and caller not in self._homes:
             self.reached_for.add(what)
 
     def _tick(self) -> None:

@@ -205,8 +205,18 @@ def check(
     return bench.check(what, time_limit=time_limit or bench.TIME_LIMIT, progress=progress)
 
 
-def doctor() -> list[Finding]:
-    """Returns what this machine can run and what is missing."""
+def doctor(plugins: Sequence[str | Path] = ()) -> list[Finding]:
+    """Returns what this machine can run and what is missing.
+
+    Args:
+        plugins: Files that define tasks.
+
+    Raises:
+        BenchmarkError: A file cannot be loaded.
+    """
+    from .. import registry
     from .doctor import diagnose
 
+    for path in plugins:
+        registry.add_plugin(Path(path))
     return diagnose()

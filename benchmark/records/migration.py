@@ -34,6 +34,9 @@ _SECOND_NAMES_BY_METRIC = (
     ("retain_change", "error-change"),
 )
 """The same where version 1 named a whole module, or only that there were too few samples: by the metric's first letters."""
+_MEASURED_ON_DATA = frozenset({"fid_retain", "kid_retain", "coverage", "fid_at_threshold"})
+_AT_THRESHOLD = frozenset({"steps_to_threshold", "fid_at_threshold"})
+"""What version 1 said less of where it was not defined, all of it of one-shot forgetting."""
 _FIRST = r'"schema_version"\s*:\s*1\b'
 _IN_TEXT, _IN_BYTES = re.compile(_FIRST), re.compile(_FIRST.encode())
 _NO_NAME = re.compile(r"[^a-z0-9.-]+")
@@ -66,12 +69,31 @@ def _to_second(record: dict[str, Any]) -> None:
     record["schema_version"] = 2
     task, provenance = (_object(record.get(part)) for part in ("task", "provenance"))
     task |= {"source_sha256": None, "distribution": f"unlearnbench {provenance.get('suite_version')}"}
-    metrics = record.get("metrics")
-    for metric in map(_object, metrics if isinstance(metrics, list) else []):
+    listed = record.get("metrics")
+    metrics = [_object(metric) for metric in listed] if isinstance(listed, list) else []
+    for metric in metrics:
         identity = _object(metric.get("identity"))
         implementation, name = identity.pop("implementation", None), metric.get("name")
         if isinstance(implementation, str) and isinstance(name, str):
             identity |= {"name": _second_name(implementation, name), "version": 1}
+    if task.get("family") == "one-shot":
+        _complete(metrics)
+
+
+def _complete(metrics: list[dict[str, Any]]) -> None:
+    """Gives numbers that are not defined the identity that they have since, which is that of defined ones."""
+    by_name = {str(metric.get("name")): metric for metric in metrics}
+    data = _object(_object(by_name.get("fid")).get("identity")).get("reference_sha256")
+    samples = _object(by_name.get("steps_to_threshold")).get("n")
+    for metric in metrics:
+        name, identity = str(metric.get("name")), _object(metric.get("identity"))
+        if metric.get("value") is not None or "protocol" not in identity:
+            continue
+        if name in _MEASURED_ON_DATA:
+            identity["reference_sha256"] = data
+        if name in _AT_THRESHOLD:
+            _, *preparation = str(identity["protocol"]).split("; ", 1)
+            identity["protocol"] = "; ".join([f"first step with a share below 0.02 of {samples} samples", *preparation])
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def series(pair: Pair, measure: Measure, targets: Mapping[Key, float]) -> Series
                 return f"{measure.metric} was measured with another {_difference(a.identity, b.identity)}."
         target = targets.get((pair.finished[0][0].task.sha256, measure.metric, judge, old[0].identity))
         if measure.worse == "off target" and target is None:
-            task = pair.row.task
-            return f"{measure.metric} is held against the oracle; add its records: `unlearnbench run {task} oracle`."
+            command = pair.finished[0][0].task.run_command("oracle")
+            return f"{measure.metric} is held against the oracle; add its records to the baseline: `{command}`."
         before, now = (np.asarray([_value(metric) for metric in side]) for side in (old, new))
         scale = abs(float(before.mean())) if measure.margin.relative else 1.0
         if scale == 0.0:

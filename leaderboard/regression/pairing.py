@@ -103,7 +103,11 @@ def _pair_row(row: RowName, before: Sequence[Record], now: Sequence[Record], mad
     hashes = sorted({record.task.sha256 for record in before} & {record.task.sha256 for record in now})
     if not hashes:
         made.findings.append(
-            _alone(row, before, "the task's hash differs: another configuration, data, assets or protocol.")
+            _alone(
+                row,
+                before,
+                "the task's hash differs: another file that defines it, configuration, data, assets or protocol.",
+            )
         )
     for sha256 in hashes:
         old, new = (_by_device([r for r in side if r.task.sha256 == sha256]) for side in (before, now))

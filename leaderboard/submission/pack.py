@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...benchmark import origin, registry
+from ...benchmark.command_line import command
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import file_sha256, write_atomically
 from ...benchmark.records.record import Record
@@ -17,7 +18,6 @@ from ...benchmark.records.store import load_records, record_bytes
 from ...benchmark.running.identity import Configured, make_method, method_info
 from .layout import method_path
 from .requirements import REFERENCES, SEEDS, RowKey
-from .sources import is_suites
 from .validate import validate
 
 
@@ -58,22 +58,31 @@ def submit(
     registry.methods.check(method)
     for task in tasks:
         registry.tasks.check(task)
+        if not registry.tasks.is_builtin(task):
+            raise BenchmarkError(
+                f"The task '{task}' is not part of the suite, whose board shows no other; leave it out."
+            )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BenchmarkError(f"The folder {out} is not empty; choose another with --out, or remove it.")
     mine = [record for record in load_records([results]).records if record.method.name == method]
-    asked = [record for record in mine if not tasks or record.task.name in tasks]
+    elsewhere = sorted({record.task.name for record in mine if not registry.tasks.is_builtin(record.task.name)})
+    asked = [
+        record for record in mine if record.task.name in tasks or (not tasks and record.task.name not in elsewhere)
+    ]
     if not asked:
-        task = tasks[0] if tasks else "digits-vae"
-        raise BenchmarkError(
-            f"There is no run of '{method}' in {results}; make some with `unlearnbench run {task} {method} --seeds 0,1,2`."
-        )
+        where = f" on a task of the suite in {results}" if elsewhere else f" in {results}"
+        proposed = _run_command(tasks[0] if tasks else "digits-vae", method)
+        raise BenchmarkError(f"There is no run of '{method}'{where}; make some with `{proposed}`.")
     current, outdated = _by_source(asked, _current_source(method))
     files = _staged(current, results, accepted, method)
     problems = [*outdated, *_whole_task(method, current), *_checked(files, accepted)]
     if not problems:
         for name, data in files.items():
             write_atomically(out / name, data)
-    return Submission(out, [] if problems else sorted(files), problems, list(_not_run(method, current)))
+    notes = [*_not_run(method, current)]
+    if elsewhere and not tasks:
+        notes.append(f"Left out, since they are not on a task of the suite: the runs on {', '.join(elsewhere)}.")
+    return Submission(out, [] if problems else sorted(files), problems, notes)
 
 
 def _current_source(method: str) -> str:
@@ -117,12 +126,12 @@ def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
             seeds[record.task.name].add(record.seed)
     if embedded and not any(seeds[name].issuperset(SEEDS) for name in embedded):
         begun = next((name for name in embedded if seeds[name]), embedded[0])
-        listed = ",".join(map(str, SEEDS))
-        plugin = "" if origin.is_builtin(registry.methods.get(method)) else " --plugin FILE"
-        yield (
-            f"No embedded task is whole; run one of {', '.join(embedded)}, as with "
-            f"`unlearnbench run {begun} {method} --seeds {listed}{plugin}`."
-        )
+        yield (f"No embedded task is whole; run one of {', '.join(embedded)}, as with `{_run_command(begun, method)}`.")
+
+
+def _run_command(task: str, method: str) -> str:
+    files = origin.plugin_files(registry.methods.get(method))
+    return command("run", task, method, seeds=SEEDS, plugins=files)
 
 
 def _not_run(method: str, records: Sequence[Record]) -> Iterator[str]:
@@ -157,7 +166,7 @@ def _staged(records: Sequence[Record], results: Path, accepted: Path | None, met
         and record.run_id not in there
     ]
     files = {record.filename: record_bytes(record) for record in [*records, *references]}
-    if not is_suites(method):
+    if not registry.methods.is_builtin(method):
         files[method_path(method)] = origin.source(registry.methods.get(method)).path.read_bytes()
     return files
 

@@ -87,17 +87,17 @@ def _dirty(records: Sequence[Record]) -> Iterable[str]:
 def _references(records: Sequence[Record], together: Sequence[Record]) -> Iterable[str]:
     """Without the original, and the oracle where the score asks for it, a board has no scores."""
     good = [record for record in together if record.status is Status.OK]
-    boards = {(record.task.name, record.task.sha256, record.device.group): record.task for record in records}
-    for (task, sha256, device), info in sorted(boards.items(), key=lambda board: board[0]):
-        tracks = tracks_of(info)
+    boards = {(r.task.name, r.task.sha256, r.device.group): r.task for r in records}
+    for (_, sha256, device), task in sorted(boards.items(), key=lambda board: board[0]):
+        tracks = tracks_of(task)
         wanted = REFERENCES if not tracks or all(track.oracle for track in tracks) else REFERENCES[:1]
         for name in wanted:
             here = [r for r in good if (r.task.sha256, r.method.name, r.device.group) == (sha256, name, device)]
             lacking = sorted(set(SEEDS) - {record.seed for record in here if not record.method.config_passed})
             if lacking:
                 yield (
-                    f"There is no score on {task} on {device} without the seed{'s' * (len(lacking) > 1)} {_list(lacking)} "
-                    f"of {name}; run `unlearnbench run {task} {name} --seeds {','.join(map(str, lacking))}`."
+                    f"There is no score on {task.name} on {device} without the seed{'s' * (len(lacking) > 1)} "
+                    f"{_list(lacking)} of {name}; run `{task.run_command(name, lacking)}`."
                 )
 
 

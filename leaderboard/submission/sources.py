@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from ...benchmark import origin, registry
-from ...benchmark.errors import BenchmarkError
+from ...benchmark import registry
+from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import MethodInfo, Record, TaskInfo
 from ...benchmark.running.identity import make_method, make_task, method_info, task_info
@@ -33,6 +33,10 @@ class Sources:
             yield f"is of a task '{METHODS}', a name that the layout keeps for itself."
             return
         try:
+            if not registry.tasks.is_builtin(task.name):
+                raise unknown_name(
+                    "task of the suite", task.name, filter(registry.tasks.is_builtin, registry.tasks.names())
+                )
             expected = self._expected(task)
         except BenchmarkError as error:
             yield f"is of a task that this release does not have like that: {error}"
@@ -48,16 +52,17 @@ class Sources:
         """The task as this release has it, or None where its files are not on this machine. Hashing takes a moment."""
         key = f"{task.name} {canonical_sha256(task.config_passed)}"
         if key not in self._tasks:
-            self._tasks[key] = None
+            found = None
             # A stranger does not say which folders of this machine are read.
             if not registry.tasks.get(task.name).places & task.config_passed.keys():
                 made = make_task(task.name, task.config_passed)
-                self._tasks[key] = None if made.missing() else task_info(made)
+                found = None if made.missing() else task_info(made)
+            self._tasks[key] = found
         return self._tasks[key]
 
     def _method(self, method: MethodInfo) -> Iterator[str]:
         name = method.name
-        if is_suites(name):
+        if registry.methods.is_builtin(name):
             yield from _suites_method(method)
             if name in self._files:
                 yield f"is of the suite's own '{name}', and the submission holds another file of that name."
@@ -68,11 +73,6 @@ class Sources:
             yield f"comes without the method's file, {method_path(name)}."
         elif hashlib.sha256(self._files[name]).hexdigest() != method.source_sha256:
             yield f"was made with another file than {method_path(name)}; run it again with that file."
-
-
-def is_suites(method: str) -> bool:
-    """Returns whether a name is that of a method of the suite itself."""
-    return method in registry.methods.names() and origin.is_builtin(registry.methods.get(method))
 
 
 def _suites_method(method: MethodInfo) -> Iterator[str]:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...benchmark import registry
 from ...benchmark.records.record import Identity, Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
 from .layout import METHODS, Contents, Problem, method_path, read_contents
 from .plausible import implausible
 from .recompute import drift
 from .requirements import RowKey, incomplete
-from .sources import Sources, is_suites
+from .sources import Sources
 
 _Key = tuple[str, str | None, int | None]
 _Way = tuple[str, Identity]
@@ -109,7 +110,7 @@ def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -
 def _files(after: Contents, standing: Iterable[Record]) -> Iterator[Problem]:
     used = {record.method.name for record in [*after.records.values(), *standing]}
     for method in after.sources:
-        if is_suites(method):
+        if registry.methods.is_builtin(method):
             yield Problem(method_path(method), "has the name of a method of the suite; rename it.")
         elif method not in used:
             yield Problem(method_path(method), "is the file of a method that no record is of; remove it.")

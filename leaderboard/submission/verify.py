@@ -48,10 +48,15 @@ def check_same_sources(record: Record) -> None:
     Raises:
         BenchmarkError: It is, or a name is not registered.
     """
-    name = record.method.name
-    if name not in registry.methods.names():
-        raise BenchmarkError(f"The method '{name}' is not part of the suite; give its file with --plugin FILE.")
-    pair = Configured.of(record.task.name, name, record.settings)
+    task, name = record.task.name, record.method.name
+    unknown = [f"task '{task}'"] if task not in registry.tasks.names() else []
+    unknown += [f"method '{name}'"] if name not in registry.methods.names() else []
+    if unknown:
+        be, their = ("is", "its file") if len(unknown) == 1 else ("are", "the files of both")
+        raise BenchmarkError(
+            f"The {' and the '.join(unknown)} {be} not part of the suite; give {their} with --plugin FILE."
+        )
+    pair = Configured.of(task, name, record.settings)
     method = method_info(pair.method)
     if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
         raise BenchmarkError(
@@ -59,8 +64,8 @@ def check_same_sources(record: Record) -> None:
         )
     check_files(pair.task)
     if pair.task.sha256() != record.task.sha256:
-        other = "give that file with --plugin" if record.task.distribution == FILE else "take that release"
-        raise BenchmarkError(f"The record was made on another version of the task '{record.task.name}'; {other}.")
+        way_out = "; give that file with --plugin" if record.task.distribution == FILE else " than this release's"
+        raise BenchmarkError(f"The record was made on another version of the task '{task}'{way_out}.")
 
 
 def compare(record: Record, again: Record) -> list[Comparison]:
