@@ -1,22 +1,24 @@
 """A suite of toy runs with light workers, for processes that are forked from one that has loaded PyTorch already."""
 
+import contextlib
 import os
 import signal
-import sys
 from pathlib import Path
+
+import light_worker
 
 from helpers import TOY, make_cost, make_metric
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.measuring.provenance import collect_provenance
 from unlearnbench.benchmark.records.record import Record, utc_now
 from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.benchmark.running.forks import ForkServer, worker_environment
 from unlearnbench.benchmark.running.limits import make_limits
 from unlearnbench.benchmark.running.local import LocalExecutor
 from unlearnbench.benchmark.running.plan import Plan, Where, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.benchmark.running.runner import Runner
 
-WORKER = Path(__file__).parent / "light_worker.py"
 METHODS = ("original", "toy-good", "toy-raises")
 SEEDS = [0, 1]
 
@@ -49,13 +51,20 @@ def prepare(folder: Path) -> list[Plan]:
     return listed
 
 
-def run(results: Path, prepared: Path, ledger: Path) -> None:
-    """The process that is killed: a real runner that leads a session, with light workers."""
+def run(results: Path, prepared: Path, ledger: Path, forked: bool) -> None:
+    """The process that is killed: a real runner that leads a session, with light workers, forked or not."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [sys.executable, str(WORKER), str(prepared), str(ledger)]
-    executor = LocalExecutor(results, workers=2, limits=make_limits(60), command=command)
+    os.environ |= {
+        "PYTHONPATH": str(Path(__file__).parent),
+        light_worker.PREPARED: str(prepared),
+        light_worker.LEDGER: str(ledger),
+    }
+    listed = [item._replace(modules=()) for item in plans(results)]
     try:
-        Runner(results, executor=executor, on_event=lambda event: None).run(plans(results))
+        with ForkServer(worker_environment(1)) if forked else contextlib.nullcontext() as server:
+            program = light_worker.__name__
+            executor = LocalExecutor(results, workers=2, limits=make_limits(60), server=server, program=program)
+            Runner(results, executor=executor, on_event=lambda event: None).run(listed)
     except KeyboardInterrupt:
         os._exit(130)

@@ -12,12 +12,15 @@ import torch
 
 import light_suite
 from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.measuring.device import equal_gpus
 from unlearnbench.benchmark.running import executors, limits, local
 from unlearnbench.benchmark.running.claims import Claim
 from unlearnbench.benchmark.running.executors import make_executor
+from unlearnbench.benchmark.running.forks import worker_environment
 from unlearnbench.benchmark.running.limits import Limits, Watchdog, make_limits, session_bytes
-from unlearnbench.benchmark.running.local import GpuPool, equal_gpus, worker_environment
+from unlearnbench.benchmark.running.local import GpuPool
 from unlearnbench.benchmark.running.plan import Where
+from unlearnbench.benchmark.running.planner import Planned
 
 
 @pytest.fixture
@@ -85,12 +88,12 @@ def test_a_worker_sees_its_gpu_alone(monkeypatch):
 
 
 @pytest.mark.parametrize(("device", "workers", "expected"), [("cuda", None, 3), ("cuda", 2, 2), ("cpu", None, 4)])
-def test_as_many_runs_at_a_time_as_gpus_or_cores(machine, monkeypatch, tmp_path, device, workers, expected):
-    machine(["H200"] * 3)
+def test_as_many_runs_at_a_time_as_gpus_or_cores(monkeypatch, tmp_path, device, workers, expected):
     monkeypatch.setattr(executors.os, "sched_getaffinity", lambda pid: set(range(8)))
     plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
+    planned = Planned(plans, [], ["0", "1", "2"] if device == "cuda" else [], [])
     where = Where(tmp_path, device, 2)
-    assert make_executor("local", plans, where, make_limits(), workers=workers).capacity == expected
+    assert make_executor("local", planned, where, make_limits(), workers=workers).capacity == expected
 
 
 def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, monkeypatch):
@@ -101,8 +104,10 @@ def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, mo
             super().start()
 
     monkeypatch.setattr(local, "Watchdog", LateWatchdog)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "dies_at_once.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
     item = light_suite.plans(tmp_path)[0]
-    executor = local.LocalExecutor(tmp_path, workers=1, limits=make_limits(), command=["sh", "-c", "kill -TERM $$"])
+    executor = local.LocalExecutor(tmp_path, workers=1, limits=make_limits(), program="dies_at_once")
     record = executor.submit(item, Claim.take(tmp_path / item.filename), lambda event: None).result(60)
     executor.close()
     assert (record.status, record.reason) == ("failed", "ended by signal 15 (SIGTERM)")

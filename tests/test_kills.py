@@ -3,6 +3,7 @@
 The same with real workers and the command line, at fewer moments, is in ``test_runner.py``.
 """
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import time
 from pathlib import Path
 
+import light_worker
 import pytest
 
 import light_suite
@@ -45,8 +47,8 @@ def outcome(folder: Path) -> dict:
     }
 
 
-def start(forks, results, prepared):
-    process = forks.Process(target=light_suite.run, args=(results, prepared, results.parent / "ledger"))
+def start(forks, results, prepared, forked=True):
+    process = forks.Process(target=light_suite.run, args=(results, prepared, results.parent / "ledger", forked))
     process.start()
     return process
 
@@ -58,16 +60,21 @@ def noted(results: Path, word: str) -> list[str]:
 
 
 def workers(prepared: Path) -> list[int]:
-    """The light workers that are alive."""
-    alive = []
+    """The light workers that are alive, and not the servers that they were forked from."""
+    return [pid for pid, server in started(prepared) if not server]
+
+
+def started(prepared: Path) -> list[tuple[int, bool]]:
+    """The processes that runners started and that are alive, each with whether it is a server; all inherit a variable."""
+    wanted, found = f"{light_worker.PREPARED}={prepared}".encode(), {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes()
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                found[int(process.name)] = parent, b"running.server" in (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if str(light_suite.WORKER).encode() in command and str(prepared).encode() in command:
-            alive.append(int(process.name))
-    return alive
+    return [(pid, forks and parent not in found) for pid, (parent, forks) in found.items()]
 
 
 def kill(process, prepared: Path, chance: random.Random) -> str:
@@ -76,7 +83,8 @@ def kill(process, prepared: Path, chance: random.Random) -> str:
     if how == "everything":
         # As when a machine or a cluster's job is ended: the workers may go first.
         for pid in workers(prepared):
-            os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         how = "kill"
     os.kill(process.pid, {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[how])
     process.join(60)
@@ -86,7 +94,10 @@ def kill(process, prepared: Path, chance: random.Random) -> str:
 
 @slow
 def test_fifty_kills_at_random_moments_change_nothing(forks, prepared, tmp_path):
-    """The moments are spread over suites; each ends with the records of an undisturbed one, and nothing else."""
+    """The moments are spread over suites; each ends with the records of an undisturbed one, and nothing else.
+
+    In every other suite workers are new interpreters, as on a GPU.
+    """
     expected, chance, kills, suites, interrupted = outcome(prepared), random.Random(SEED), 0, 0, set()
     longest = 1.0
     while kills < KILLS:
@@ -95,7 +106,7 @@ def test_fifty_kills_at_random_moments_change_nothing(forks, prepared, tmp_path)
         results.mkdir(parents=True)
         begun = time.monotonic()
         while True:
-            process = start(forks, results, prepared)
+            process = start(forks, results, prepared, forked=suites % 2 == 1)
             # The first suite is not disturbed: it tells how long one takes here.
             process.join(None if suites == 1 or kills >= KILLS else chance.uniform(0, longest / 2))
             if process.exitcode is not None:
@@ -112,8 +123,8 @@ def test_fifty_kills_at_random_moments_change_nothing(forks, prepared, tmp_path)
     assert suites > 1
     assert interrupted == {"kill", "terminate", "interrupt"}
     deadline = time.monotonic() + 30
-    while workers(prepared):
-        assert time.monotonic() < deadline, "a worker outlived its runner"
+    while started(prepared):
+        assert time.monotonic() < deadline, "a worker or a server outlived its runner"
         time.sleep(0.1)
 
 
@@ -153,7 +164,8 @@ def test_a_worker_that_is_killed_just_before_its_runner_is_no_failed_run(forks, 
         assert time.monotonic() < deadline
         time.sleep(0.01)
     for pid in alive:
-        os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)

@@ -15,8 +15,9 @@ from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.benchmark.running.local import worker_environment
+from unlearnbench.benchmark.running.forks import worker_environment
 from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.planner import plan_here
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.leaderboard.ranking import rank_all
 
@@ -199,12 +200,13 @@ def test_a_broken_plugin_that_nobody_named_stops_nothing(tmp_path, monkeypatch):
         raise ModuleNotFoundError("no such module")
 
     monkeypatch.setitem(registry.methods._lazy(), "lost", lost)
+    where = Where(tmp_path, "cpu", 1, (TOY,))
     requests = [Request("toy", "lost", [0], {}, by_name=False), Request("toy", "toy-good", [0], {})]
-    records, refused = unlearnbench.run_requests(requests, results=tmp_path, **OPTIONS)
-    assert [record.method.name for record in records] == ["toy-good"]
-    assert "cannot be loaded" in refused[0].reason
+    planned = plan_here(requests, where)
+    assert [item.method.name for item in planned.plans] == ["toy-good"]
+    assert "cannot be loaded" in planned.refused[0].reason
     with pytest.raises(BenchmarkError, match="The method 'lost' cannot be loaded"):
-        unlearnbench.run_requests([Request("toy", "lost", [0], {})], results=tmp_path, **OPTIONS)
+        plan_here([Request("toy", "lost", [0], {})], where)
 
 
 SUITE = """
@@ -279,17 +281,14 @@ def wait_for_records(results, count):
 
 
 def workers_alive(results):
-    """Worker processes of this suite that still run; they inherit its environment."""
+    """Workers of this suite that still run, and servers that they were forked from; they inherit its environment."""
     alive = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
         except OSError:
             continue
-        if (
-            b"unlearnbench.benchmark.running.worker" in command
-            and f"UNLEARNBENCH_TEST={results}".encode() in environment
-        ):
+        if b"unlearnbench.benchmark.running" in command and f"UNLEARNBENCH_TEST={results}".encode() in environment:
             alive.append(process.name)
     return alive
 
