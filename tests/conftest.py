@@ -14,6 +14,7 @@ import torch
 from forked_cli import Commands
 from helpers import TINY_DINOV2, TOY
 from unlearnbench.benchmark import registry
+from warm_servers import Servers
 
 LONG = ("submitting_page", "runner", "contract", "methods", "digits_ddpm", "guard_example", "slurm", "kills")
 
@@ -90,6 +91,20 @@ def fresh_cli(tmp_path):
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def _servers():
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="module")
+def warm(_servers):
+    """From here to the end of a file, commands that are called in this process share servers."""
+    with _servers.in_use():
+        yield
 
 
 @pytest.fixture(scope="session")

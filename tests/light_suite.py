@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import light_worker
-
 from helpers import TOY, make_cost, make_metric
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.measuring.provenance import collect_provenance

@@ -31,6 +31,8 @@ CHEATS = {
     for cls in vars(cheating_methods).values()
     if inspect.isclass(cls) and issubclass(cls, Method) and hasattr(cls, "name")
 }
+pytestmark = pytest.mark.usefixtures("warm")
+
 FORKED = [name for name, cls in CHEATS.items() if getattr(cls, "forked", True)]
 """Those that one run is enough to catch."""
 HONEST = [name for name in BUILT_IN if not name.startswith("cheat-")]

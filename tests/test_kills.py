@@ -11,10 +11,10 @@ import signal
 import time
 from pathlib import Path
 
-import light_worker
 import pytest
 
 import light_suite
+import light_worker
 from unlearnbench.benchmark.records.store import load_records, record_files
 from unlearnbench.benchmark.running.claims import Claim, sweep
 

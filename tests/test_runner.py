@@ -15,15 +15,21 @@ from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.benchmark.running.forks import worker_environment
+from unlearnbench.benchmark.running import planner
+from unlearnbench.benchmark.running.forks import ForkServer, worker_environment
 from unlearnbench.benchmark.running.plan import Where, plan
-from unlearnbench.benchmark.running.planner import plan_here
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.leaderboard.ranking import rank_all
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm")]
 
 OPTIONS = {"plugins": [TOY], "device": "cpu", "workers": 2}
+
+
+@pytest.fixture
+def cold(warm, monkeypatch):
+    """For what a command leaves behind: its server has to end with it, too."""
+    monkeypatch.setattr(planner, "ForkServer", ForkServer)
 
 
 def run(method, results, seeds=(0,), **options):
@@ -74,7 +80,7 @@ def test_every_bad_end_is_a_record_with_its_reason(tmp_path, method, status, rea
     assert "\n" not in record.reason
 
 
-def test_what_a_method_leaves_behind_is_ended_with_it(tmp_path, monkeypatch):
+def test_what_a_method_leaves_behind_is_ended_with_it(cold, tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_TEST", str(tmp_path))
     (record,) = run("toy-forks", tmp_path)
     assert record.status == "ok"
@@ -91,7 +97,7 @@ def test_a_run_that_the_kernel_kills_is_out_of_memory(tmp_path):
     assert record.status == "out-of-memory"
 
 
-def test_a_run_that_takes_too_much_memory_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+def test_a_run_that_takes_too_much_memory_is_ended_with_all_that_it_started(cold, tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_TEST", str(tmp_path))
     (record,) = run("toy-hoards", tmp_path, memory_limit=1.2)
     assert record.status == "out-of-memory"
@@ -196,17 +202,17 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
 
 
 def test_a_broken_plugin_that_nobody_named_stops_nothing(tmp_path, monkeypatch):
-    def lost():
-        raise ModuleNotFoundError("no such module")
-
-    monkeypatch.setitem(registry.methods._lazy(), "lost", lost)
-    where = Where(tmp_path, "cpu", 1, (TOY,))
+    package = tmp_path / "packages" / "lost-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: lost\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[unlearnbench.methods]\nlost = no_such_module:Lost\n")
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
     requests = [Request("toy", "lost", [0], {}, by_name=False), Request("toy", "toy-good", [0], {})]
-    planned = plan_here(requests, where)
-    assert [item.method.name for item in planned.plans] == ["toy-good"]
-    assert "cannot be loaded" in planned.refused[0].reason
+    records, refused = unlearnbench.run_requests(requests, results=tmp_path, **OPTIONS)
+    assert [record.method.name for record in records] == ["toy-good"]
+    assert "cannot be loaded" in refused[0].reason
     with pytest.raises(BenchmarkError, match="The method 'lost' cannot be loaded"):
-        plan_here([Request("toy", "lost", [0], {})], where)
+        unlearnbench.run_requests([Request("toy", "lost", [0], {})], results=tmp_path, **OPTIONS)
 
 
 SUITE = """
@@ -221,7 +227,7 @@ finetune = { steps = 3 }
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(warm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "toy.toml").write_text(SUITE)
     unlearnbench.suite(str(folder / "toy.toml"), results=folder / "results", **OPTIONS)

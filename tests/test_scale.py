@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from test_site import PIXEL, check
 
 from helpers import GOOD, TASK, UNTOUCHED, anchors, between, make_record
+from test_site import PIXEL, check
 from unlearnbench.benchmark.records.record import Gallery
 from unlearnbench.benchmark.records.store import record_bytes, write_record
 from unlearnbench.leaderboard.site.build import build_board, front

@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import forked_probe
 import pytest
 
+import forked_probe
 import light_suite
 from helpers import TOY
 from unlearnbench.benchmark.running.claims import Claim
