@@ -24,7 +24,8 @@ from .data.pools import BytePool
 from .data.sets import CIFAR10
 from .judges import cifar10_judges, cifar_resnet, extractors
 from .judges.extractors import Distances
-from .judges.judge import Extractor, Judge, score
+from .judges.fixed import fixed_features
+from .judges.judge import Extractor, Judge, labels_of, score
 from .judges.report import Report
 from .judges.timm import load_judge, weights_file
 from .retraining.declared import DataSetTask
@@ -208,10 +209,10 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         test = self.data.load(self.data.test)
         for name, judge in report.judges.items():
             if isinstance(judge, Judge):
-                measured = measures.proportion(score(judge, test.images).labels == test.labels)
+                found = labels_of(judge, fixed_features(judge, test.images))
                 report.add(
                     "judge_accuracy",
-                    measured,
+                    measures.proportion(found == test.labels),
                     judge=name,
                     reference_sha256=self.data_sha256(),
                     protocol="real test images",

@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from ..seeds import derive_seed
 from . import measures
-from .frechet import BLOCKS, BlockedMoments, FrechetReference, frechet_interval
+from .frechet import BlockedMoments, FrechetReference, frechet_interval
 from .measures import Coverage, Measured
 
 RESERVOIR = 4000
 """Features kept for the kernel distance and the neighbourhood metrics, whose cost grows with the square of their number."""
+
+BLOCKS = 10
+"""Blocks that a set is dealt into, for the jackknife: half as many as elsewhere, since each holds a matrix."""
 
 
 class Reservoir:

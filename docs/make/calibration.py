@@ -35,7 +35,7 @@ from ...leaderboard.markdown import markdown_table
 from ...tasks.class_forgetting.diffusion import TRAIN_TIMESTEPS
 from ...tasks.class_forgetting.sampler import Sampler
 from ...tasks.class_forgetting.task import ClassForgettingTask
-from ...tasks.judges.judge import BATCH, Judge, features, score
+from ...tasks.judges.judge import Judge, features, score
 
 RESULTS = Path(__file__).parents[1] / "calibration.json"
 BASE = "base.safetensors"
@@ -73,7 +73,7 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     judge = next(iter(task.load_judges().values()))
     pool = task.training_pool()
     retained = pool.where(pool.labels != task.forget_class)
-    real = features(judge, (images for images, _ in retained.ordered(BATCH)))
+    real = features(judge, retained.images)
     model = task.load_model(BASE).to(device)
     # On a CPU other processes share the cores; the samples come back from a GPU, so that its work is done by then.
     clock = time.process_time if device.type == "cpu" else time.perf_counter

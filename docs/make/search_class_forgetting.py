@@ -18,7 +18,7 @@ from torch import nn
 from ...benchmark.metrics import measures
 from ...tasks.class_forgetting.evaluation import draw_samples
 from ...tasks.class_forgetting.task import ClassForgettingTask
-from ...tasks.judges.judge import BATCH, features, score
+from ...tasks.judges.judge import features, score
 from .search import Search, Trial
 
 SAMPLES = {"forget": 200, "retain": 270, "null": 200}
@@ -39,7 +39,7 @@ class ClassForgettingSearch(Search[ClassForgettingTask]):
         judge = next(iter(task.load_judges().values()))
         pool = task.training_pool()
         kept = pool.where(pool.labels != task.forget_class)
-        real = features(judge, (images for images, _ in kept.ordered(BATCH)))
+        real = features(judge, kept.images)
         retain = score(judge, drawn.retain)
         return {
             "forget_accuracy": float((score(judge, drawn.forget).labels == task.forget_class).float().mean()),

@@ -21,8 +21,9 @@ from ...benchmark.metrics.intervals import Floats
 from ...benchmark.metrics.measures import Computation, Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
-from ..data.pools import LabelledPool
-from ..judges.judge import BATCH, Extractor, Judge, Scored, features, score
+from ..data.pools import ImagePool, LabelledPool
+from ..judges.fixed import fixed_features
+from ..judges.judge import Extractor, Judge, Scored, features, score
 from ..judges.report import Report, gallery
 from . import diffusion
 from .sampler import Sampler
@@ -92,7 +93,7 @@ class Exam:
     judges: Mapping[str, Judge]
     extractor: tuple[str, Extractor] | None
     """What gives the features of the distances, with its name; None takes the first judge's."""
-    reference: LabelledPool
+    reference: ImagePool
     """The real images that samples are compared with."""
     data_sha256: str
     forget: LabelledPool
@@ -192,7 +193,7 @@ class View(NamedTuple):
     """The samples as what gives the distances' features sees them, set by set."""
 
     name: str
-    source: Judge | Extractor
+    source: Extractor
     features: dict[str, Floats]
 
 
@@ -219,7 +220,7 @@ def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Sco
 def _closeness_to_data(exam: Exam, report: Report, view: View) -> None:
     """How close the samples are to real images."""
     pool = exam.reference
-    everything = features(view.source, (images for images, _ in pool.ordered(BATCH)))
+    everything = fixed_features(view.source, pool.images)
     real = everything[(pool.labels != exam.drawing.forget_class).numpy()]
     generated = view.features["retain"]
     reference = exam.data_sha256
@@ -244,7 +245,7 @@ def _some(values: Floats, most: int) -> Floats:
 def _distance_to_oracles(exam: Exam, report: Report, view: View) -> None:
     """How far the samples are from those of the oracles, set by set."""
     for pool, found in view.features.items():
-        reference = features(view.source, exam.oracles.samples[pool])
+        reference = fixed_features(view.source, exam.oracles.samples[pool])
         metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
             metric, measures.fid(found, reference), judge=view.name, reference_sha256=exam.oracles.samples_sha256

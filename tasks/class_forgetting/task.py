@@ -12,7 +12,7 @@ from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.task import Evaluation
-from ..data.pools import LabelledPool
+from ..data.pools import ImagePool, LabelledPool
 from ..judges.judge import Extractor
 from ..judges.report import Report
 from ..retraining.retrained import OneClassTask
@@ -47,7 +47,7 @@ class ClassForgettingTask(OneClassTask):
         """Returns how many samples each set holds, and how many images noise predictions are compared on."""
         return evaluation.sample_counts()
 
-    def reference(self) -> LabelledPool:
+    def reference(self) -> ImagePool:
         """Returns the real images that samples are compared with."""
         return self.training_pool()
 

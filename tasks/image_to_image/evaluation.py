@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from ...benchmark.errors import Diverged
 from ...benchmark.family import Family
 from ...benchmark.metrics import measures
-from ...benchmark.metrics.intervals import cluster_bootstrap, jackknife
-from ...benchmark.metrics.measures import Computation, Measured, Undefined
+from ...benchmark.metrics.intervals import Floats, cluster_bootstrap, jackknife
+from ...benchmark.metrics.measures import Computation, Measured, Reference, Undefined
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
 from ..data.pools import ImagePool, from_bytes, in_range, to_bytes
 from ..judges import lpips
-from ..judges.judge import Extractor, Judge, features, score
+from ..judges.fixed import fixed_features
+from ..judges.judge import Extractor, Judge, Scored, features, score
 from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .holes import Hole
 from .inpainter import Filling, Inpainter, blank, hole_error
@@ -202,11 +203,12 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> E
     _hole_errors(exam, report, model, found, seed)
     _suppression(exam, report, model, found, seed)
     for name, judge in judges.items():
-        _whole_pictures(report, name, judge, exam, found)
+        looks = {pool: _look(judge, found[pool]) for pool in ("forget", "retain")}
+        _whole_pictures(report, name, judge, exam, found, looks)
+        if name == next(iter(judges)):
+            _distributions(exam, report, name, judge, found, looks)
     if likeness is not None:
         _likeness(report, likeness, exam, found)
-    for name, judge in list(judges.items())[:1]:
-        _distributions(exam, report, name, judge, found)
     if exam.oracles is not None and exam.oracles.networks:
         _distance_to_oracles(exam, report, found, exam.oracles, seed, device)
     return Evaluation(report.metrics, _gallery(found))
@@ -280,18 +282,31 @@ def _suppression(
     report.add("retain_change", _statistic(exam, retain.labels, ERROR_CHANGE, lambda now, was: now / was - 1, columns))
 
 
-def _whole_pictures(report: Report, name: str, judge: Judge, exam: Exam, found: dict[str, Filled]) -> None:
+class Look(NamedTuple):
+    """What a judge says of filled pictures, and its features of the true ones."""
+
+    filled: Scored
+    true: Floats
+
+
+def _look(judge: Judge, pictures: Filled) -> Look:
+    return Look(score(judge, pictures.bytes()), fixed_features(judge, pictures.truth))
+
+
+def _whole_pictures(
+    report: Report, name: str, judge: Judge, exam: Exam, found: dict[str, Filled], looks: Mapping[str, Look]
+) -> None:
     """What a judge takes the filled pictures for, and how like the true ones they are to it; then for the holes alone."""
-    for pool in ("forget", "retain"):
+    for pool, (seen, true) in looks.items():
         whole = found[pool]
-        seen, true = score(judge, whole.bytes()), features(judge, whole.truth)
         accuracy = _share(exam, whole.labels, seen.labels == whole.labels)
         report.add(f"judge_accuracy_{pool}", accuracy, judge=name)
         cosine = nn.functional.cosine_similarity(torch.from_numpy(seen.features), torch.from_numpy(true))
         report.add(f"feature_cosine_{pool}", _mean(exam, whole.labels, COSINE, cosine), judge=name)
         crop = whole.crop()
         if crop is not None:
-            put, there = (torch.from_numpy(features(judge, part)) for part in (crop.filled, crop.truth))
+            there = torch.from_numpy(fixed_features(judge, crop.truth))
+            put = torch.from_numpy(features(judge, crop.filled))
             measured = _mean(exam, crop.labels, COSINE, nn.functional.cosine_similarity(put, there))
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"hole_cosine_{pool}", measured, judge=name, protocol=protocol)
@@ -309,12 +324,13 @@ def _likeness(report: Report, likeness: Extractor, exam: Exam, found: dict[str, 
             report.add(f"lpips_{pool}", measured, judge=lpips.NAME, protocol=protocol)
 
 
-def _distributions(exam: Exam, report: Report, name: str, judge: Judge, found: dict[str, Filled]) -> None:
+def _distributions(
+    exam: Exam, report: Report, name: str, judge: Judge, found: dict[str, Filled], looks: Mapping[str, Look]
+) -> None:
     """Distances of filled test pictures to real training pictures, beside those of the real test pictures: the floor."""
-    for pool in ("forget", "retain"):
-        real, true = features(judge, found[f"{pool}_train"].truth), features(judge, found[pool].truth)
-        filled = score(judge, found[pool].bytes()).features
-        enough = min(len(filled), len(real)) >= FEWEST
+    for pool, (seen, true) in looks.items():
+        filled, real = seen.features, Reference(fixed_features(judge, found[f"{pool}_train"].truth))
+        enough = min(len(filled), len(real.features)) >= FEWEST
         for metric, function, by in (("fid", measures.fid, measures.FRECHET), ("kid", measures.kid, measures.KERNEL)):
             for suffix, values in (("", filled), ("_floor", true)):
                 measured = function(values, real) if enough else Undefined(len(filled), by)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
@@ -70,18 +69,28 @@ class Scored(NamedTuple):
 def score(judge: Judge, images: Tensor) -> Scored:
     """Returns what a judge says of bytes, ``(N, C, H, W)``."""
     found = features(judge, images)
+    return Scored(found, labels_of(judge, found))
+
+
+def labels_of(judge: Judge, found: Floats) -> Tensor:
+    """Returns what a judge takes pictures with some features for, ``(N,)``."""
     with torch.inference_mode():
-        return Scored(found, judge.network.classify(torch.from_numpy(found).float().to(judge.device)).argmax(1).cpu())
+        return judge.network.classify(torch.from_numpy(found).float().to(judge.device)).argmax(1).cpu()
 
 
-def features(judge: Extractor, images: Tensor | Iterable[Tensor]) -> Floats:
-    """Returns features ``(N, D)``, batch by batch.
+def features(judge: Extractor, images: Tensor) -> Floats:
+    """Returns features ``(N, D)``, batch by batch, in double precision. See ``embed``."""
+    return np.asarray(embed(judge, images).double().numpy())
+
+
+def embed(judge: Extractor, images: Tensor) -> Tensor:
+    """Returns features ``(N, D)`` as the network gives them, on the host.
 
     Args:
         judge: What embeds.
-        images: ``(N, C, H, W)``, or batches of them; in [-1, 1], or bytes.
+        images: ``(N, C, H, W)``, in [-1, 1], or bytes.
     """
-    batches = images.split(BATCH) if isinstance(images, Tensor) else images
     with torch.inference_mode():
-        parts = [judge.network.features(in_range(part.to(judge.device))).cpu() for part in batches]
-    return np.asarray(torch.cat(parts).double().numpy())
+        return torch.cat(
+            [judge.network.features(in_range(part.to(judge.device))).cpu() for part in images.split(BATCH)]
+        )

@@ -21,7 +21,7 @@ from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Progress, RetrainingCost, Task
-from ..data.pools import LabelledPool
+from ..data.pools import ImagePool, LabelledPool
 from ..judges import classifiers
 from ..judges.judge import Judge
 from ..training.checkpoint import Checkpoint
@@ -57,7 +57,7 @@ class RetrainedTask(Task):
         """Returns a freshly initialized network."""
 
     @abstractmethod
-    def training_pool(self) -> LabelledPool:
+    def training_pool(self) -> ImagePool:
         """Returns all training images in the model's own range, and their labels."""
 
     @abstractmethod
