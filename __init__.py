@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from .benchmark.records.record import Record
     from .benchmark.task import Task
     from .leaderboard.verbs import board, compare, metrics, records, regress, submit, validate, verify
+    from .tasks.class_forgetting.sampler import Sampler
+    from .tasks.class_forgetting.small import SmallClassForgetting
+    from .tasks.data.dataset import DataSet
+    from .tasks.training.recipe import TrainingRecipe
 
 _CLASSES = {
     "Batch": ".benchmark.problem",
@@ -52,6 +56,13 @@ _CLASSES = {
     "Record": ".benchmark.records.record",
     "Task": ".benchmark.task",
 }
+_FOR_TASKS = {
+    "DataSet": ".tasks.data.dataset",
+    "Sampler": ".tasks.class_forgetting.sampler",
+    "SmallClassForgetting": ".tasks.class_forgetting.small",
+    "TrainingRecipe": ".tasks.training.recipe",
+}
+"""What a task of one's own is made of; methods see none of it."""
 _VERBS = {
     ".benchmark.commands.verbs": (
         "check",
@@ -66,17 +77,21 @@ _VERBS = {
     ),
     ".leaderboard.verbs": ("board", "compare", "metrics", "records", "regress", "submit", "validate", "verify"),
 }
-_EXPORTS = _CLASSES | {name: module for module, names in _VERBS.items() for name in names}
+_EXPORTS = _CLASSES | _FOR_TASKS | {name: module for module, names in _VERBS.items() for name in names}
 
 __all__ = [
     "Batch",
     "BenchmarkError",
+    "DataSet",
     "Method",
     "Need",
     "Paper",
     "Problem",
     "Record",
+    "Sampler",
+    "SmallClassForgetting",
     "Task",
+    "TrainingRecipe",
     "board",
     "check",
     "compare",

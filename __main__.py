@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -217,14 +216,15 @@ def compare(
 
 @app.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="What to write: method.")],
+    kind: Annotated[str, typer.Argument(help="What to write: method or task.")],
     name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits and hyphens.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the files.")] = Path(),
 ) -> None:
-    """Writes the first file of a method, which works as it stands, and its test."""
-    method, test = unlearnbench.new(kind, name, out=out_dir)
-    out.print(f"Wrote {escape(str(method))} and {escape(str(test))}. Next:")
-    out.print(f"  unlearnbench check {escape(shlex.quote(str(method)))}")
+    """Writes the first file of a method or a task, which works as it stands, and its test."""
+    written = unlearnbench.new(kind, name, out=out_dir)
+    out.print(f"Wrote {written.file} and {written.test}. Next:", markup=False)
+    for command in written.next:
+        out.print(f"  {command}", markup=False)
 
 
 @app.command()

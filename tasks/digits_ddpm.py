@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
+from .class_forgetting.networks import small_unet
 from .class_forgetting.sampler import Sampler
 from .class_forgetting.task import ClassForgettingTask
-from .data import digits
 from .retraining.digits import DigitsTask
 from .training.recipe import TrainingRecipe
 
@@ -27,18 +27,4 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
-        from diffusers import UNet2DModel
-
-        network: nn.Module = UNet2DModel(
-            sample_size=digits.SIZE,
-            in_channels=1,
-            out_channels=1,
-            block_out_channels=(32, 64),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-            norm_num_groups=8,
-            attention_head_dim=8,
-            num_class_embeds=digits.NUM_CLASSES + 1,
-        )
-        return network
+        return small_unet(self.image_shape, self.num_classes)

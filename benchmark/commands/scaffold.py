@@ -1,4 +1,4 @@
-"""Writes the first file of a new method, which works as it stands, and its test."""
+"""Writes the first file of a new method or task, which works as it stands, and its test."""
 
 from __future__ import annotations
 
@@ -6,24 +6,72 @@ import importlib.util
 import keyword
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from .. import registry
+from ..command_line import command
 from ..errors import BenchmarkError, unknown_name
 from ..records.files import write_atomically
 from ..records.record import NAME_PATTERN
+from .picture_folder import look
 
-KINDS = ("method",)
 _TEMPLATES = Path(__file__).parents[1] / "templates"
-_IMPORTED = ("Adam", "Method", "Need", "Problem")
 
 
-def write_new(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
-    """Writes a method's file and its test into a folder and returns their paths.
+class Written(NamedTuple):
+    """What was written."""
+
+    file: Path
+    test: Path
+    next: list[str]
+    """The commands that come after."""
+
+
+class _Kind(NamedTuple):
+    registered: registry.Registry[Any]
+    example: str
+    imported: tuple[str, ...]
+    """Names that the template imports."""
+    blanks: Callable[[str], Mapping[str, str]]
+    """What else the template has blanks for, by the name."""
+    next: Callable[[str, Path], list[str]]
+    """The commands that come after, by name and file."""
+
+
+def _after_task(name: str, file: Path) -> list[str]:
+    rehearsal = {"rehearsal": True}
+    return [
+        command("prepare", name, settings=rehearsal, plugins=[file]),
+        command("check", str(file), settings=rehearsal),
+    ]
+
+
+KINDS = {
+    "method": _Kind(
+        registry.methods,
+        "my-idea",
+        ("Adam", "Method", "Need", "Problem"),
+        lambda name: {},
+        lambda name, file: [command("check", str(file))],
+    ),
+    "task": _Kind(
+        registry.tasks,
+        "my-pictures",
+        ("DataSet", "Sampler", "SmallClassForgetting", "TrainingRecipe"),
+        lambda name: look(name).blanks(),
+        _after_task,
+    ),
+}
+
+
+def write_new(kind: str, name: str, folder: Path) -> Written:
+    """Writes a file and its test into a folder.
 
     Args:
-        kind: ``method``.
-        name: What the method is to be registered under.
+        kind: ``method`` or ``task``.
+        name: What the method or task is to be registered under.
         folder: Made if it is not there.
 
     Raises:
@@ -31,26 +79,27 @@ def write_new(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
     """
     if kind not in KINDS:
         raise unknown_name("thing to write", kind, KINDS)
+    registered, example, imported, blanks, following = KINDS[kind]
     if not re.fullmatch(NAME_PATTERN, name):
         raise BenchmarkError(
-            f"The method name '{name}' is not valid; use lower-case letters, digits and hyphens, such as my-idea."
+            f"The {kind} name '{name}' is not valid; use lower-case letters, digits and hyphens, such as {example}."
         )
-    if name in registry.methods.names():
-        raise BenchmarkError(f"The method name '{name}' is taken; choose another.")
+    if name in registered.names():
+        raise BenchmarkError(f"The {kind} name '{name}' is taken; choose another.")
     stem = re.sub(r"[.-]", "_", name)
-    method, test = folder / f"{stem}.py", folder / f"test_{stem}.py"
-    for path in (method, test):
+    file, test = folder / f"{stem}.py", folder / f"test_{stem}.py"
+    for path in (file, test):
         if path.exists():
             raise BenchmarkError(f"The file {path} is there already; choose another name or folder.")
     if _is_module(stem):
-        raise BenchmarkError(f"A file {method.name} would hide the Python module '{stem}'; choose another name.")
-    filled = {"@NAME@": name, "@CLASS@": _class_name(stem), "@FILE@": method.name, "@TEST@": test.name}
-    for path, template in ((method, "method.py.txt"), (test, "test.py.txt")):
+        raise BenchmarkError(f"A file {file.name} would hide the Python module '{stem}'; choose another name.")
+    filled = {"NAME": name, "CLASS": _class_name(stem, kind, imported), "FILE": file.name, "TEST": test.name}
+    for path, template in ((file, f"{kind}.py.txt"), (test, f"{kind}_test.py.txt")):
         text = (_TEMPLATES / template).read_text(encoding="utf-8")
-        for blank, value in filled.items():
-            text = text.replace(blank, value)
+        for blank, value in {**blanks(name), **filled}.items():
+            text = text.replace(f"@{blank}@", value)
         write_atomically(path, text.encode())
-    return method, test
+    return Written(file, test, following(name, file))
 
 
 def _is_module(stem: str) -> bool:
@@ -61,8 +110,8 @@ def _is_module(stem: str) -> bool:
     return found is not None and found.origin is not None and Path(found.origin).parent != Path.cwd()
 
 
-def _class_name(stem: str) -> str:
+def _class_name(stem: str, kind: str, imported: tuple[str, ...]) -> str:
     name = "".join(part.capitalize() for part in stem.split("_"))
     if name[:1].isdigit():
-        name = f"M{name}"
-    return f"{name}Method" if keyword.iskeyword(name) or name in _IMPORTED else name
+        name = f"{kind[0].upper()}{name}"
+    return f"{name}{kind.capitalize()}" if keyword.iskeyword(name) or name in imported else name

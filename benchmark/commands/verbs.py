@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..running.plan import Event, Refused
     from ..running.requests import Request
     from .doctor import Finding
+    from .scaffold import Written
 
 
 def method_names() -> list[str]:
@@ -161,12 +162,14 @@ def prepare(
         return make_task(task, settings or {}).prepare(progress)
 
 
-def new(kind: str, name: str, *, out: str | Path = ".") -> tuple[Path, Path]:
-    """Writes the first file of a method, which works as it stands, and its test; returns both paths.
+def new(kind: str, name: str, *, out: str | Path = ".") -> Written:
+    """Writes the first file of a method or a task, which works as it stands, and its test.
+
+    A task's file says of its pictures what the folder of its name below ``$UNLEARNBENCH_DATA`` shows, if it is there.
 
     Args:
-        kind: ``method``.
-        name: What the method is to be registered under.
+        kind: ``method`` or ``task``.
+        name: What it is to be registered under.
         out: The folder that the files go to.
 
     Raises:

@@ -66,9 +66,8 @@ class DataSet:
 
     def found(self) -> str | None:
         """Returns the folder below ``$UNLEARNBENCH_DATA`` that holds the data, if there is one."""
-        above = places.data_folder()
-        here = [above / name for name in (self.folder, *self.also) if (above / name).is_dir()] if above else []
-        return str(here[0]) if here else None
+        found = places.data_copy(self.folder, *self.also)
+        return str(found) if found else None
 
     def where(self) -> str:
         """Returns the folder or the hub's name that the data comes from.
@@ -89,10 +88,8 @@ class DataSet:
 
     def lacking(self) -> str | None:
         """Returns in a sentence why the data is not there, or None; what only the hub could say is not asked."""
-        from huggingface_hub.constants import HF_HUB_OFFLINE
-
         try:
-            if self.where() == self.hub_id and HF_HUB_OFFLINE:
+            if self.where() == self.hub_id and places.is_offline():
                 self.load(self.test)
         except BenchmarkError as error:
             return str(error)

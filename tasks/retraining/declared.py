@@ -20,8 +20,18 @@ class DataSetTask(OneClassTask):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Takes over what the declaration says."""
+        """Takes over what the declaration says.
+
+        Raises:
+            ValueError: A task has none, or one of less than two classes.
+        """
+        if hasattr(cls, "name") and not hasattr(cls, "data"):
+            raise ValueError(f"the task '{cls.name}' declares no `data`")
         if "data" in vars(cls):
+            if len(cls.data.classes) < 2:
+                raise ValueError(
+                    f"the data of '{cls.__name__}' declares fewer than two classes, so that none could be kept"
+                )
             cls.num_classes = len(cls.data.classes)
             cls.image_shape = (cls.data.channels, cls.data.size, cls.data.size)
 
