@@ -168,8 +168,9 @@ class Track:
         """Yields why nothing could be scored by it."""
         if not self.components:
             yield "has a track without a component"
-        for key in _twice([*(part.key for part in self.components), *_OWN_KEYS]):
-            yield f"uses the key '{key}' of a component for two things"
+        shown = [quantity.name for quantity in self.columns]
+        for key in _twice([*(part.key for part in self.components), *shown, *_OWN_KEYS]):
+            yield f"has two columns '{key}'"
 
 
 @dataclass(frozen=True)

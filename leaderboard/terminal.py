@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from .columns import Where, columns_of
-from .site.build import Board
+from .site.build import Site
 
 
-def print_ranking(console: Console, board: Board) -> None:
+def print_ranking(console: Console, site: Site) -> None:
     """Prints every board's ranked table; of two judges it shows the less favourable one."""
-    for ranking in board.rankings:
+    for ranking in site.rankings:
         table = Table(
             title=escape(f"{ranking.title} · {ranking.device}"),
             title_justify="left",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..benchmark.records.store import LoadedRecords
     from .comparison.compare import Comparison
     from .regression.verdicts import Verdicts
-    from .site.build import Board
+    from .site.build import Site
     from .submission.pack import Submission
     from .submission.validate import Validation
     from .submission.verify import Verification
@@ -30,7 +30,7 @@ def board(
     committed: bool = True,
     verifications: Sequence[str | Path] = (),
     plugins: Sequence[str | Path] = (),
-) -> Board:
+) -> Site:
     """Builds the leaderboard's static site.
 
     Args:

@@ -32,9 +32,13 @@ def track(*parts, name="", **fields):
         (lambda: Family("f", (LEFT, KEPT), (Track((), (Gate(KEPT, 0.1),)),)), "has a track without a component"),
         (
             lambda: Family("f", (LEFT, KEPT), (track(REMOVAL, REMOVAL),)),
-            "uses the key 'removal' of a component for two",
+            "has two columns 'removal'",
         ),
-        (lambda: Family("f", (LEFT, KEPT), (track(Component("score", LEFT, "goal", "")),)), "uses the key 'score'"),
+        (lambda: Family("f", (LEFT, KEPT), (track(Component("score", LEFT, "goal", "")),)), "has two columns 'score'"),
+        (
+            lambda: Family("f", (LEFT, KEPT), (track(Component("left", LEFT, "goal", ""), columns=(LEFT,)),)),
+            "two columns",
+        ),
         (lambda: Family("f", (LEFT, KEPT), (track(destination=KEPT),)), "reads 'kept' class by class"),
         (lambda: Family("f", (Quantity("mean", "max", mean_of=KEPT), KEPT)), "reads 'kept' class by class"),
         (lambda: Gate(ODD, 0.1), "a gate on 'odd' needs a quantity of which more or less is better"),

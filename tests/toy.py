@@ -23,15 +23,7 @@ from unlearnbench.benchmark.records.record import Gallery, Identity, Metric
 from unlearnbench.benchmark.task import Evaluation, RetrainingCost, Task
 
 CLASSES, DIMENSIONS = 3, 4
-SCORED = {
-    "forget_accuracy": "match",
-    "oracle_distance": "match",
-    "unconditional_forget_share": "match",
-    "retain_accuracy": "max",
-    "retain_accuracy_worst": "max",
-    "fid_retain": "min",
-    "coverage": "max",
-}
+FAMILY = registry.families.find("class-forgetting")
 
 
 def blobs() -> TensorPool:
@@ -72,7 +64,7 @@ class ToyTask(Task):
     """A linear classifier forgets its first class."""
 
     name: ClassVar[str] = "toy"
-    family: ClassVar = registry.families.find("class-forgetting")
+    family: ClassVar = FAMILY
     tier: ClassVar = "embedded"
     offers: ClassVar = ToyProblem.offers
     lacking: bool = False
@@ -118,17 +110,17 @@ class ToyTask(Task):
         measured = proportion(right[pool.labels == 0])
         identity = Identity(name="toy", version=1, protocol="toy")
         metrics = []
-        for name, direction in SCORED.items():
-            value = measured.value if direction == "match" else proportion(right[pool.labels != 0]).value
+        for quantity in FAMILY.tracks[0].scored:
+            value = measured.value if quantity.direction == "match" else proportion(right[pool.labels != 0]).value
             metrics.append(
                 Metric(
-                    name=name,
-                    value=value + 0.1 * (name == "fid_retain"),
+                    name=quantity.name,
+                    value=value + 0.1 * (quantity.name == "fid_retain"),
                     ci_low=measured.interval.low,
                     ci_high=measured.interval.high,
                     ci_method="wilson",
                     n=measured.n,
-                    direction=direction,
+                    direction=quantity.direction,
                     judge="toy-judge",
                     identity=identity,
                 )

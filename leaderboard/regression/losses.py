@@ -1,4 +1,4 @@
-"""How much worse a metric got, and how sure that is: the statistics under ``regression.py``, without any verdict."""
+"""How much worse a metric got, and how sure that is: the statistics under ``regress.py``, without any verdict."""
 
 from __future__ import annotations
 

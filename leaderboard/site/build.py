@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ GALLERY_ROWS = ("original", "oracle")
 """Rows whose samples stand beside a method's."""
 
 
-class Board(NamedTuple):
+class Site(NamedTuple):
     """What was built."""
 
     page: Path
@@ -39,7 +39,7 @@ class Board(NamedTuple):
     """One sentence for every file that is no readable record."""
 
 
-def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Board:
+def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Site:
     """Builds the site from folders of records; later folders win over earlier ones.
 
     Args:
@@ -54,7 +54,7 @@ def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = 
         return _build(folders, out, verifications)
 
 
-def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Board:
+def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Site:
     loaded = load_records(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
@@ -64,7 +64,7 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Boa
     for name, data in _files(rankings, attestations):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
-    return Board(out / "index.html", rankings, loaded.problems + problems)
+    return Site(out / "index.html", rankings, loaded.problems + problems)
 
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
@@ -86,6 +86,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
         if boards[-1].page or index >= front.BOARDS:
             whole = environment.get_template("board.html.j2").render(board=board.below("../"), plots=plots, root="../")
             yield board.own_page, whole.encode()
+        head = columns_of(ranking, Where.HEAD)
         anchors = {row.method: row for row in ranking.rows if row.method in GALLERY_ROWS and not row.config}
         for row in ranking.rows:
             page = template.render(
@@ -94,7 +95,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
                 badge=badges[row.name],
                 sheets=_sheets(row, anchors),
                 tables=metric_rows(row, ranking.track.destination),
-                head=columns_of(ranking, Where.HEAD),
+                head=head,
                 destinations=_destinations(row, ranking.track.destination),
                 root="../",
             )
@@ -106,9 +107,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     yield "index.html", index_page.encode()
     yield "rules.html", environment.get_template("rules.html.j2").render(rankings=rankings, root="").encode()
     flat = [
-        _flat(ranking, row) | {"checked": attestations.badge(row.records).text}
-        for ranking in rankings
-        for row in ranking.rows
+        row | {"checked": attestations.badge(records).text} for ranking in rankings for records, row in _flat(ranking)
     ]
     yield "board.csv", _csv(flat).encode()
     yield "board.json", json.dumps(flat, indent=1).encode()
@@ -186,10 +185,12 @@ def _destinations(row: Row, destination: Quantity | None) -> Destinations:
     return Destinations(judges, means)
 
 
-def _flat(ranking: Ranking, row: Row) -> dict[str, Any]:
-    """A row as plain data, for the CSV and JSON files."""
+def _flat(ranking: Ranking) -> Iterator[tuple[Sequence[Record], dict[str, Any]]]:
+    """Yields a board's rows as plain data, for the CSV and JSON files, each with its records."""
     board = {"task": ranking.task, "track": ranking.track.name, "device": ranking.device}
-    return board | {column.key: column.value(row) for column in columns_of(ranking, Where.DATA)}
+    columns = columns_of(ranking, Where.DATA)
+    for row in ranking.rows:
+        yield row.records, board | {column.key: column.value(row) for column in columns}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
