@@ -17,7 +17,7 @@ from unlearnbench.benchmark.running.claims import Claim
 from unlearnbench.benchmark.running.executors import make_executor
 from unlearnbench.benchmark.running.limits import Limits, Watchdog, make_limits, session_bytes
 from unlearnbench.benchmark.running.local import GpuPool, equal_gpus, worker_environment
-from unlearnbench.benchmark.running.plan import Where
+from unlearnbench.benchmark.running.plan import Placement
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(machine, monkeypatch, tmp_path,
     machine(["H200"] * 3)
     monkeypatch.setattr(executors.os, "sched_getaffinity", lambda pid: set(range(8)))
     plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
-    where = Where(tmp_path, device, 2)
+    where = Placement(tmp_path, device, 2)
     assert make_executor("local", plans, where, make_limits(), workers=workers).capacity == expected
 
 

@@ -54,7 +54,7 @@ class _Before(NamedTuple):
     modules: set[str]
 
 
-class Run:
+class TrialRun:
     """Makes a trial; ``seen`` holds what it showed.
 
     Raises:

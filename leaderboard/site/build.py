@@ -70,7 +70,7 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Boa
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
     """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
     environment = make_environment(_HERE / "templates")
-    pictures = Pictures()
+    pictures = PageImages()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
     environment.filters["picture"] = pictures.name
     for name in ("style.css", "board.js"):
@@ -114,7 +114,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     yield "board.json", json.dumps(flat, indent=1).encode()
 
 
-class Pictures:
+class PageImages:
     """The pictures that pages show, each written once however many pages show it."""
 
     def __init__(self) -> None:
