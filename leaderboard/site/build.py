@@ -19,8 +19,8 @@ from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, without_collector
 from ..attestations import Attestations, load_attestations
 from ..columns import Where, columns_of
-from ..markup import make_environment
 from ..ranking import Ranking, Row, rank_all
+from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
 from . import front, plots
 from .metric_table import metric_rows
