@@ -1,4 +1,4 @@
-"""The family's task: what is prepared, what a method is given, how a model is drawn from and judged."""
+"""The family's task: what a method is given, how a model is drawn from and judged."""
 
 from __future__ import annotations
 
