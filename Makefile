@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install leaderboard test test-data check lint format types smoke bench schema docs full results clean
+.PHONY: help install leaderboard test test-data check lint format types floors smoke bench schema docs full results clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,7 +36,7 @@ test-data: install  ## Run the tests that want real data: make test-data UNLEARN
 	@test -d "$(UNLEARNBENCH_DATA)" || { echo "Set UNLEARNBENCH_DATA to a folder with cifar10, mnist, ... (see CONTRIBUTING.md)."; exit 1; }
 	UNLEARNBENCH_DATA=$(UNLEARNBENCH_DATA) $(BIN)/python -m pytest $(PARALLEL) -rs -m data
 
-check: lint types  ## Lint, types and the fast tests.
+check: lint types floors  ## Lint, types, floors and the fast tests.
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not gpu and not alone"
 
 lint: install  ## Lint and check the format.
@@ -51,6 +51,9 @@ format: install  ## Format the code and mend what the linter can.
 types: install  ## Check the types.
 	@mkdir -p $(VENV)/types && ln -sfn "$(CURDIR)" $(VENV)/types/unlearnbench
 	MYPYPATH=$(VENV)/types $(BIN)/mypy -p unlearnbench
+
+floors: install  ## Check who imports whom, that nothing imports in circles, and how long files are.
+	$(BIN)/python -m pytest -m "not slow" tests/test_layers.py
 
 smoke: install  ## One short run of the main job and its board, in a minute.
 	rm -rf $(VENV)/smoke

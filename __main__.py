@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -223,8 +224,8 @@ def new(
     """Writes the first file of a method or a task, which works as it stands, and its test."""
     written = unlearnbench.new(kind, name, out=out_dir)
     out.print(f"Wrote {written.file} and {written.test}. Next:", markup=False)
-    for command in written.next:
-        out.print(f"  {command}", markup=False)
+    for line in written.next:
+        out.print(f"  {line}", markup=False)
 
 
 @app.command()

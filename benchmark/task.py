@@ -66,7 +66,7 @@ class Task(BaseModel, ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules of libraries that runs import late, beside those of the classes that it extends: a process that runs are forked
     from imports them once for all. Those that a plugin names are left to its runs."""
-    places: ClassVar[frozenset[str]] = frozenset()
+    path_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 
     @abstractmethod
@@ -109,7 +109,7 @@ class Task(BaseModel, ABC):
         identity = {
             "name": self.name,
             "version": self.version,
-            "config": self.model_dump(mode="json", exclude=set(self.places)),
+            "config": self.model_dump(mode="json", exclude=set(self.path_settings)),
             "protocol": self.evaluation_protocol(),
             "assets": self.assets_sha256(),
         }

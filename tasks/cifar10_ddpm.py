@@ -42,7 +42,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
 
     name: ClassVar[str] = "cifar10-ddpm"
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
-    places: ClassVar[frozenset[str]] = frozenset({"judges"})
+    path_settings: ClassVar[frozenset[str]] = frozenset({"judges"})
     data: ClassVar[DataSet] = CIFAR10
     batch_size: ClassVar[int] = 128
     presets: ClassVar[Mapping[str, cifar10_networks.Preset]] = cifar10_networks.PRESETS

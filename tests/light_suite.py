@@ -14,7 +14,7 @@ from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.benchmark.running.forks import ForkServer, worker_environment
 from unlearnbench.benchmark.running.limits import make_limits
 from unlearnbench.benchmark.running.local import LocalExecutor
-from unlearnbench.benchmark.running.plan import Plan, Where, plan
+from unlearnbench.benchmark.running.plan import Placement, Plan, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.benchmark.running.runner import Runner
 
@@ -25,7 +25,7 @@ SEEDS = [0, 1]
 def plans(results: Path) -> list[Plan]:
     registry.add_plugin(TOY)
     requests = [Request("toy", method, SEEDS, {}) for method in METHODS]
-    return plan(requests, Where(results, "cpu", 1, (TOY,)))[0]
+    return plan(requests, Placement(results, "cpu", 1, (TOY,)))[0]
 
 
 def prepare(folder: Path) -> list[Plan]:

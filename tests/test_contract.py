@@ -16,7 +16,7 @@ import cheating_methods
 import unlearnbench
 from helpers import BUILT_IN, ROOT
 from unlearnbench.benchmark.checking import source_scan, toy
-from unlearnbench.benchmark.checking.bench import Bench, Report, check, subject
+from unlearnbench.benchmark.checking.bench import Bench, CheckReport, check, subject
 from unlearnbench.benchmark.checking.checks import CHECKS, Evidence, Result, judge
 from unlearnbench.benchmark.checking.observation import Seen
 from unlearnbench.benchmark.commands.terminal import print_report
@@ -219,7 +219,7 @@ def test_a_real_run_of_a_method_that_patches_is_a_failed_record(tmp_path):
 
 def test_a_report_reads_as_a_table_and_as_json(capsys):
     results = [Result("finite", "why it is there", "pass", ""), Result("layout", "why", "fail", "'w' [x] was (2,)")]
-    report = Report("mine", "toy", {"steps": 6}, 12.3, results)
+    report = CheckReport("mine", "toy", {"steps": 6}, 12.3, results)
     assert report.failures == ["layout: 'w' [x] was (2,)"]
     assert json.loads(report.to_json())["results"][1]["reason"] == "'w' [x] was (2,)"
     print_report(Console(width=120), report)

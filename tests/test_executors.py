@@ -19,7 +19,7 @@ from unlearnbench.benchmark.running.executors import make_executor
 from unlearnbench.benchmark.running.forks import worker_environment
 from unlearnbench.benchmark.running.limits import Limits, Watchdog, make_limits, session_bytes
 from unlearnbench.benchmark.running.local import GpuPool
-from unlearnbench.benchmark.running.plan import Where
+from unlearnbench.benchmark.running.plan import Placement
 from unlearnbench.benchmark.running.planner import Planned
 
 
@@ -92,7 +92,7 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(monkeypatch, tmp_path, device, 
     monkeypatch.setattr(executors.os, "sched_getaffinity", lambda pid: set(range(8)))
     plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
     planned = Planned(plans, [], ["0", "1", "2"] if device == "cuda" else [], [])
-    where = Where(tmp_path, device, 2)
+    where = Placement(tmp_path, device, 2)
     assert make_executor("local", planned, where, make_limits(), workers=workers).capacity == expected
 
 

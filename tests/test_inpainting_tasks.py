@@ -65,7 +65,7 @@ def silent(*_):
 
 def made_record(task, method, tmp_path, settings):
     """A record made in this process, written as the runner would."""
-    where = plan.Where(tmp_path / "results", "cpu", 1, (PLUGIN,))
+    where = plan.Placement(tmp_path / "results", "cpu", 1, (PLUGIN,))
     plans, refused = plan.plan([Request(task, method, [0], settings)], where)
     assert not refused
     record = Run(plans[0].spec, io.StringIO()).record()

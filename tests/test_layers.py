@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,27 +13,113 @@ import pytest
 from helpers import ROOT
 
 FLOORS = {"benchmark": set(), "methods": {"benchmark"}, "tasks": {"benchmark"}, "leaderboard": {"benchmark"}}
+"""The floors, and what each may import beside itself; the command line, the test plugin and `docs/make` stand on top."""
+ROOMS = {path.parent.name for path in (ROOT / "tasks").glob("*/family.py")}
+LARGEST_FILE, KIT_MODULES = 400, 20
 
 
-def imported_folders(path: Path) -> set[str]:
-    """The top folders that a file imports, relative imports resolved."""
-    parts = ("unlearnbench", *path.relative_to(ROOT).with_suffix("").parts)
-    found = set()
+def product_files(root: Path) -> list[Path]:
+    return sorted([*root.glob("*.py"), *(file for top in (*FLOORS, "docs") for file in (root / top).rglob("*.py"))])
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Every module of the product and what it imports of the product, for the type checker alone included."""
+    files = {}
+    for path in product_files(root):
+        parts = path.relative_to(root).with_suffix("").parts
+        files[".".join(("unlearnbench", *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
+    return {name: set(imports(name, path, files)) - {name} for name, path in files.items()}
+
+
+def imports(name: str, path: Path, modules: Collection[str]) -> Iterator[str]:
+    package = name if path.stem == "__init__" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            base = parts[: len(parts) - node.level] if node.level else ()
-            names = (*base, *(node.module or "").split("."))
-            found |= {(*names, alias.name) for alias in node.names}
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                # What is no module is something in one.
+                yield from [found for found in (f"{base}.{alias.name}", base) if found in modules][:1]
         elif isinstance(node, ast.Import):
-            found |= {tuple(alias.name.split(".")) for alias in node.names}
-    return {name[1] for name in found if name[0] == "unlearnbench" and len(name) > 1} & FLOORS.keys()
+            yield from (alias.name for alias in node.names if alias.name in modules)
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other in turn, or nothing."""
+    done, way = set(), []
+
+    def visit(module: str) -> list[str]:
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module in done:
+            return []
+        way.append(module)
+        for imported in sorted(graph[module]):
+            if found := visit(imported):
+                return found
+        done.add(way.pop())
+        return []
+
+    return next(filter(None, map(visit, sorted(graph))), [])
+
+
+GRAPH = import_graph(ROOT)
+
+
+def floor_of(module: str) -> str | None:
+    """The floor of a module; None for the top."""
+    names = module.split(".")
+    return names[1] if len(names) > 1 and names[1] in FLOORS else None
 
 
 @pytest.mark.parametrize("floor", FLOORS)
 def test_floors_import_only_what_they_may(floor):
-    for path in (ROOT / floor).rglob("*.py"):
-        allowed = FLOORS[floor] | {floor}
-        assert imported_folders(path) <= allowed, f"{path} imports {imported_folders(path) - allowed}"
+    for module in (module for module in GRAPH if floor_of(module) == floor):
+        wrong = {other for other in GRAPH[module] if floor_of(other) not in FLOORS[floor] | {floor}}
+        assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
+
+
+def test_no_modules_import_each_other():
+    assert not circle(GRAPH), f"a circle: {' imports '.join(circle(GRAPH))}"
+
+
+def test_families_import_what_others_share_and_only_suppression_another_family():
+    for module, imported in GRAPH.items():
+        family = module.removeprefix("unlearnbench.tasks.").partition(".")[0]
+        if family in ROOMS and ".tasks." in module:
+            others = {other.split(".")[2] for other in imported if ".tasks." in other} & ROOMS - {family}
+            # Its latent transformer is a class-conditional diffusion model like those of class forgetting.
+            assert others <= ({"class_forgetting"} if family == "class_suppression" else set()), module
+
+
+def test_a_circle_or_an_upward_import_is_seen_however_it_is_written(tmp_path):
+    for name, text in {
+        "__main__.py": "",
+        "benchmark/__init__.py": "",
+        "benchmark/one.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import two\n",
+        "benchmark/two.py": "def late():\n    from .three import Thing\n",
+        "benchmark/three.py": "import unlearnbench.benchmark.one\n",
+        "tasks/task.py": "from ..benchmark.one import x\nfrom .. import __main__\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    graph = import_graph(tmp_path)
+    assert graph["unlearnbench.tasks.task"] == {"unlearnbench.benchmark.one", "unlearnbench.__main__"}
+    assert [name.rpartition(".")[2] for name in circle(graph)] == ["one", "two", "three", "one"]
+
+
+def test_the_authors_kit_is_small_and_no_file_is_long():
+    kit = [path.name for path in (ROOT / "benchmark").glob("*.py")]
+    assert len(kit) <= KIT_MODULES, kit
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in product_files(ROOT)}
+    assert not {name: lines for name, lines in lengths.items() if lines > LARGEST_FILE}
+
+
+def test_every_room_ships_and_the_programs_that_write_pages_do_not():
+    packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    rooms = {path.parent.relative_to(ROOT) for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
+    assert packages == {"unlearnbench", *(".".join(("unlearnbench", *room.parts)) for room in rooms)}
+    assert all((ROOT / room / "__init__.py").is_file() for room in rooms)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("[a-z]*.py")), ids=lambda path: path.stem)

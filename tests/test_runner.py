@@ -17,7 +17,7 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running import planner
 from unlearnbench.benchmark.running.forks import ForkServer, worker_environment
-from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.plan import Placement, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.leaderboard.ranking import rank_all
 
@@ -123,7 +123,7 @@ def test_finished_runs_are_not_done_again_failed_ones_on_demand(tmp_path):
 def test_settings_and_seeds_make_different_runs(tmp_path):
     registry.add_plugin(TOY)
     requests = [Request("toy", "toy-good", [0, 1], {}), Request("toy", "toy-good", [0], {"lr": 0.01})]
-    planned, _ = plan(requests, Where(tmp_path, "cpu", 1, (TOY,)))
+    planned, _ = plan(requests, Placement(tmp_path, "cpu", 1, (TOY,)))
     assert len({item.run_id for item in planned}) == len({item.filename for item in planned}) == 3
 
 

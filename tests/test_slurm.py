@@ -16,7 +16,7 @@ from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running.limits import make_limits
-from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.plan import Placement, plan
 from unlearnbench.benchmark.running.requests import Request
 from unlearnbench.benchmark.running.slurm import job_name, queue, run_command
 
@@ -169,7 +169,7 @@ def test_without_slurm_or_submitit_it_is_one_sentence(tmp_path, monkeypatch):
 
 def elsewhere(results, **settings):
     registry.add_plugin(TOY)
-    where = Where(results, "auto", 1, (TOY,), any_device=True)
+    where = Placement(results, "auto", 1, (TOY,), any_device=True)
     (item,) = plan([Request("toy", "toy-good", [3], settings)], where)[0]
     return item
 

@@ -13,7 +13,6 @@ import torch
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.running.identity import make_task
 from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protocols, training
-from unlearnbench.tasks.data import cifar10
 from unlearnbench.tasks.data.pools import BytePool
 from unlearnbench.tasks.judges import cifar10_judges, cifar_resnet, classifiers
 from unlearnbench.tasks.judges.judge import Judge, score
@@ -41,10 +40,9 @@ def train_judge(file, steps, progress):
 
 def train_cifar_judge(file, steps, progress):
     torch.manual_seed(0)
-    data = cifar10.Images(images().images, images().labels, "")
     network = cifar10_judges.new_network("resnet20")
     with mock.patch.object(cifar_resnet, "BATCH_SIZE", 8):
-        return cifar_resnet.train(network, data, torch.device("cpu"), steps, progress, file).state_dict()
+        return cifar_resnet.train(network, images(), torch.device("cpu"), steps, progress, file).state_dict()
 
 
 TRAININGS = {"model": train_model, "judge": train_judge, "cifar judge": train_cifar_judge}

@@ -28,7 +28,7 @@ TIME_LIMIT = 180.0
 _PROGRAM = f"{__package__}.trial_worker"
 
 
-class Report(NamedTuple):
+class CheckReport(NamedTuple):
     """What a check found."""
 
     method: str
@@ -98,7 +98,7 @@ def subject(
 
 def check(
     what: Subject, *, time_limit: float = TIME_LIMIT, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Report:
+) -> CheckReport:
     """Runs a method five times under watch and judges what was seen.
 
     Args:
@@ -127,7 +127,7 @@ def check(
         leftovers=any(made.leftovers for made in (first, *more)),
     )
     name = first.seen.name or str(what.name or what.file)
-    return Report(name, what.task or "toy", first.seen.settings, time.perf_counter() - start, judge(evidence))
+    return CheckReport(name, what.task or "toy", first.seen.settings, time.perf_counter() - start, judge(evidence))
 
 
 class Made(NamedTuple):

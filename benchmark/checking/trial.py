@@ -50,7 +50,7 @@ class _Before(NamedTuple):
     modules: set[str]
 
 
-class Run:
+class TrialRun:
     """Makes a trial; ``seen`` holds what it showed.
 
     Raises:

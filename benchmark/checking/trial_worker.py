@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import BenchmarkError
 from ..records.files import write_atomically
 from .observation import Seen, Trial
-from .trial import Run
+from .trial import TrialRun
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     trial = Trial.model_validate_json(Path(sys.argv[1]).read_bytes())
     process = os.getpid()
     try:
-        seen = Run(trial).seen
+        seen = TrialRun(trial).seen
     except BenchmarkError as error:
         seen = Seen(mistake=str(error))
     # A child that the method left behind comes by here, too.

@@ -26,7 +26,7 @@ from rich.table import Table
 from .. import registry
 
 if TYPE_CHECKING:
-    from ..checking.bench import Report
+    from ..checking.bench import CheckReport
     from ..records.record import Metric, Record
     from ..running.plan import Event
 
@@ -122,7 +122,7 @@ def check_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(row, completed=done, total=total)
 
 
-def print_report(console: Console, report: Report) -> None:
+def print_report(console: Console, report: CheckReport) -> None:
     """Prints the outcome of every check, with what to mend or to know, or why the check is there."""
     colours = {"pass": "green", "fail": "red", "skip": "dim", "note": "yellow"}
     table = Table("", "check", "", box=box.SIMPLE_HEAD)

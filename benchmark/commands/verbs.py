@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..checking.bench import Report
+    from ..checking.bench import CheckReport
     from ..records.record import Record
     from ..running.plan import Event, Refused
     from ..running.requests import Request
-    from .doctor import Finding
+    from .doctor import Diagnosis
     from .scaffold import Written
 
 
@@ -109,14 +109,14 @@ def run_requests(
     """
     from ..running.executors import check_executor
     from ..running.limits import make_limits
-    from ..running.plan import Where
+    from ..running.plan import Placement
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")
     from ..running.planner import check_names, plan_apart, start_server
 
     folder = Path(results)
-    where = Where(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
+    where = Placement(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
     check_names(requests, where.plugins)
     with start_server(requests, where) as server:
         from ..running.executors import make_executor
@@ -188,7 +188,7 @@ def check(
     plugins: Sequence[str | Path] = (),
     time_limit: float | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> CheckReport:
     """Holds a method to the contract, on a toy problem on the CPU, and returns what each check found.
 
     Args:
@@ -208,7 +208,7 @@ def check(
     return bench.check(what, time_limit=time_limit or bench.TIME_LIMIT, progress=progress)
 
 
-def doctor(plugins: Sequence[str | Path] = ()) -> list[Finding]:
+def doctor(plugins: Sequence[str | Path] = ()) -> list[Diagnosis]:
     """Returns what this machine can run and what is missing.
 
     Args:

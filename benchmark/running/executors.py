@@ -12,7 +12,7 @@ from .claims import Claim
 from .forks import ForkServer
 from .limits import Limits
 from .local import LocalExecutor
-from .plan import Plan, Tell, Where
+from .plan import Placement, Plan, Tell
 from .planner import Planned
 
 
@@ -45,7 +45,7 @@ class Executor(Protocol):
 def make_executor(
     kind: str,
     planned: Planned,
-    where: Where,
+    where: Placement,
     limits: Limits,
     server: ForkServer | None = None,
     *,

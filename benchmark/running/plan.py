@@ -85,7 +85,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Where(NamedTuple):
+class Placement(NamedTuple):
     """What runs run on, and where their records go."""
 
     results: Path
@@ -96,7 +96,7 @@ class Where(NamedTuple):
     """Whether other machines make the runs."""
 
 
-def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Refused]]:
+def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], list[Refused]]:
     """Lists the runs that are asked for, and the pairs that do not fit.
 
     Raises:
@@ -144,7 +144,7 @@ def plan(requests: Iterable[Request], where: Where) -> tuple[list[Plan], list[Re
     return list(plans.values()), refused
 
 
-def _device(where: Where) -> tuple[str, Device]:
+def _device(where: Placement) -> tuple[str, Device]:
     """Returns what workers are asked to run on, and what records will show; a stand-in if other machines make the runs."""
     from ..measuring.device import check_device, describe_device, resolve_device
 

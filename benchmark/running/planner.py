@@ -21,7 +21,7 @@ from ..family import Family
 from ..loading import check_file
 from .forks import LOST, WORKER, Fork, ForkServer, ServerGone, can_fork, worker_environment
 from .limits import Limits, Watchdog, end_with_runner, ending, kill_group
-from .plan import Plan, Refused, Where, plan
+from .plan import Placement, Plan, Refused, plan
 from .requests import Request
 
 
@@ -38,7 +38,7 @@ class Planned(NamedTuple):
 
 class _Order(NamedTuple):
     requests: list[Request]
-    where: Where
+    where: Placement
 
 
 _ORDER = TypeAdapter(_Order, config=ConfigDict(ser_json_inf_nan="constants"))
@@ -62,7 +62,7 @@ def check_names(requests: Iterable[Request], plugins: Sequence[Path]) -> None:
 
 
 @contextmanager
-def start_server(requests: Iterable[Request], where: Where) -> Iterator[ForkServer | None]:
+def start_server(requests: Iterable[Request], where: Placement) -> Iterator[ForkServer | None]:
     """Yields the server that plans and runs are forked from, or None where none can be; it starts to import at once."""
     if not can_fork():
         yield None
@@ -73,7 +73,7 @@ def start_server(requests: Iterable[Request], where: Where) -> Iterator[ForkServ
         yield server
 
 
-def plan_apart(server: ForkServer | None, requests: list[Request], where: Where) -> Planned:
+def plan_apart(server: ForkServer | None, requests: list[Request], where: Placement) -> Planned:
     """Returns the plans that a fork of a server makes, or this process, if there is no server.
 
     Raises:
@@ -89,7 +89,7 @@ def plan_apart(server: ForkServer | None, requests: list[Request], where: Where)
     return plan_here(requests, where)
 
 
-def plan_here(requests: list[Request], where: Where) -> Planned:
+def plan_here(requests: list[Request], where: Placement) -> Planned:
     """Returns plans that this process makes, and PyTorch is loaded for.
 
     Raises:

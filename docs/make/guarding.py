@@ -26,7 +26,7 @@ from ...leaderboard.markdown import markdown_table
 from ...leaderboard.regression.losses import Key, Series, detectable, oracle_values, overall, series
 from ...leaderboard.regression.margins import Measure, measures
 from ...leaderboard.regression.noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
-from ...leaderboard.regression.pairing import Pair, pair_runs
+from ...leaderboard.regression.pairing import PairedRow, pair_runs
 from ...leaderboard.regression.regress import compare
 from ...leaderboard.regression.verdicts import Verdict
 from ...leaderboard.rows import latest
@@ -220,7 +220,7 @@ def main() -> None:
     write_atomically(PAGE, with_tables(PAGE.read_text(), found).encode())
 
 
-def _guarded(pair: Pair, targets: Mapping[Key, float]) -> dict[str, tuple[Measure, Series]]:
+def _guarded(pair: PairedRow, targets: Mapping[Key, float]) -> dict[str, tuple[Measure, Series]]:
     first = next(iter(pair.baseline.values()))
     directions = {metric.name: metric.direction for metric in overall(first).values()}
     found = {}

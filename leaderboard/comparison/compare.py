@@ -12,7 +12,7 @@ import pandas as pd
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.record import Record
 from ..ranking import Ranking, Row, rank_all
-from . import data, text
+from . import data, tables
 from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
 
@@ -45,7 +45,7 @@ class Comparison:
 
     def markdown(self) -> str:
         """Returns the tables for a pull request's comment."""
-        return text.markdown(self.boards)
+        return tables.markdown(self.boards)
 
     def json(self) -> str:
         """Returns everything that is known, as JSON."""
@@ -53,7 +53,7 @@ class Comparison:
 
     def print(self, console: Console) -> None:
         """Prints the tables on a terminal."""
-        text.print_tables(console, self.boards)
+        tables.print_tables(console, self.boards)
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -66,7 +66,7 @@ class Comparison:
         return self.markdown()
 
     def _repr_html_(self) -> str:
-        return text.html(self.boards)
+        return tables.html(self.boards)
 
 
 def compare_records(

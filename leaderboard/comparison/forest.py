@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import write_atomically
-from ..markup import make_environment
 from ..site.plots import Tick
+from ..templating import make_environment
 from .board_pairs import BoardPairs
 from .pairs import Pair
-from .text import p_text, signed, span
+from .tables import p_text, signed, span
 
 PLOT_WIDTH, NAMES_WIDTH, NUMBERS_WIDTH, EDGE, GAP = 320, 150, 214, 16, 14
 """Of the names at least; the legend below the axis needs them."""

@@ -18,7 +18,7 @@ from scipy import stats
 from ...benchmark.metrics.intervals import Floats, Interval
 from ...benchmark.records.record import Cost, Record
 from ..significance import holm
-from .pairing import Pair
+from .pairing import PairedRow
 from .verdicts import Finding, Verdict
 
 COST_METRICS = ("counts", "step_time")
@@ -58,7 +58,7 @@ def compare_times(before: Floats, now: Floats) -> Timing:
     return Timing(float(np.median(now) / np.median(before)), Interval(float(low), float(high)), p_value)
 
 
-def cost_findings(pairs: Sequence[Pair], margins: Mapping[str, float], mode: str) -> list[Finding]:
+def cost_findings(pairs: Sequence[PairedRow], margins: Mapping[str, float], mode: str) -> list[Finding]:
     """Returns what is to be said of the cost of every row with runs that ended well."""
     rows = [pair for pair in pairs if pair.finished]
     if mode == "off":
@@ -72,7 +72,7 @@ def cost_findings(pairs: Sequence[Pair], margins: Mapping[str, float], mode: str
     return findings + [_untimed(pair, mode == "required") for pair in rows if why_not(pair)]
 
 
-def why_not(pair: Pair) -> str:
+def why_not(pair: PairedRow) -> str:
     """Returns why a row's time cannot be judged, or nothing."""
     runs = pair.finished
     if not pair.same_device:
@@ -101,12 +101,12 @@ def _block(record: Record) -> float | None:
     return seconds or None
 
 
-def _blocks(pair: Pair) -> tuple[Floats, Floats]:
+def _blocks(pair: PairedRow) -> tuple[Floats, Floats]:
     before, now = ([_block(record) for record in side] for side in zip(*pair.finished, strict=True))
     return np.asarray(before, dtype=float), np.asarray(now, dtype=float)
 
 
-def _timed(pair: Pair, timing: Timing, p_value: float, margin: float) -> Finding:
+def _timed(pair: PairedRow, timing: Timing, p_value: float, margin: float) -> Finding:
     low, high = timing.interval
     if p_value < COST_ALPHA and low > 1 + margin:
         verdict = Verdict.REGRESSION
@@ -121,7 +121,7 @@ def _timed(pair: Pair, timing: Timing, p_value: float, margin: float) -> Finding
     return Finding(pair.row, pair.device, "step_time", verdict, sentence, len(pair.finished), *numbers)
 
 
-def _untimed(pair: Pair, required: bool) -> Finding:
+def _untimed(pair: PairedRow, required: bool) -> Finding:
     reason = why_not(pair)
     verdict = Verdict.NOT_JUDGED
     if required:
@@ -132,7 +132,7 @@ def _untimed(pair: Pair, required: bool) -> Finding:
     return pair.finding("step_time", verdict, f"{reason}.")
 
 
-def _counted(pair: Pair, margin: float) -> Finding:
+def _counted(pair: PairedRow, margin: float) -> Finding:
     """Counts do not jitter, so they are compared as they are, on whatever device."""
     costs = [(old.cost, new.cost) for old, new in pair.finished]
     known = [(old, new) for old, new in costs if old is not None and new is not None]

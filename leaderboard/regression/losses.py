@@ -14,7 +14,7 @@ from ...benchmark.metrics.intervals import Floats
 from ...benchmark.records.record import Identity, Metric, Record, Status
 from .margins import Measure
 from .noise import Moderated, Prior, moderate, sampling_variance
-from .pairing import Pair
+from .pairing import PairedRow
 
 ALPHA = 0.01
 """Chance that anything at all of an unchanged comparison is called a regression. Half of the promised 2 %, since noise is
@@ -76,7 +76,7 @@ class Series(NamedTuple):
     current: float
 
 
-def series(pair: Pair, measure: Measure, targets: Mapping[Key, float]) -> Series | str | None:
+def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, float]) -> Series | str | None:
     """Returns a metric of a pair as series, or why it cannot be compared; None if neither side has it."""
     sides = [[_by_judge(record, measure.metric) for record in side] for side in zip(*pair.finished, strict=True)]
     judges = sides[0][0].keys()

@@ -11,7 +11,7 @@ from ..rows import config_text, latest, settings_text
 from .verdicts import Finding, RowName, Verdict
 
 
-class Pair(NamedTuple):
+class PairedRow(NamedTuple):
     """The runs of one row, before and now, by seed.
 
     Quality is paired whatever the device was; ``same_device`` says whether cost may be.
@@ -55,7 +55,7 @@ class Pair(NamedTuple):
 class Paired(NamedTuple):
     """All pairs, and what stays without a partner."""
 
-    pairs: list[Pair]
+    pairs: list[PairedRow]
     findings: list[Finding]
     notes: list[str]
 
@@ -82,7 +82,7 @@ def pair_runs(baseline: Iterable[Record], current: Iterable[Record], partial: bo
     return made
 
 
-def run_findings(pair: Pair) -> list[Finding]:
+def run_findings(pair: PairedRow) -> list[Finding]:
     """Returns what is to be said of runs that did not end well or have no partner."""
     if not pair.shared:
         return [pair.finding("runs", Verdict.NOT_COMPARABLE, "baseline and current share no seed.")]
@@ -112,9 +112,9 @@ def _pair_row(row: RowName, before: Sequence[Record], now: Sequence[Record], mad
     for sha256 in hashes:
         old, new = (_by_device([r for r in side if r.task.sha256 == sha256]) for side in (before, now))
         for device in sorted(old.keys() & new.keys()):
-            made.pairs.append(Pair(row, old[device], new[device]))
+            made.pairs.append(PairedRow(row, old[device], new[device]))
         if not old.keys() & new.keys():
-            made.pairs.append(Pair(row, _most_runs(old), _most_runs(new)))
+            made.pairs.append(PairedRow(row, _most_runs(old), _most_runs(new)))
 
 
 def _by_row(records: Iterable[Record]) -> dict[RowName, list[Record]]:

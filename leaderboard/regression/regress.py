@@ -26,14 +26,14 @@ from .costs import COST_METRICS, cost_findings
 from .losses import ALPHA, Key, Loss, oracle_values, overall, paired_loss, series
 from .margins import Measure, check_margins, measures
 from .noise import prior_for
-from .pairing import Pair, pair_runs, run_findings
+from .pairing import PairedRow, pair_runs, run_findings
 from .verdicts import Finding, Verdict, Verdicts
 
 COST_MODES = ("auto", "required", "off")
 
 
 class _Cell(NamedTuple):
-    pair: Pair
+    pair: PairedRow
     measure: Measure
     loss: Loss
     baseline: float
@@ -87,7 +87,7 @@ def compare(
 
 
 def _cells(
-    pair: Pair, targets: Mapping[Key, float], margins: Mapping[str, float]
+    pair: PairedRow, targets: Mapping[Key, float], margins: Mapping[str, float]
 ) -> tuple[list[_Cell], list[Finding], set[str]]:
     """What can be tested of a row, what cannot, and the names of all that is guarded."""
     runs = pair.finished
@@ -173,7 +173,7 @@ def _sentence(cell: _Cell, verdict: Verdict, needed: float) -> str:
     return text + "."
 
 
-def _pair_notes(pair: Pair) -> list[str]:
+def _pair_notes(pair: PairedRow) -> list[str]:
     notes = []
     task = next(iter(pair.current.values())).task
     if family_of(task) is None:

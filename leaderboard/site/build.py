@@ -19,8 +19,8 @@ from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, without_collector
 from ..attestations import Attestations, load_attestations
 from ..columns import Where, columns_of
-from ..markup import make_environment
 from ..ranking import Ranking, Row, rank_all
+from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
 from . import front, plots
 from .metric_table import metric_rows
@@ -70,7 +70,7 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Sit
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
     """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
     environment = make_environment(_HERE / "templates")
-    pictures = Pictures()
+    pictures = PageImages()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
     environment.filters["picture"] = pictures.name
     for name in ("style.css", "board.js"):
@@ -113,7 +113,7 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     yield "board.json", json.dumps(flat, indent=1).encode()
 
 
-class Pictures:
+class PageImages:
     """The pictures that pages show, each written once however many pages show it."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ _RECORD_NAME = re.compile(r"seed\d{1,18}-[0-9a-f]{12}\.json")
 _LONGEST_TEXT = 400
 
 
-class Problem(NamedTuple):
+class Fault(NamedTuple):
     """Something that keeps a submission from being accepted."""
 
     path: str
@@ -49,7 +49,7 @@ class Contents(NamedTuple):
     """Of the bytes of every file that was read."""
     texts: dict[str, bytes]
     """The records' bytes, where they were asked for."""
-    problems: list[Problem]
+    problems: list[Fault]
 
 
 def shown(text: str) -> str:
@@ -82,19 +82,19 @@ def read_contents(folder: Path, skip: dict[str, str] | None = None) -> Contents:
     found = Contents({}, {}, {}, {}, [])
     for number, (path, name) in enumerate(_files(folder, found.problems)):
         if number == MAX_FILES:
-            found.problems.append(Problem("", f"The folder holds more than {MAX_FILES:,} files; split the submission."))
+            found.problems.append(Fault("", f"The folder holds more than {MAX_FILES:,} files; split the submission."))
             break
         _read(folder / path, name, skip or {}, found)
     return found
 
 
-def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, str]]:
+def _files(folder: Path, problems: list[Fault]) -> Iterator[tuple[Path, str]]:
     """Yields the regular files below a folder in a fixed order; links and devices are problems and are never opened."""
     for place, folders, files in os.walk(folder):
         folders.sort()
         here = Path(place).relative_to(folder)
         if len(here.parts) > 2:
-            problems.append(Problem(shown(here.as_posix()), "lies deeper than TASK/METHOD/FILE; remove it."))
+            problems.append(Fault(shown(here.as_posix()), "lies deeper than TASK/METHOD/FILE; remove it."))
             folders.clear()
             continue
         for name in sorted([*files, *(name for name in folders if (folder / here / name).is_symlink())]):
@@ -102,7 +102,7 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, str]]:
             if stat.S_ISREG(os.lstat(folder / path).st_mode):
                 yield path, path.as_posix()
             else:
-                problems.append(Problem(shown(path.as_posix()), "is a link or a device; put the file itself there."))
+                problems.append(Fault(shown(path.as_posix()), "is a link or a device; put the file itself there."))
 
 
 def _read(path: Path, name: str, skip: dict[str, str], found: Contents) -> None:
@@ -113,30 +113,30 @@ def _read(path: Path, name: str, skip: dict[str, str], found: Contents) -> None:
         sentence = (
             "does not belong into a submission, which holds TASK/METHOD/seedN-ID.json and methods/METHOD.py alone."
         )
-        found.problems.append(Problem(shown(name), sentence))
+        found.problems.append(Fault(shown(name), sentence))
         return
     limit = MAX_RECORD_BYTES if is_record else MAX_METHOD_BYTES
     with path.open("rb") as file:
         # No more is read than tells that it is too much: a gigabyte of brackets is never parsed.
         data = file.read(limit + 1)
     if len(data) > limit:
-        found.problems.append(Problem(shown(name), f"is larger than {limit:,} bytes; remove it."))
+        found.problems.append(Fault(shown(name), f"is larger than {limit:,} bytes; remove it."))
         return
     found.hashes[name] = hashlib.sha256(data).hexdigest()
     if is_source:
         found.sources[parts[1].removesuffix(".py")] = data
         if b"\0" in data or not _is_text(data):
-            found.problems.append(Problem(shown(name), "is not a text file in UTF-8."))
+            found.problems.append(Fault(shown(name), "is not a text file in UTF-8."))
         return
     if skip.get(name) == found.hashes[name]:
         return
     try:
         record = parse_record(data, "The record")
     except BenchmarkError as error:
-        found.problems.append(Problem(shown(name), str(error)))
+        found.problems.append(Fault(shown(name), str(error)))
         return
     if record.filename != name:
-        found.problems.append(Problem(shown(name), f"should be named {record.filename} for what it says; rename it."))
+        found.problems.append(Fault(shown(name), f"should be named {record.filename} for what it says; rename it."))
         return
     found.records[name] = record
     found.texts[name] = data

@@ -54,7 +54,7 @@ class Sources:
         if key not in self._tasks:
             found = None
             # A stranger does not say which folders of this machine are read.
-            if not registry.tasks.get(task.name).places & task.config_passed.keys():
+            if not registry.tasks.get(task.name).path_settings & task.config_passed.keys():
                 made = make_task(task.name, task.config_passed)
                 found = None if made.missing() else task_info(made)
             self._tasks[key] = found

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...benchmark import registry
 from ...benchmark.records.record import Identity, Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
-from .layout import METHODS, Contents, Problem, method_path, read_contents
+from .layout import METHODS, Contents, Fault, method_path, read_contents
 from .plausible import implausible
 from .recompute import drift
 from .requirements import RowKey, incomplete
@@ -35,7 +35,7 @@ class Validation(NamedTuple):
     """Of every file's bytes, by path."""
     new: int
     """How many records were checked."""
-    problems: list[Problem]
+    problems: list[Fault]
 
 
 def validate(folder: Path, accepted: Path | None, *, whole: bool = False, own: Sequence[str] = ()) -> Validation:
@@ -62,14 +62,14 @@ def validate(folder: Path, accepted: Path | None, *, whole: bool = False, own: S
         insane = implausible(record, after.texts[path])
         wrong = insane or [*drift(record), *peers.problems(record)]
         found = insane or [*wrong, *sources.problems(record)]
-        problems += [Problem(path, sentence) for sentence in found]
+        problems += [Fault(path, sentence) for sentence in found]
         if not wrong:
             recomputed[path] = record
         if not found:
             passed[path] = record
     problems += [*_files(after, standing.values()), *_duplicates(passed, standing)]
     lacking = incomplete(list(passed.values()), standing.values())
-    problems += [Problem("", sentence) for sentence in lacking]
+    problems += [Fault("", sentence) for sentence in lacking]
     return Validation(passed, recomputed, after.hashes, len(after.records), list(dict.fromkeys(problems)))
 
 
@@ -94,7 +94,7 @@ def _standing(before: Contents, after: Contents, whole: bool, own: Sequence[str]
             yield path, record
 
 
-def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -> Iterator[Problem]:
+def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -> Iterator[Fault]:
     for path, accepted in before.hashes.items():
         first, second, *_ = path.split("/")
         method = second.removesuffix(".py") if first == METHODS else second
@@ -102,21 +102,21 @@ def _edits(before: Contents, after: Contents, whole: bool, own: Sequence[str]) -
             continue
         if path in after.hashes:
             if after.hashes[path] != accepted:
-                yield Problem(path, "is accepted already, and the submission changes it; put it back as it was.")
+                yield Fault(path, "is accepted already, and the submission changes it; put it back as it was.")
         elif whole:
-            yield Problem(path, "is accepted already, and the submission removes it; put it back.")
+            yield Fault(path, "is accepted already, and the submission removes it; put it back.")
 
 
-def _files(after: Contents, standing: Iterable[Record]) -> Iterator[Problem]:
+def _files(after: Contents, standing: Iterable[Record]) -> Iterator[Fault]:
     used = {record.method.name for record in [*after.records.values(), *standing]}
     for method in after.sources:
         if registry.methods.is_builtin(method):
-            yield Problem(method_path(method), "has the name of a method of the suite; rename it.")
+            yield Fault(method_path(method), "has the name of a method of the suite; rename it.")
         elif method not in used:
-            yield Problem(method_path(method), "is the file of a method that no record is of; remove it.")
+            yield Fault(method_path(method), "is the file of a method that no record is of; remove it.")
 
 
-def _duplicates(passed: Mapping[str, Record], standing: Mapping[str, Record]) -> Iterator[Problem]:
+def _duplicates(passed: Mapping[str, Record], standing: Mapping[str, Record]) -> Iterator[Fault]:
     """A row has one run a seed, and no two runs take the same time to the nanosecond, step by step."""
     runs: dict[tuple[RowKey, str, int], str] = {}
     times: dict[tuple[float, ...], str] = {}
@@ -125,10 +125,10 @@ def _duplicates(passed: Mapping[str, Record], standing: Mapping[str, Record]) ->
         first = runs.setdefault(key, path)
         if first != path:
             new = path if path in passed else first
-            yield Problem(new, f"is a second run of seed {record.seed} of {key[0].name}; one stays.")
+            yield Fault(new, f"is a second run of seed {record.seed} of {key[0].name}; one stays.")
         steps = tuple(record.cost.step_seconds) if record.cost is not None else ()
         if len(steps) >= _FEW_STEPS and times.setdefault(steps, path) != path:
-            yield Problem(path, f"has the very times of {times[steps]}, step by step; it is a copy.")
+            yield Fault(path, f"has the very times of {times[steps]}, step by step; it is a copy.")
 
 
 class _Peers:

@@ -18,7 +18,7 @@ _COUNTS = ("steps", "forward_passes", "forward_samples", "backward_passes", "for
 """What a run counts does not depend on how fast a machine is."""
 
 
-class Comparison(NamedTuple):
+class Agreement(NamedTuple):
     """One number of the record beside the same number of the new run."""
 
     name: str
@@ -33,7 +33,7 @@ class Verification(NamedTuple):
 
     record: Record
     again: Record
-    comparisons: list[Comparison]
+    comparisons: list[Agreement]
     attestation: Path
 
     @property
@@ -68,12 +68,12 @@ def check_same_sources(record: Record) -> None:
         raise BenchmarkError(f"The record was made on another version of the task '{task}'{way_out}.")
 
 
-def compare(record: Record, again: Record) -> list[Comparison]:
+def compare(record: Record, again: Record) -> list[Agreement]:
     """Compares every metric and every count of a record with those of the run made again."""
     if record.status is not again.status:
-        return [Comparison(f"status {record.status.value}, now {again.status.value}", None, None, "differs")]
+        return [Agreement(f"status {record.status.value}, now {again.status.value}", None, None, "differs")]
     if record.status is not Status.OK:
-        return [Comparison(f"status {record.status.value}", None, None, "same")]
+        return [Agreement(f"status {record.status.value}", None, None, "same")]
     same_machine = (record.device, record.provenance.packages) == (again.device, again.provenance.packages)
     return [*_metrics(record, again, same_machine), *_counts(record, again)]
 
@@ -83,7 +83,7 @@ def attestation_path(folder: Path, record: Record) -> Path:
     return folder / f"{record.task.name}-{record.method.name}-seed{record.seed}-{record.run_id[:12]}.json"
 
 
-def attest(record: Record, again: Record, comparisons: list[Comparison]) -> Attestation:
+def attest(record: Record, again: Record, comparisons: list[Agreement]) -> Attestation:
     """Returns what the comparison says of the record."""
     judged = [item for item in comparisons if item.verdict != "not judged"]
     differs = [item.name[:200] for item in comparisons if item.verdict == "differs"]
@@ -99,13 +99,13 @@ def attest(record: Record, again: Record, comparisons: list[Comparison]) -> Atte
     )
 
 
-def _metrics(record: Record, again: Record, same_machine: bool) -> Iterator[Comparison]:
+def _metrics(record: Record, again: Record, same_machine: bool) -> Iterator[Agreement]:
     new = again.metrics_by_key()
     for key, metric in record.metrics_by_key().items():
         name = " ".join(str(part) for part in key if part is not None)
         other = new.get(key)
         value = other.value if other is not None else None
-        yield Comparison(name, metric.value, value, _verdict(metric, other, same_machine))
+        yield Agreement(name, metric.value, value, _verdict(metric, other, same_machine))
 
 
 def _verdict(stored: Metric, again: Metric | None, same_machine: bool) -> Verdict:
@@ -121,7 +121,7 @@ def _verdict(stored: Metric, again: Metric | None, same_machine: bool) -> Verdic
     return "inside" if inside and math.isfinite(again.value) else "differs"
 
 
-def _counts(record: Record, again: Record) -> Iterator[Comparison]:
+def _counts(record: Record, again: Record) -> Iterator[Agreement]:
     for name in _COUNTS:
         stored, now = (getattr(run.cost, name, None) for run in (record, again))
-        yield Comparison(name.replace("_", " "), stored, now, "same" if stored == now else "differs")
+        yield Agreement(name.replace("_", " "), stored, now, "same" if stored == now else "differs")

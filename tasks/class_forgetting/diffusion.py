@@ -1,4 +1,4 @@
-"""A class-conditional noise-prediction model: its training loss and its guided sampler.
+"""A class-conditional noise-prediction model: its noise schedule and its training loss.
 
 Any module with the call ``model(noisy, timesteps, class_labels=labels)`` of diffusers' class-conditional networks serves;
 the label ``num_classes`` is the null class of classifier-free guidance (Ho and Salimans, 2022).

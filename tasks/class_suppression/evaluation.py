@@ -41,7 +41,7 @@ SHOWN_CLASSES = (387, 980)
 """Retained classes in the gallery: two of those that SFRon's authors look at."""
 
 
-class Reference(NamedTuple):
+class RealImages(NamedTuple):
     """Real images in the features of the distances, as far as these need them."""
 
     retained: FeatureSummary
@@ -51,7 +51,7 @@ class Reference(NamedTuple):
     sha256: str
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Tensor, Tensor]], forget_class: int, task: str, sha256: str) -> Reference:
+    def of(cls, parts: Iterable[tuple[Tensor, Tensor]], forget_class: int, task: str, sha256: str) -> RealImages:
         """Reads features and labels part by part, so that they are never in memory at once.
 
         Args:
@@ -95,11 +95,11 @@ class Exam:
     judges: Mapping[str, Judge]
     extractor: tuple[str, Extractor] | None
     """See ``look``, with its name."""
-    reference: Reference
+    reference: RealImages
     """Real images of all classes."""
 
 
-class Seen(NamedTuple):
+class JudgedBatch(NamedTuple):
     """What judges, and what gives the features of the distances, say of some images."""
 
     features: NDArray[np.float32]
@@ -108,7 +108,7 @@ class Seen(NamedTuple):
     """``(N,)`` by judge."""
 
 
-def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tensor) -> Seen:
+def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tensor) -> JudgedBatch:
     """Returns what is kept of bytes, ``(N, C, H, W)``.
 
     Args:
@@ -118,7 +118,7 @@ def look(judges: Mapping[str, Judge], extractor: Extractor | None, images: Tenso
     """
     found = {name: score(judge, images) for name, judge in judges.items()}
     values = next(iter(found.values())).features if extractor is None else features(extractor, images)
-    return Seen(values.astype(np.float32), {name: scored.labels for name, scored in found.items()})
+    return JudgedBatch(values.astype(np.float32), {name: scored.labels for name, scored in found.items()})
 
 
 def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:

@@ -60,7 +60,7 @@ class Prepared(BaseModel):
 class PreparedTask(Task):
     """A task on a public latent DiT whose latents and real images' features are cached. What is asked of it comes on top."""
 
-    places: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})
+    path_settings: ClassVar[frozenset[str]] = frozenset({"base", "revision", "data", "judges"})
     pictures: ClassVar[DataSet]
     """What the model was trained on."""
     cached_together: ClassVar[tuple[int, ...]] = ()

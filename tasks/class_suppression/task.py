@@ -1,4 +1,4 @@
-"""The family's task: what is prepared, what a method is given, how a model is drawn from and judged."""
+"""The family's task: what a method is given, how a model is drawn from and judged."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class ClassSuppressionTask(PreparedTask):
         """
         raise BenchmarkError(f"The task '{self.name}' has no oracle; see the row simulated-retrain.")
 
-    def _reference(self, prepared: Prepared) -> evaluation.Reference:
+    def _reference(self, prepared: Prepared) -> evaluation.RealImages:
         loaded = map(self.assets.load, prepared.reference.files)
         parts = ((found["features"], found["labels"]) for found in loaded if "features" in found)
-        return evaluation.Reference.of(parts, self.forget_class, self.name, prepared.reference.sha256)
+        return evaluation.RealImages.of(parts, self.forget_class, self.name, prepared.reference.sha256)

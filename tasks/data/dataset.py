@@ -15,7 +15,7 @@ import torch
 from ...benchmark.errors import BenchmarkError, shortened
 from ...benchmark.records import places
 from ...benchmark.records.files import canonical_sha256
-from .labelled import LabelledRows, Row, Source
+from .labelled import DataSource, LabelledPicture, LabelledRows
 from .pictures import Fit, Pictures, Pixels, Square, decode, digest
 
 
@@ -177,12 +177,12 @@ class DataSet:
         Raises:
             BenchmarkError: It cannot be read, or does not have the columns.
         """
-        source = Source(
+        source = DataSource(
             where, self.hub_id, self.revision, self.config, self.image, self.label, way_out or self.way_out()
         )
         return LabelledRows(source, split, streamed=streamed)
 
-    def decode(self, row: Row, way_out: str | None = None) -> Pixels:
+    def decode(self, row: LabelledPicture, way_out: str | None = None) -> Pixels:
         """Returns a picture, ``(size, size, channels)``.
 
         Raises:

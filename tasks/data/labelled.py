@@ -13,7 +13,7 @@ READ_AT_ONCE = 200
 """Rows."""
 
 
-class Source(NamedTuple):
+class DataSource(NamedTuple):
     """Where a data set is, and how its columns are called."""
 
     where: str
@@ -29,7 +29,7 @@ class Source(NamedTuple):
     """What to do where it cannot be read, as the end of a sentence."""
 
 
-class Row(NamedTuple):
+class LabelledPicture(NamedTuple):
     """A picture and its label."""
 
     name: str
@@ -52,7 +52,7 @@ class LabelledRows:
         BenchmarkError: It is not there, or does not have the two columns.
     """
 
-    def __init__(self, source: Source, split: str, *, streamed: bool) -> None:
+    def __init__(self, source: DataSource, split: str, *, streamed: bool) -> None:
         import datasets
 
         datasets.disable_progress_bars()
@@ -82,7 +82,7 @@ class LabelledRows:
         """What the data calls its classes, in the order of its labels; empty where it does not say."""
         return list(getattr(self._features.get(self._source.label), "names", None) or [])
 
-    def pictures(self, file: int | None = None) -> Iterator[Row]:
+    def pictures(self, file: int | None = None) -> Iterator[LabelledPicture]:
         """Yields the pictures of a file, or of all.
 
         Raises:
@@ -98,7 +98,7 @@ class LabelledRows:
                 yield self._row(name, image or {}, label)
                 number += 1
 
-    def _row(self, name: str, image: dict[str, Any], label: Any) -> Row:
+    def _row(self, name: str, image: dict[str, Any], label: Any) -> LabelledPicture:
         encoded, path = image.get("bytes"), image.get("path")
         if encoded is None and path is not None:
             import fsspec
@@ -110,7 +110,7 @@ class LabelledRows:
             # As for a whole split.
             except Exception as error:  # noqa: BLE001
                 raise self._unavailable(error) from None
-        return Row(name, encoded or b"", -1 if label is None else int(label))
+        return LabelledPicture(name, encoded or b"", -1 if label is None else int(label))
 
     def _next(self, batches: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]] | None:
         try:
@@ -128,7 +128,7 @@ class LabelledRows:
         )
 
 
-def _load(source: Source, split: str, streamed: bool) -> Any:
+def _load(source: DataSource, split: str, streamed: bool) -> Any:
     import datasets
 
     if source.where == source.hub_id:

@@ -27,7 +27,7 @@ class PretrainedTask(PictureTask):
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
     parts: ClassVar[tuple[str, ...]] = ("",)
     """The folders of the checkpoint that are loaded."""
-    places: ClassVar[frozenset[str]] = frozenset({"base"})
+    path_settings: ClassVar[frozenset[str]] = frozenset({"base"})
     way_out: ClassVar[str]
     """What to do without a base model, as the end of a sentence."""
 

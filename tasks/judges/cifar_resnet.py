@@ -22,7 +22,7 @@ TRAIN_STEPS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 64_000, 128, 0.1, 1e-4
 PADDING = 4
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two convolutions around a shortcut without weights, He et al.'s option A.
 
     Args:
@@ -144,5 +144,5 @@ def _cropped(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
-    first = Block(inputs, outputs, stride)
-    return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+    first = ResidualBlock(inputs, outputs, stride)
+    return nn.Sequential(first, *(ResidualBlock(outputs, outputs, 1) for _ in range(blocks - 1)))

@@ -1,4 +1,4 @@
-"""Judges at work: features and labels of images, and metrics that carry their identity."""
+"""Judges at work: features and labels of images."""
 
 from __future__ import annotations
 
