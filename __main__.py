@@ -224,27 +224,28 @@ def new(
     """Writes the first file of a method or a task, which works as it stands, and its test."""
     written = unlearnbench.new(kind, name, out=out_dir)
     out.print(f"Wrote {written.file} and {written.test}. Next:", markup=False)
-    for line in written.next:
-        out.print(f"  {line}", markup=False)
+    for then in written.next:
+        out.print(f"  {then}", markup=False)
 
 
 @app.command()
 def check(
-    method: Annotated[str, typer.Argument(help="A file that defines a method, or a registered name.")],
-    task: Annotated[str | None, typer.Option(help="A task instead of the toy problem.")] = None,
+    what: Annotated[str, typer.Argument(help="A file that defines a method or a task, or a registered name.")],
+    task: Annotated[str | None, typer.Option(help="A task to try a method on, instead of the toy problem.")] = None,
     set_: Settings = None,
     plugin: Plugins = None,
     time_limit: Annotated[
-        float | None, typer.Option(min=1, help="Seconds for one of five runs [default: 180].")
+        float | None,
+        typer.Option(min=1, help="Seconds for one of a method's five runs [default: 180], or a task's two [900]."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Holds a method to the contract: on a toy problem, on the CPU, in under a minute."""
+    """Holds a method (on a toy problem) or a task (on few samples) to its contract: on the CPU, in about a minute."""
     from .benchmark.commands.terminal import check_progress, print_report
 
     with check_progress(err) as progress:
         report = unlearnbench.check(
-            method,
+            what,
             task=task,
             settings=from_pairs(set_ or []),
             plugins=plugin or [],

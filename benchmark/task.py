@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -132,6 +132,10 @@ class Task(BaseModel, ABC):
             mode="json", include=None if settings is None else set(settings), exclude_defaults=True
         )
         return command("prepare", self.name, settings=changed, plugins=origin.plugin_files(type(self)))
+
+    def brief(self) -> Self:
+        """Returns the same task judged on few samples, for a check of it; its numbers mean nothing beside the task's own."""
+        return self
 
     def refusal(self, method: type[Method]) -> str | None:
         """Returns why a method cannot run on this task, or None if it can."""

@@ -16,9 +16,10 @@ import cheating_methods
 import unlearnbench
 from helpers import BUILT_IN, ROOT
 from unlearnbench.benchmark.checking import source_scan, toy
-from unlearnbench.benchmark.checking.bench import Bench, CheckReport, check, subject
+from unlearnbench.benchmark.checking.bench import Bench, check, subject
 from unlearnbench.benchmark.checking.checks import CHECKS, Evidence, Result, judge
 from unlearnbench.benchmark.checking.observation import Seen
+from unlearnbench.benchmark.checking.report import CheckReport
 from unlearnbench.benchmark.commands.terminal import print_report
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.method import Method

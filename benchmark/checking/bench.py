@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -16,38 +15,18 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from .. import registry
-from ..errors import BenchmarkError
+from ..errors import BenchmarkError, unknown_name
 from ..running.forks import LIBRARIES, LOST, Fork, ForkServer, ServerGone, can_fork
 from ..running.limits import has_company, kill_group
-from .checks import Evidence, Result, judge
-from .observation import Seen, Trial
+from . import task_bench
+from .checks import Evidence, judge
+from .observation import Seen, Subject, Trial
+from .report import CheckReport
 
 RUNS = 5
 TIME_LIMIT = 180.0
 """Seconds for one of the five runs, imports included; a few are enough where the machine is not busy."""
 _PROGRAM = f"{__package__}.trial_worker"
-
-
-class CheckReport(NamedTuple):
-    """What a check found."""
-
-    method: str
-    task: str
-    """A task's name, or ``toy``."""
-    settings: dict[str, Any]
-    """The settings that it ran with; ``steps`` is lowered where it is left to the default."""
-    seconds: float
-    results: list[Result]
-
-    @property
-    def failures(self) -> list[str]:
-        """The checks that failed, each with its reason."""
-        return [f"{result.check}: {result.reason}" for result in self.results if result.outcome == "fail"]
-
-    def to_json(self) -> str:
-        """Returns the report as JSON."""
-        shown = {**self._asdict(), "results": [result._asdict() for result in self.results], "failures": self.failures}
-        return json.dumps(shown, indent=1)
 
 
 @contextmanager
@@ -64,26 +43,16 @@ def start_server(modules: Sequence[str] = ()) -> Iterator[ForkServer | None]:
         yield server
 
 
-class Subject(NamedTuple):
-    """What to check, and on what."""
-
-    file: Path | None
-    name: str | None
-    task: str | None = None
-    settings: dict[str, Any] = {}
-    plugins: tuple[Path, ...] = ()
-
-
 def subject(
-    method: str | Path, *, task: str | None = None, settings: dict[str, Any] | None = None, plugins: Sequence[Path] = ()
+    what: str | Path, *, task: str | None = None, settings: dict[str, Any] | None = None, plugins: Sequence[Path] = ()
 ) -> Subject:
-    """Returns what a user means by a file or a name.
+    """Returns what a user means by a file or a name, of a method or a task.
 
     Raises:
         BenchmarkError: There is no such file, method or task.
     """
     rest = task, settings or {}, tuple(path.resolve() for path in plugins)
-    path = Path(method)
+    path = Path(what)
     # What a plugin defines is known only where it is loaded: in a run's own process.
     if task is not None and not plugins and not path.is_file():
         registry.tasks.check(task)
@@ -91,31 +60,40 @@ def subject(
         return Subject(path.resolve(), None, *rest)
     if path.suffix == ".py":
         raise BenchmarkError(f"There is no file {path} to check; `unlearnbench new method NAME` writes one.")
-    if not plugins:
-        registry.methods.check(str(method))
-    return Subject(None, str(method), *rest)
+    known = {*registry.methods.names(), *registry.tasks.names()}
+    if not plugins and str(what) not in known:
+        raise unknown_name("method or task", str(what), known)
+    return Subject(None, str(what), *rest)
 
 
 def check(
-    what: Subject, *, time_limit: float = TIME_LIMIT, progress: Callable[[int, int], None] = lambda done, total: None
+    what: Subject,
+    *,
+    time_limit: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CheckReport:
-    """Runs a method five times under watch and judges what was seen.
+    """Runs a method five times under watch and judges what was seen; a task is inspected instead.
 
     Args:
         what: See ``subject``.
-        time_limit: Seconds for one run.
+        time_limit: Seconds for one run, or for one inspection; by default each has its own.
         progress: Told how many runs are done, and of how many.
 
     Raises:
-        BenchmarkError: The method cannot be loaded or configured, or does not fit the task.
+        BenchmarkError: The method or the task cannot be loaded or configured, or does not fit the other.
     """
     start = time.perf_counter()
+    allowed = time_limit or task_bench.TIME_LIMIT
+    if what.name in registry.tasks.names() and what.name not in registry.methods.names():
+        return task_bench.check_task(what, time_limit=allowed, progress=progress)
     with tempfile.TemporaryDirectory(prefix="unlearnbench-check-") as folder, start_server() as server:
-        bench = Bench(what, Path(folder), time_limit, progress, server)
+        bench = Bench(what, Path(folder), time_limit or TIME_LIMIT, progress, server)
         # Forks of one process hash words alike and lay out memory alike. What depends on either shows beside another process.
         first = bench.run("first", fork=False)
         if first.seen.mistake is not None:
             raise BenchmarkError(first.seen.mistake)
+        if first.seen.task is not None:
+            return task_bench.check_task(what, time_limit=allowed, progress=progress)
         # What raises or does not end would do so four times more.
         more = [first] * 3 if first.seen.error is not None else bench.run_more(first.seen.ticks // 2)
     evidence = Evidence(

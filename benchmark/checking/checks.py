@@ -7,19 +7,11 @@ in its folder. ``trial.py`` makes a run; each function here reads what was seen 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ..errors import shortened
 from .observation import Seen
-
-Outcome = Literal["pass", "fail", "skip", "note"]
-
-
-class Verdict(NamedTuple):
-    """A check's outcome. A note is worth knowing and fails nothing."""
-
-    outcome: Outcome
-    reason: str = ""
+from .report import Result, Verdict, none_of
 
 
 class Evidence(NamedTuple):
@@ -48,15 +40,6 @@ class Check(NamedTuple):
     """Whether it says nothing about a method that raised."""
 
 
-class Result(NamedTuple):
-    """A check and what it found."""
-
-    check: str
-    why: str
-    outcome: Outcome
-    reason: str
-
-
 def judge(evidence: Evidence) -> list[Result]:
     """Returns the outcome of every check."""
     results = []
@@ -67,14 +50,10 @@ def judge(evidence: Evidence) -> list[Result]:
     return results
 
 
-def _none(found: list[str], sentence: str) -> Verdict:
-    return Verdict("fail", sentence.format(shortened(found))) if found else Verdict("pass")
-
-
 def _heard(evidence: Evidence, kind: str, sentence: str) -> Verdict:
     runs = (evidence.first, evidence.again, evidence.other, evidence.resumed)
     found = dict.fromkeys(heard.detail for seen in runs for heard in seen.heard if heard.kind == kind)
-    return _none(list(found), sentence)
+    return none_of(list(found), sentence)
 
 
 def _runs(evidence: Evidence) -> Verdict:
@@ -171,7 +150,7 @@ def _processes(evidence: Evidence) -> Verdict:
     left = sorted({*evidence.first.threads, *evidence.again.threads})
     if evidence.leftovers:
         left.append("a process")
-    return _none(left, "it leaves behind what goes on without it: {}")
+    return none_of(left, "it leaves behind what goes on without it: {}")
 
 
 def _needs(evidence: Evidence) -> Verdict:
@@ -198,26 +177,26 @@ CHECKS = (
     Check(
         "data-untouched",
         "The data are everybody's.",
-        lambda evidence: _none(evidence.first.touched, "it wrote to {}"),
+        lambda evidence: none_of(evidence.first.touched, "it wrote to {}"),
         False,
     ),
     Check(
         "shared-models",
         "Only problem.model is its to edit.",
-        lambda evidence: _none(evidence.first.shared_models, "it wrote to {}"),
+        lambda evidence: none_of(evidence.first.shared_models, "it wrote to {}"),
         False,
     ),
     Check("not-the-oracle", "Retraining's weights are not a result of unlearning.", _oracle),
     Check(
         "private",
         "It sees what the problem shows, and nothing of tasks, judges or the harness.",
-        lambda evidence: _none(evidence.first.reached_for, "it {}"),
+        lambda evidence: none_of(evidence.first.reached_for, "it {}"),
         False,
     ),
     Check(
         "source",
         "The same, as far as the text of its file shows.",
-        lambda evidence: _none(evidence.first.source, "it {}"),
+        lambda evidence: none_of(evidence.first.source, "it {}"),
         False,
     ),
     Check(
@@ -242,13 +221,13 @@ CHECKS = (
     Check(
         "shared-code",
         "The clock, random numbers and this package's code stay as they are.",
-        lambda evidence: _none(evidence.first.replaced, "it replaced {}"),
+        lambda evidence: none_of(evidence.first.replaced, "it replaced {}"),
         False,
     ),
     Check(
         "process-state",
         "Seeds and settings of the process are the judges', too.",
-        lambda evidence: _none(evidence.first.process, "it changed {}"),
+        lambda evidence: none_of(evidence.first.process, "it changed {}"),
         False,
     ),
 )

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .. import origin, registry
 from ..errors import BenchmarkError
 from ..method import Method
-from ..running.identity import make_method
+from ..running.identity import Configured, make_method
+from ..task import Task
 from . import fingerprint
 from .audit import Ear
 from .observation import Heard, Trial
@@ -28,10 +29,16 @@ CLOSED = (f"{_PACKAGE}.tasks", f"{_PACKAGE}.leaderboard")
 _Found = TypeVar("_Found")
 
 
+class TaskInstead(Exception):
+    """Where a method was looked for there is a task. Its argument is the task's name."""
+
+
 class Loaded(NamedTuple):
     """A method, and what its file reached for while it was loaded."""
 
     method: Method
+    task: Task | None
+    """What it is tried on; None for the toy."""
     imports: list[str]
     """Modules that methods have no business with; none is held against a file that defines a task, too."""
     heard: list[Heard]
@@ -57,21 +64,24 @@ class Loader:
 
         Raises:
             BenchmarkError: A file cannot be loaded, or the method cannot be found or configured.
+            TaskInstead: The file or the name is that of a task.
         """
         trial = self._trial
         for path in dict.fromkeys([*trial.plugins, *([trial.file] if trial.file else [])]):
             _, imports, heard = self._listened(partial(self._add, path))
             self._by_file[path] = imports, heard
-        method, imports, heard = self._listened(self._method)
+        (method, task), imports, heard = self._listened(self._configured)
         path = origin.source(type(method)).path
         if path not in self._by_file:
-            return Loaded(method, imports, heard, False)
+            return Loaded(method, task, imports, heard, False)
         imports, heard = self._by_file[path]
         beside_task = bool(registry.tasks.add_file(path))
-        return Loaded(method, [] if beside_task else imports, heard, beside_task)
+        return Loaded(method, task, [] if beside_task else imports, heard, beside_task)
 
     def _add(self, path: Path) -> None:
         if path == self._trial.file and not registry.methods.add_file(path):
+            for task in registry.tasks.add_file(path):
+                raise TaskInstead(task)
             raise _not_one(path, [])
         registry.add_plugin(path)
 
@@ -86,18 +96,25 @@ class Loader:
         del self._ear.heard[before:]
         return found, fingerprint.new_modules(modules, CLOSED), heard
 
-    def _method(self) -> Method:
-        name = self._trial.name or self._only_method()
-        settings = self._trial.settings
+    def _configured(self) -> tuple[Method, Task | None]:
+        name, settings = self._trial.name or self._only_method(), self._trial.settings
+        if name in registry.tasks.names() and name not in registry.methods.names():
+            raise TaskInstead(name)
         fields = registry.methods.get(name).model_fields
         default = fields["steps"].default if "steps" in fields else None
         if isinstance(default, int) and default > FEW_STEPS and "steps" not in settings:
             try:
-                return make_method(name, {"steps": FEW_STEPS, **settings})
+                return self._made(name, {"steps": FEW_STEPS, **settings})
             except BenchmarkError:
                 # Another setting may ask for more steps than these.
-                return make_method(name, settings)
-        return make_method(name, settings)
+                return self._made(name, settings)
+        return self._made(name, settings)
+
+    def _made(self, name: str, settings: dict[str, Any]) -> tuple[Method, Task | None]:
+        if self._trial.task is None:
+            return make_method(name, settings), None
+        pair = Configured.of(self._trial.task, name, settings)
+        return pair.method, pair.task
 
     def _only_method(self) -> str:
         file = self._trial.file

@@ -17,6 +17,16 @@ class Heard(NamedTuple):
     detail: str
 
 
+class Subject(NamedTuple):
+    """What to check, and on what."""
+
+    file: Path | None
+    name: str | None
+    task: str | None = None
+    settings: dict[str, Any] = {}
+    plugins: tuple[Path, ...] = ()
+
+
 class Trial(BaseModel):
     """What to run."""
 
@@ -45,6 +55,8 @@ class Seen(BaseModel):
 
     mistake: str | None = None
     """A user's mistake: nothing was run."""
+    task: str | None = None
+    """A task that stands where a method was looked for: nothing was run, and the task is to be checked."""
     name: str = ""
     role: str = "method"
     settings: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
 from ..problem import Problem
-from ..running.identity import Configured, check_files, check_oracle, make_task
+from ..running.identity import Configured, check_files, check_oracle
 from ..running.shared_code import SharedCode
 from ..running.worker import configure_torch
 from ..seeds import derive_seed
@@ -66,12 +66,11 @@ class TrialRun:
         self._ear = Ear(trial.folder)
         self._shared = SharedCode(torch.random, torch.optim, nn.functional)
         loaded = Loader(trial, self._ear).load()
-        method = loaded.method
+        method, task = loaded.method, loaded.task
         self._describe(method, loaded.beside_task)
         self._ear.heard += loaded.heard
         self.seen.reached_for += [f"imports {name}" for name in loaded.imports]
         torch.manual_seed(derive_seed("global", trial.seed))
-        task = None if trial.task is None else make_task(trial.task, {})
         problem = self._problem(method, task)
         problem.warm_up()
         problem.meter.reset()

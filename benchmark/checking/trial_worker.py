@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import BenchmarkError
 from ..records.files import write_atomically
+from .loading import TaskInstead
 from .observation import Seen, Trial
 from .trial import TrialRun
 
@@ -24,6 +25,8 @@ def main() -> int:
         seen = TrialRun(trial).seen
     except BenchmarkError as error:
         seen = Seen(mistake=str(error))
+    except TaskInstead as found:
+        seen = Seen(task=str(found))
     # A child that the method left behind comes by here, too.
     if os.getpid() == process:
         write_atomically(trial.report, seen.model_dump_json().encode())

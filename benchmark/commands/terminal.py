@@ -26,7 +26,7 @@ from rich.table import Table
 from .. import registry
 
 if TYPE_CHECKING:
-    from ..checking.bench import CheckReport
+    from ..checking.report import CheckReport
     from ..records.record import Metric, Record
     from ..running.plan import Event
 
@@ -135,7 +135,8 @@ def print_report(console: Console, report: CheckReport) -> None:
     console.print(table)
     failed = len(report.failures)
     found = f"{failed} of {len(report.results)} checks failed" if failed else "It keeps the contract"
-    console.print(f"'{escape(report.method)}' on '{escape(report.task)}', {report.seconds:.0f} s. {found}.")
+    what = f"'{report.task}'" if report.method is None else f"'{report.method}' on '{report.task}'"
+    console.print(f"{escape(what)}, {report.seconds:.0f} s. {found}.")
 
 
 def headline(metrics: list[Metric], name: str) -> str:

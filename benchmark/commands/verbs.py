@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..checking.bench import CheckReport
+    from ..checking.report import CheckReport
     from ..records.record import Record
     from ..running.plan import Event, Refused
     from ..running.requests import Request
@@ -181,7 +181,7 @@ def new(kind: str, name: str, *, out: str | Path = ".") -> Written:
 
 
 def check(
-    method: str | Path,
+    what: str | Path,
     *,
     task: str | None = None,
     settings: dict[str, Any] | None = None,
@@ -189,23 +189,26 @@ def check(
     time_limit: float | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CheckReport:
-    """Holds a method to the contract, on a toy problem on the CPU, and returns what each check found.
+    """Holds a method or a task to its contract, on the CPU, and returns what each check found.
+
+    A method is run on a toy problem, a task is inspected on few samples.
 
     Args:
-        method: A file that defines one, or a registered name.
-        task: A registered task instead of the toy problem.
-        settings: Of the method, as with ``--set``; ``steps`` is lowered unless it is set here.
+        what: A file that defines a method or a task, or a registered name.
+        task: A registered task to try a method on, instead of the toy problem.
+        settings: As with ``--set``, of a method and the task that it is tried on, or of a task; a method's ``steps`` is lowered
+            unless it is set here.
         plugins: Files that define methods or tasks.
         time_limit: Seconds for one of the runs.
         progress: Told how many runs are done, and of how many.
 
     Raises:
-        BenchmarkError: The method cannot be found, loaded or configured, or does not fit the task.
+        BenchmarkError: It cannot be found, loaded or configured, the method does not fit the task, or that is not prepared.
     """
     from ..checking import bench
 
-    what = bench.subject(method, task=task, settings=settings, plugins=[Path(path) for path in plugins])
-    return bench.check(what, time_limit=time_limit or bench.TIME_LIMIT, progress=progress)
+    subject = bench.subject(what, task=task, settings=settings, plugins=[Path(path) for path in plugins])
+    return bench.check(subject, time_limit=time_limit, progress=progress)
 
 
 def doctor(plugins: Sequence[str | Path] = ()) -> list[Diagnosis]:

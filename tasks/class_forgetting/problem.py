@@ -28,19 +28,22 @@ class ClassForgettingProblem(Problem):
     @property
     def null_label(self) -> int:
         """See ``Problem.null_label``."""
+        self.require(Need.GUIDANCE)
         return self.num_classes
 
     def loss(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
         """See ``Problem.loss``: the denoising loss of the training run, dropped labels included."""
         return diffusion.denoising_loss(
-            model or self.model, self._schedule, batch.images, batch.labels, batch.draw, self.null_label
+            model or self.model, self._schedule, batch.images, batch.labels, batch.draw, self.num_classes
         )
 
     def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
         """See ``Problem.predict``: the noise prediction, ``(B, C, H, W)``."""
+        if labels is not None:
+            self.require(Need.LABELS)
         draw = batch.draw
         noisy = self._schedule.add_noise(batch.images, draw["noise"], draw["timesteps"])
-        conditions = diffusion.condition(batch.labels if labels is None else labels, draw, self.null_label)
+        conditions = diffusion.condition(batch.labels if labels is None else labels, draw, self.num_classes)
         return diffusion.predict_noise(model or self.model, noisy, draw["timesteps"], conditions)
 
     def conditioned(self, batch: Batch) -> Batch:
@@ -49,7 +52,7 @@ class ClassForgettingProblem(Problem):
         return Batch(batch.images, batch.labels, draw)
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
-        images = self._sampler.sample(model, labels, self.null_label, self._shape, seed)
+        images = self._sampler.sample(model, labels, self.num_classes, self._shape, seed)
         return images.to(self.device) / 127.5 - 1
 
     def warm_up(self) -> None:

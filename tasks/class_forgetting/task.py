@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.family import Family
@@ -24,6 +25,9 @@ from .problem import ClassForgettingProblem
 from .sampler import Sampler
 from .training import train
 
+FEW = 60
+"""Samples of a set in a check."""
+
 
 class ClassForgettingTask(OneClassTask):
     """Forgets a class of a class-conditional diffusion model. A concrete task says which network and data."""
@@ -37,6 +41,8 @@ class ClassForgettingTask(OneClassTask):
     )
     offers: ClassVar[frozenset[Need]] = ClassForgettingProblem.offers
     sampler: ClassVar[Sampler]
+    _most: int | None = PrivateAttr(None)
+    """Samples of a set at most, in a check."""
     ema_decay: ClassVar[float] = training.EMA_DECAY
 
     def evaluation_protocol(self) -> dict[str, Any]:
@@ -94,11 +100,19 @@ class ClassForgettingTask(OneClassTask):
         self.add_metrics(report)
         return Evaluation(report.metrics, gallery)
 
+    def brief(self) -> Self:
+        """See ``Task.brief``."""
+        found = self.model_copy()
+        found._most = FEW
+        return found
+
     def drawing(self) -> Drawing:
         """Returns what is drawn from a model."""
-        return Drawing(
-            self.name, self.sampler, self.image_shape, self.num_classes, self.forget_class, self.sample_counts()
-        )
+        counts = self.sample_counts()
+        if self._most is not None:
+            counts = {name: min(count, self._most) for name, count in counts.items()}
+            counts["retain"] = max(counts["retain"], self.num_classes)
+        return Drawing(self.name, self.sampler, self.image_shape, self.num_classes, self.forget_class, counts)
 
     def exam(self, oracles: list[int], device: torch.device) -> Exam:
         """Returns what models are measured by.
@@ -119,7 +133,7 @@ class ClassForgettingTask(OneClassTask):
             data_sha256=self.data_sha256(),
             forget=forget,
             retain=retain,
-            noise_pairs=self.sample_counts()["noise_pairs"],
+            noise_pairs=drawing.counts["noise_pairs"],
             oracles=Oracles(
                 networks=[self.load_model(file).to(device) for file in files],
                 sha256=self.assets.sha256(files),

@@ -44,7 +44,7 @@ class LatentDiTProblem(ClassForgettingProblem):
         """
         draw, channels = batch.draw, batch.images.shape[1]
         noisy = self._schedule.add_noise(batch.images, draw["noise"], draw["timesteps"])
-        conditions = diffusion.condition(batch.labels, draw, self.null_label)
+        conditions = diffusion.condition(batch.labels, draw, self.num_classes)
         network = in_precision(model or self.model, self._precision)
         output: Tensor = network(noisy, draw["timesteps"], class_labels=conditions, return_dict=False)[0]
         noise, fraction = output[:, :channels], output[:, channels:]
@@ -59,6 +59,7 @@ class LatentDiTProblem(ClassForgettingProblem):
 
     def label_tables(self) -> list[nn.Parameter]:
         """See ``Problem.label_tables``: one, or one a block where the blocks do not share it."""
+        self.require(Need.LABEL_TABLES)
         from diffusers.models.embeddings import LabelEmbedding
 
         tables = [
@@ -76,7 +77,7 @@ class LatentDiTProblem(ClassForgettingProblem):
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
         network = in_precision(model, self._precision)
-        drawn = self._sampler.batches(network, labels.to(self.device), self.null_label, self._shape, seed)
+        drawn = self._sampler.batches(network, labels.to(self.device), self.num_classes, self._shape, seed)
         return torch.cat(list(drawn))
 
 

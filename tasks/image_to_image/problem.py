@@ -35,10 +35,12 @@ class ImageToImageProblem(Problem):
 
     def target(self, batch: Batch) -> Tensor:
         """See ``Problem.target``."""
+        self.require(Need.IMAGES)
         return batch.images
 
     def encoder(self) -> nn.Module:
         """See ``Problem.encoder``."""
+        self.require(Need.ENCODER)
         return _inpainter(self.model).encoder
 
     def warm_up(self) -> None:

@@ -34,6 +34,7 @@ class OneShotProblem(Problem):
 
     def target(self, batch: Batch) -> Tensor:
         """See ``Problem.target``: the images."""
+        self.require(Need.IMAGES)
         return batch.images
 
     def warm_up(self) -> None:
