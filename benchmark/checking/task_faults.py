@@ -138,7 +138,7 @@ def counted(subject: Subject) -> Iterator[str]:
     task = subject.task
     with _without_assets(type(task)):
         own = task.sha256()
-        for name in type(task).model_fields.keys() - task.places:
+        for name in type(task).model_fields.keys() - task.path_settings:
             other = _other(subject, name)
             if other is not None and other == own:
                 yield f"the setting '{name}'"
