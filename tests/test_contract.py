@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console
 
 import cheating_methods
+import trained_toy
 import unlearnbench
 from helpers import BUILT_IN, ROOT
 from unlearnbench.benchmark.checking import source_scan, toy
-from unlearnbench.benchmark.checking.bench import Bench, check, subject
+from unlearnbench.benchmark.checking.bench import Bench, check, start_server, subject
 from unlearnbench.benchmark.checking.checks import CHECKS, Evidence, Result, judge
-from unlearnbench.benchmark.checking.observation import Seen
 from unlearnbench.benchmark.checking.report import CheckReport
 from unlearnbench.benchmark.commands.terminal import print_report
 from unlearnbench.benchmark.errors import BenchmarkError
@@ -60,28 +60,26 @@ def outcomes(results):
 
 @pytest.fixture(scope="module")
 def one_run(tmp_path_factory):
-    """The outcomes of all checks that one watched run can decide, method by method; all runs are made at once."""
-    reports = {}
-    for name in (*FORKED, *HONEST):
-        folder = tmp_path_factory.mktemp(name)
-        plugins = [written(CHEATS[name], folder)] if name in CHEATS else []
-        reports[name] = Bench(subject(name, plugins=plugins), folder, 0, lambda done, total: None).order("only")
-    script = Path(__file__).with_name("forked_trials.py")
-    subprocess.run(
-        [sys.executable, script, *(order for order, _ in reports.values())], stderr=subprocess.DEVNULL, check=True
-    )
+    """Makes one watched run of a method, and returns the outcomes of all checks that one run can decide."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with start_server([trained_toy.__name__]) as server:
+            patch.undo()
 
-    def found(name):
-        report = reports[name][1]
-        seen = Seen.model_validate_json(report.read_bytes()) if report.is_file() else Seen(error="it left no report")
-        assert seen.mistake is None
-        return {
-            name: outcome
-            for name, outcome in outcomes(judge(Evidence(seen, seen, seen, seen, True, False))).items()
-            if name not in ("deterministic", "seeded", "resume")
-        }
+            def found(name):
+                folder = tmp_path_factory.mktemp(name)
+                plugins = [written(CHEATS[name], folder)] if name in CHEATS else []
+                bench = Bench(subject(name, plugins=plugins), folder, 60, lambda done, total: None, server)
+                # It asks the garbage collector for the model, which does not see what its server has loaded.
+                seen, leftovers = bench.run("only", fork=name != "x-base-model")
+                assert seen.mistake is None
+                return {
+                    name: outcome
+                    for name, outcome in outcomes(judge(Evidence(seen, seen, seen, seen, True, leftovers))).items()
+                    if name not in ("deterministic", "seeded", "resume")
+                }
 
-    return found
+            yield found
 
 
 def caught(outcomes):
