@@ -6,13 +6,14 @@ import sys
 
 import torch
 
-from unlearnbench.benchmark.checking.bench import toy, trial_worker
+from unlearnbench.benchmark.checking import toy, trial_worker
 
 
 def main(orders):
     # What costs seconds to load is loaded here, before any method is.
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     toy.trained(*range(toy.CLASSES))
+    toy.trained(*(label for label in range(toy.CLASSES) if label != toy.FORGOTTEN))
     for order in orders:
         child = os.fork()
         if child == 0:

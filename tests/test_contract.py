@@ -65,7 +65,7 @@ def one_run(tmp_path_factory):
     for name in (*FORKED, *HONEST):
         folder = tmp_path_factory.mktemp(name)
         plugins = [written(CHEATS[name], folder)] if name in CHEATS else []
-        reports[name] = Bench(subject(name, plugins=plugins), folder, 0, lambda done, total: None).order("only")
+        reports[name] = Bench(subject(name, plugins=plugins), folder, 0, lambda done, total: None)._order("only")
     script = Path(__file__).with_name("forked_trials.py")
     subprocess.run(
         [sys.executable, script, *(order for order, _ in reports.values())], stderr=subprocess.DEVNULL, check=True
