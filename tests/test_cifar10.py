@@ -141,7 +141,8 @@ def test_a_judge_that_is_not_there_is_named_with_its_place(folder, tmp_path, mon
     problems = " ".join(other.missing())
     place = folder / cifar10_judges.FOLDER / "mine.safetensors"
     assert f"There is no file {place} with weights of the judge resnet18; correct" in problems
-    assert "--set forget_class=3 --set preset=paper" in problems
+    assert "--set forget_class=3 --set 'judges=" in problems
+    assert "--set preset=paper" in problems
 
 
 @pytest.mark.parametrize(
