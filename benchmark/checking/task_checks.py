@@ -28,16 +28,26 @@ class TaskCheck(NamedTuple):
     name: str
     why: str
     judge: Callable[[TaskEvidence], Verdict]
+    after: str = ""
+    """The check that shows what this one reads."""
 
 
 def judge_task(evidence: TaskEvidence) -> list[Result]:
     """Returns the outcome of every check."""
     results = []
     for check in TASK_CHECKS:
-        raised = evidence.first.raised.get(check.name) or evidence.again.raised.get(check.name)
-        verdict = Verdict("fail", raised) if raised else check.judge(evidence)
+        if raised := _raised(evidence, check.name):
+            verdict = Verdict("fail", raised)
+        elif check.after and _raised(evidence, check.after):
+            verdict = Verdict("skip", f"see '{check.after}'")
+        else:
+            verdict = check.judge(evidence)
         results.append(Result(check.name, check.why, *verdict))
     return results
+
+
+def _raised(evidence: TaskEvidence, check: str) -> str | None:
+    return evidence.first.raised.get(check) or evidence.again.raised.get(check)
 
 
 def _faultless(name: str, sentence: str, evidence: TaskEvidence) -> Verdict:
@@ -113,8 +123,8 @@ def _apart(one: Number, other: Number | None) -> bool:
     return one.high < other.low or other.high < one.low
 
 
-def _clause(name: str, why: str, sentence: str) -> TaskCheck:
-    return TaskCheck(name, why, partial(_faultless, name, sentence))
+def _clause(name: str, why: str, sentence: str, after: str = "") -> TaskCheck:
+    return TaskCheck(name, why, partial(_faultless, name, sentence), after)
 
 
 TASK_CHECKS = (
@@ -126,17 +136,17 @@ TASK_CHECKS = (
     TaskCheck("identity", "A task is known by its hash, the same everywhere.", _identity),
     _clause("counted", "Numbers under other settings are another task's.", "its hash does not see {}"),
     TaskCheck("deterministic", "The same seed draws the same batches, to the last bit.", _deterministic),
-    TaskCheck("seeded", "Another seed gives another run, or spread means nothing.", _seeded),
+    TaskCheck("seeded", "Another seed gives another run, or spread means nothing.", _seeded, "deterministic"),
     _clause("loss", "Methods climb and descend the loss, sample by sample.", "{}"),
     _clause("offers", "What a task offers it has, and it refuses what it has not.", "{}"),
     _clause("undeclared", "A method sees what it declared, and nothing else.", "without being declared, {}"),
     _clause("warm-up", "Before the clock runs nothing may be learned or drawn.", "{}"),
     _clause("weights", "What a method leaves is its weights, judged in a fresh network.", "{}"),
     TaskCheck("repeatable", "The same model, judged again, has the same numbers.", _repeatable),
-    TaskCheck("noise", "Another seed samples other noise, or seeds add nothing.", _noise),
-    _clause("numbers", "A number carries its interval, and what it was measured with.", "{}"),
-    _clause("judging", "Judging a model leaves it as it is.", "{}"),
-    TaskCheck("tells", "What cannot tell retraining from doing nothing measures nothing.", _tells),
+    TaskCheck("noise", "Another seed samples other noise, or seeds add nothing.", _noise, "repeatable"),
+    _clause("numbers", "A number carries its interval, and what it was measured with.", "{}", "repeatable"),
+    _clause("judging", "Judging a model leaves it as it is.", "{}", "repeatable"),
+    TaskCheck("tells", "What cannot tell retraining from doing nothing measures nothing.", _tells, "repeatable"),
     _clause("cost", "Cost is shown as a share of retraining.", "{}"),
 )
 """Every clause, in the order in which a report shows them."""

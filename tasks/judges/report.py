@@ -83,9 +83,9 @@ def gallery(rows: dict[str, Tensor]) -> Gallery:
     """Returns the first samples of every row as one picture.
 
     Args:
-        rows: Bytes ``(N, C, H, W)`` by what they show.
+        rows: Bytes ``(N, C, H, W)`` by what they show; where there are too few, the rest of the row is empty.
     """
-    first = torch.stack([images[:GALLERY_COLUMNS] for images in rows.values()])
+    first = torch.stack([_filled(images[:GALLERY_COLUMNS]) for images in rows.values()])
     sheet = nn.functional.pad(first, (0, GALLERY_GAP, 0, GALLERY_GAP), value=GALLERY_GREY)
     count, columns, channels, height, width = sheet.shape
     pixels = sheet.permute(0, 3, 1, 4, 2).reshape(count * height, columns * width, channels)
@@ -94,3 +94,7 @@ def gallery(rows: dict[str, Tensor]) -> Gallery:
     return Gallery(
         png_base64=base64.b64encode(buffer.getvalue()).decode(), rows=list(rows), columns=columns, tile=height
     )
+
+
+def _filled(images: Tensor) -> Tensor:
+    return nn.functional.pad(images, (0, 0) * 3 + (0, GALLERY_COLUMNS - len(images)), value=GALLERY_GREY)
