@@ -207,6 +207,7 @@ def warm_up(subject: Subject) -> Iterator[str]:
     """Whether the warm-up leaves no trace."""
     problem = subject.problem()
     before, drawn = fingerprint.state_of(problem.model), problem._generator.get_state()
+    problem.model.zero_grad(set_to_none=True)
     problem.warm_up()
     if fingerprint.digest_of(fingerprint.state_of(problem.model)) != fingerprint.digest_of(before):
         yield "warm_up changes weights"

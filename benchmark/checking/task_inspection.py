@@ -41,10 +41,17 @@ def inspect(order: Inspection) -> SeenTask:
     os.chdir(order.folder)
     task = _load(order)
     check_files(task)
-    return _Look(task, order.whole).seen
+    return Look(task, order.whole).seen
 
 
-class _Look:
+class Look:
+    """Looks at a task; ``seen`` holds what it showed.
+
+    Args:
+        task: The task.
+        whole: Whether to look at everything, or only at what must be the same in every process.
+    """
+
     def __init__(self, task: Task, whole: bool) -> None:
         self._task = task
         self._subject = Subject(task)
