@@ -12,7 +12,6 @@ from torch import nn
 
 from ..benchmark.errors import BenchmarkError
 from ..benchmark.measuring.device import CPU, resolve_device
-from ..benchmark.metrics import measures
 from ..benchmark.records.files import canonical_sha256, file_sha256
 from ..benchmark.task import Progress
 from .class_forgetting import cifar10_networks, evaluation
@@ -24,8 +23,7 @@ from .data.pools import BytePool
 from .data.sets import CIFAR10
 from .judges import cifar10_judges, cifar_resnet, extractors
 from .judges.extractors import Distances
-from .judges.fixed import fixed_features
-from .judges.judge import Extractor, Judge, labels_of, score
+from .judges.judge import Extractor, Judge, score
 from .judges.report import Report
 from .judges.timm import load_judge, weights_file
 from .retraining.declared import DataSetTask
@@ -206,17 +204,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on real test images."""
-        test = self.data.load(self.data.test)
-        for name, judge in report.judges.items():
-            if isinstance(judge, Judge):
-                found = labels_of(judge, fixed_features(judge, test.images))
-                report.add(
-                    "judge_accuracy",
-                    measures.proportion(found == test.labels),
-                    judge=name,
-                    reference_sha256=self.data_sha256(),
-                    protocol="real test images",
-                )
+        self.add_judge_accuracy(report)
 
     def load_judge(self, name: str) -> Judge:
         if name not in cifar10_judges.PINNED:

@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchmarkError, unknown_name
+from ..records import places
 from ..running.forks import LIBRARIES, LOST, Fork, ForkServer, ServerGone, can_fork
 from ..running.limits import has_company, kill_group
 from . import task_bench
@@ -221,7 +222,8 @@ def _end(process: Fork | subprocess.Popen[bytes]) -> bool:
 
 def _environment() -> dict[str, str]:
     """What a run sees: threads that wait by spinning slow each other down, and compiled files are none that it wrote."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **places.anywhere(), **threads}
 
 
 def _cores() -> int:

@@ -15,7 +15,10 @@ from ..problem import Problem
 _PACKAGE = __package__.partition(".")[0]
 OPEN = frozenset({"errors", "gradients", "method", "needs", "primitives", "problem", "targets"})
 """The modules of ``benchmark/`` that methods are made of; the rest is the harness."""
+FOR_TASKS = frozenset({"DataSet", "Sampler", "SmallClassForgetting", "TrainingRecipe"})
+"""What the package itself offers to authors of tasks."""
 _CLOSED = {
+    **{f"{_PACKAGE}.{name}": "what tasks are made of" for name in FOR_TASKS},
     f"{_PACKAGE}.tasks": "the tasks with their judges",
     f"{_PACKAGE}.leaderboard": "the leaderboard",
     "ctypes": "memory behind Python's back",

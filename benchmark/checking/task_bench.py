@@ -43,7 +43,7 @@ def check_task(
 
     def inspected(whole: bool) -> SeenTask:
         nonlocal done
-        seen = _inspect(what, Path(folder) / ("whole" if whole else "again"), whole, time_limit)
+        seen = _inspect(what, Path(folder), whole, time_limit)
         done += 1
         progress(done, INSPECTIONS)
         return seen
@@ -59,19 +59,18 @@ def check_task(
 
 
 def _inspect(what: Subject, folder: Path, whole: bool, time_limit: float) -> SeenTask:
-    folder.mkdir()
+    place = folder / ("whole" if whole else "again")
     order = Inspection(
         file=what.file,
         name=what.name,
         plugins=list(what.plugins),
         settings=what.settings,
         whole=whole,
-        folder=folder,
-        report=folder.with_suffix(".json"),
+        report=place.with_suffix(".json"),
     )
-    written = folder.with_suffix(".order.json")
+    written = place.with_suffix(".order.json")
     written.write_text(order.model_dump_json())
-    with folder.with_suffix(".log").open("w") as log:
+    with place.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", _PROGRAM, str(written)],
             stdin=subprocess.DEVNULL,
@@ -89,7 +88,7 @@ def _inspect(what: Subject, folder: Path, whole: bool, time_limit: float) -> See
             process.wait()
     if order.report.is_file():
         return SeenTask.model_validate_json(order.report.read_bytes())
-    last = (folder.with_suffix(".log").read_text(errors="replace").strip().splitlines() or ["nothing was said"])[-1]
+    last = (place.with_suffix(".log").read_text(errors="replace").strip().splitlines() or ["nothing was said"])[-1]
     ended = f"took longer than {time_limit:g} s" if code is None else f"ended with exit code {code} ({last[:200]})"
     name = what.name or (what.file.name if what.file else "")
     raise BenchmarkError(f"The inspection of the task in '{name}' {ended}; mend it, or give it time with --time-limit.")

@@ -5,7 +5,6 @@ The file holds an ``Inspection``; what was seen goes into the file that it names
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -38,7 +37,6 @@ def inspect(order: Inspection) -> SeenTask:
         BenchmarkError: It cannot be found, loaded or configured, or is not prepared.
     """
     configure_torch(1)
-    os.chdir(order.folder)
     task = _load(order)
     check_files(task)
     return Look(task, order.whole).seen

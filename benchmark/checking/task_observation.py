@@ -20,8 +20,6 @@ class Inspection(BaseModel):
     settings: dict[str, Any] = {}
     whole: bool
     """Whether to look at everything, or only at what must be the same in every process."""
-    folder: Path
-    """An empty folder."""
     report: Path
     """Where what was seen goes."""
 

@@ -46,6 +46,12 @@ def is_offline() -> bool:
     return os.environ.get(OFFLINE, "").lower() in ("1", "true", "yes", "on")
 
 
+def anywhere() -> dict[str, str]:
+    """Returns the variables that name folders, such that they name the same ones to a process that works in another folder."""
+    named = {name: os.environ.get(name) for name in (ASSETS, DATA, CACHE)}
+    return {name: str(Path(folder).absolute()) for name, folder in named.items() if folder}
+
+
 @contextmanager
 def assets_only_in(folder: str | Path | None) -> Iterator[None]:
     """Makes every task find and write its files below one folder; None leaves things as they are."""

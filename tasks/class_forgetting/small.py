@@ -10,6 +10,7 @@ from torch import nn
 from ...benchmark.measuring.device import resolve_device
 from ..data.pools import BytePool
 from ..judges.classifiers import INPUT_SIZE, TRAIN_STEPS, JudgeRecipe, small
+from ..judges.report import Report
 from ..retraining.declared import DataSetTask
 from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
 from ..training.recipe import TrainingRecipe
@@ -18,7 +19,7 @@ from .networks import small_unet
 from .sampler import Sampler
 from .task import ClassForgettingTask
 
-REHEARSED, REHEARSAL_BATCH = 40, 16
+REHEARSED, REHEARSAL_BATCH = 30, 16
 """Training steps, and samples in each set, of a rehearsal."""
 
 
@@ -44,7 +45,7 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
     forget_class: int = 0
     """The class to forget, by its place among the data's classes."""
     rehearsal: bool = False
-    """Whether everything is trained for 40 steps and judged on 40 samples, to see that it works; no number means anything."""
+    """Whether everything is trained for 30 steps and judged on 30 samples, to see that it works; no number means anything."""
 
     @property
     def recipe(self) -> TrainingRecipe:  # type: ignore[override]
@@ -80,6 +81,10 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
         samples, kept = REHEARSED if self.rehearsal else self.samples, self.num_classes - 1
         pairs = REHEARSED if self.rehearsal else NOISE_PAIRS
         return {"forget": samples, "retain": -(-samples // kept) * kept, "null": samples, "noise_pairs": pairs}
+
+    def add_metrics(self, report: Report) -> None:
+        """See ``ClassForgettingTask.add_metrics``: how often each judge is right on the test pictures."""
+        self.add_judge_accuracy(report)
 
     def judge_data(self) -> JudgeData:
         """See ``TrainedJudgesTask.judge_data``."""

@@ -6,8 +6,12 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
+from ...benchmark.metrics import measures
 from ..data.dataset import DataSet
 from ..data.pools import BytePool, ImagePool
+from ..judges.fixed import fixed_features
+from ..judges.judge import Judge, labels_of
+from ..judges.report import Report
 from .retrained import OneClassTask
 
 
@@ -50,6 +54,20 @@ class DataSetTask(OneClassTask):
     def training_pool(self) -> ImagePool:
         """See ``RetrainedTask.training_pool``."""
         return BytePool(*self.data.load(self.data.train), mirrored=self.mirrored)
+
+    def add_judge_accuracy(self, report: Report) -> None:
+        """Adds how often each judge is right on the data's test pictures."""
+        images, labels = self.data.load(self.data.test)
+        for name, judge in report.judges.items():
+            if isinstance(judge, Judge):
+                found = labels_of(judge, fixed_features(judge, images))
+                report.add(
+                    "judge_accuracy",
+                    measures.proportion(found == labels),
+                    judge=name,
+                    reference_sha256=self.data_sha256(),
+                    protocol="real test images",
+                )
 
     def data_sha256(self) -> str:
         """See ``RetrainedTask.data_sha256``."""
