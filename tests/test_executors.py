@@ -93,7 +93,11 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(monkeypatch, tmp_path, device, 
     plans = [SimpleNamespace(spec=SimpleNamespace(device=device))]
     planned = Planned(plans, [], ["0", "1", "2"] if device == "cuda" else [], [])
     where = Placement(tmp_path, device, 2)
-    assert make_executor("local", planned, where, make_limits(), workers=workers).capacity == expected
+    server = SimpleNamespace()
+    executor = make_executor("local", planned, where, make_limits(), server, workers=workers)
+    assert executor.capacity == expected
+    # A GPU's driver does not survive a fork.
+    assert executor._server is (server if device == "cpu" else None)
 
 
 def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
-from unlearnbench.benchmark.running.plan import Where
+from unlearnbench.benchmark.running.plan import Placement
 from unlearnbench.benchmark.running.planner import check_names, plan_apart, plan_here, start_server
 from unlearnbench.benchmark.running.requests import Request
 
@@ -25,12 +25,12 @@ REQUESTS = [
 
 @pytest.fixture(scope="module")
 def server():
-    with start_server(REQUESTS, Where(Path("results"), "cpu")) as server:
+    with start_server(REQUESTS, Placement(Path("results"), "cpu")) as server:
         yield server
 
 
 def test_plans_from_another_process_are_those_that_this_one_makes(server, tmp_path):
-    where = Where(tmp_path, "cpu", 1, (TOY,))
+    where = Placement(tmp_path, "cpu", 1, (TOY,))
     apart = plan_apart(server, REQUESTS, where)
     assert apart == plan_here(REQUESTS, where)
     assert [item.title for item in apart.plans] == [
@@ -42,7 +42,7 @@ def test_plans_from_another_process_are_those_that_this_one_makes(server, tmp_pa
 
 
 def test_a_mistake_in_a_setting_is_the_sentence_that_it_is_here(server, tmp_path):
-    requests, where = [Request("toy", "toy-good", [0], {"lrr": 1})], Where(tmp_path, "cpu", 1, (TOY,))
+    requests, where = [Request("toy", "toy-good", [0], {"lrr": 1})], Placement(tmp_path, "cpu", 1, (TOY,))
     said = []
     for planning in (plan_here, lambda *order: plan_apart(server, *order)):
         with pytest.raises(BenchmarkError) as caught:
@@ -68,14 +68,14 @@ def plugin(folder, code):
     ],
 )
 def test_a_plugin_that_breaks_the_process_breaks_no_command(server, tmp_path, code, says):
-    where = Where(tmp_path, "cpu", 1, (plugin(tmp_path, code),))
+    where = Placement(tmp_path, "cpu", 1, (plugin(tmp_path, code),))
     with pytest.raises(BenchmarkError) as caught:
         plan_apart(server, [Request("toy", "toy-good", [0], {})], where)
     assert says in str(caught.value)
 
 
 def test_what_a_plugin_prints_is_heard_and_is_no_plan(server, tmp_path, capsys):
-    where = Where(tmp_path, "cpu", 1, (plugin(tmp_path, TOY.read_text() + "\nprint('hello')\n"),))
+    where = Placement(tmp_path, "cpu", 1, (plugin(tmp_path, TOY.read_text() + "\nprint('hello')\n"),))
     planned = plan_apart(server, [Request("toy", "toy-good", [0], {})], where)
     assert [item.title for item in planned.plans] == ["toy toy-good seed 0"]
     assert capsys.readouterr().err.splitlines() == ["hello"]
@@ -92,14 +92,14 @@ class MyTask(ToyTask):
     family = dataclasses.replace(registry.families.find("one-shot"), name="mine")
 """
     monkeypatch.setattr(registry.families, "_found", dict(registry.families._all()))
-    where = Where(tmp_path, "cpu", 1, (plugin(tmp_path, code),))
+    where = Placement(tmp_path, "cpu", 1, (plugin(tmp_path, code),))
     planned = plan_apart(server, [Request("my-task", "toy-good", [0], {})], where)
     assert planned.families == [mine]
     assert registry.families.find("mine") == mine
 
 
 def test_without_a_server_or_with_a_dead_one_this_process_plans(tmp_path):
-    where = Where(tmp_path, "cpu", 1, (TOY,))
+    where = Placement(tmp_path, "cpu", 1, (TOY,))
     expected = plan_here(REQUESTS, where)
     assert plan_apart(None, REQUESTS, where) == expected
     with start_server(REQUESTS, where) as dead:

@@ -152,7 +152,7 @@ def test_pairs_that_do_not_fit_are_refused_with_a_sentence(tmp_path):
     [
         ({"lrr": 0.1}, "did you mean lr?"),
         ({"lr": "fast"}, "The setting 'lr' of the method 'toy-good' cannot be 'fast'"),
-        ({"lacking": True}, "run `unlearnbench prepare toy`"),
+        ({"lacking": True}, "run `unlearnbench prepare toy --set lacking=true --plugin "),
     ],
 )
 def test_bad_settings_are_one_sentence(tmp_path, settings, says):

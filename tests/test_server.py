@@ -222,7 +222,7 @@ def test_a_run_that_takes_its_server_along_is_made_again(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_forked_run_has_the_numbers_of_a_new_interpreter(tmp_path, threads):
-    from unlearnbench.benchmark.running.plan import Where, plan
+    from unlearnbench.benchmark.running.plan import Placement, plan
     from unlearnbench.benchmark.running.requests import Request
 
     request = Request("digits-vae", "gradient-surgery", [0], {"steps": 3})
@@ -230,7 +230,7 @@ def test_a_forked_run_has_the_numbers_of_a_new_interpreter(tmp_path, threads):
     with ForkServer(worker_environment(threads)) as server:
         for name, forks in (("forked", server), ("fresh", None)):
             results = tmp_path / name
-            (item,), _ = plan([request], Where(results, "cpu", threads))
+            (item,), _ = plan([request], Placement(results, "cpu", threads))
             executor = LocalExecutor(results, workers=1, limits=make_limits(), server=forks)
             claim = Claim.take(results / item.filename)
             made[name] = executor.submit(item, claim, lambda event: None).result(600)
@@ -252,10 +252,10 @@ import importlib, os, sys
 from pathlib import Path
 import torch
 from unlearnbench.benchmark.running import worker
-from unlearnbench.benchmark.running.plan import Where, plan
+from unlearnbench.benchmark.running.plan import Placement, plan
 from unlearnbench.benchmark.running.requests import Request
 for task, method in (("digits-vae", "uno"), ("digits-mae", "li2024"), ("digits-dit", "erasediff")):
-    ((item,), _) = plan([Request(task, method, [0], {})], Where(Path(), "cpu"))
+    ((item,), _) = plan([Request(task, method, [0], {})], Placement(Path(), "cpu"))
     for name in item.modules:
         importlib.import_module(name)
     before = set(sys.modules)

@@ -19,6 +19,7 @@ from unlearnbench.benchmark.method import Method
 from unlearnbench.benchmark.metrics.measures import proportion
 from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.problem import Batch, Problem, TensorPool
+from unlearnbench.benchmark.records.assets import AssetFolder
 from unlearnbench.benchmark.records.record import Gallery, Identity, Metric
 from unlearnbench.benchmark.task import Evaluation, RetrainingCost, Task
 
@@ -68,13 +69,21 @@ class ToyTask(Task):
     tier: ClassVar = "embedded"
     offers: ClassVar = ToyProblem.offers
     lacking: bool = False
+    """Whether it has to be prepared first."""
+
+    @property
+    def assets(self):
+        return AssetFolder(self.name, Path("none"), self.prepare_command)
 
     def missing(self):
-        return ["The task 'toy' lacks its weights; run `unlearnbench prepare toy`."] if self.lacking else []
+        lacks = self.lacking and not self.assets.has("base.safetensors")
+        return [f"The task 'toy' lacks its weights; run `{self.prepare_command()}`."] if lacks else []
 
     def prepare(self, progress):
-        progress("toy", 1, 1)
-        return Path()
+        if not self.assets.has("base.safetensors"):
+            progress("toy", 1, 1)
+            self.assets.save("base.safetensors", trained([0, 1, 2]).state_dict(), {})
+        return self.assets.writable
 
     def assets_sha256(self):
         return "0" * 64

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from ...benchmark import registry
-from ...benchmark.errors import BenchmarkError, unknown_name
+from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import MethodInfo, Record, TaskInfo
 from ...benchmark.running.identity import make_method, make_task, method_info, task_info
@@ -33,10 +33,8 @@ class Sources:
             yield f"is of a task '{METHODS}', a name that the layout keeps for itself."
             return
         try:
-            if not registry.tasks.is_builtin(task.name):
-                raise unknown_name(
-                    "task of the suite", task.name, filter(registry.tasks.is_builtin, registry.tasks.names())
-                )
+            # Of the suite, or of a file that whoever validates has named.
+            registry.tasks.check(task.name)
             expected = self._expected(task)
         except BenchmarkError as error:
             yield f"is of a task that this release does not have like that: {error}"
