@@ -271,6 +271,7 @@ def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_pa
         "protocol": "own",
         "judges": JUDGES,
         "distances": "judge",
+        "fast_sampling": False,
     }
     assert record["task"]["sha256"] == tiny.sha256()
     found = {(metric["name"], metric["judge"]): metric for metric in record["metrics"]}

@@ -224,7 +224,7 @@ def test_ways_to_save_memory_keep_the_loss(task, settings):
 
 
 def test_the_blocks_share_one_embedding_as_in_the_published_network(task, tmp_path):
-    problem = task.problem(make_method("original", {}), 0, CPU)
+    problem = task.problem(make_method("simulated-retrain", {}), 0, CPU)
     assert len(problem.label_tables()) == 1
     assert sum(parameter.numel() for parameter in problem.parameters()) == task.shapes().weights
     from diffusers import DiTTransformer2DModel

@@ -91,7 +91,7 @@ class MyTask(ToyTask):
     name = "my-task"
     family = dataclasses.replace(registry.families.find("one-shot"), name="mine")
 """
-    monkeypatch.setattr(registry.families, "_found", dict(registry.families._all()))
+    monkeypatch.setattr(registry.families, "_known", dict(registry.families._all()))
     where = Placement(tmp_path, "cpu", 1, (plugin(tmp_path, code),))
     planned = plan_apart(server, [Request("my-task", "toy-good", [0], {})], where)
     assert planned.families == [mine]

@@ -251,7 +251,7 @@ def test_a_run_finds_the_libraries_that_its_task_names_loaded_and_the_server_kno
 import importlib, os, sys
 from pathlib import Path
 import torch
-from unlearnbench.benchmark.running import worker
+from unlearnbench.benchmark.running import identity, worker
 from unlearnbench.benchmark.running.plan import Placement, plan
 from unlearnbench.benchmark.running.requests import Request
 for task, method in (("digits-vae", "uno"), ("digits-mae", "li2024"), ("digits-dit", "erasediff")):
@@ -259,7 +259,7 @@ for task, method in (("digits-vae", "uno"), ("digits-mae", "li2024"), ("digits-d
     for name in item.modules:
         importlib.import_module(name)
     before = set(sys.modules)
-    made, prepared = worker.make_method(method, {}), worker.make_task(task, {})
+    made, prepared = identity.make_method(method, {}), identity.make_task(task, {})
     prepared.problem(made, 0, torch.device("cpu")).warm_up()
     prepared.load_judges()
     late = {name.partition(".")[0] for name in set(sys.modules) - before}

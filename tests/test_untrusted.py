@@ -92,7 +92,7 @@ def test_a_job_is_pickled_as_words_and_its_result_is_never_read():
     Whoever can replace that file can write the results folder, and submitit would run what they put there, so the folder
     must be the user's own. What jobs leave, which a plugin could have written, is read as JSON records alone.
     """
-    text = (ROOT / "benchmark" / "slurm.py").read_text()
+    text = (ROOT / "benchmark" / "running" / "slurm.py").read_text()
     called = {dotted(node.func).rpartition(".")[2] for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}
     assert "CommandFunction" in called
     assert not called & {"results", "exception", "load", "loads"}

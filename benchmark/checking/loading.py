@@ -70,6 +70,9 @@ class Loader:
         for path in dict.fromkeys([*trial.plugins, *([trial.file] if trial.file else [])]):
             _, imports, heard = self._listened(partial(self._add, path))
             self._by_file[path] = imports, heard
+        if trial.task is not None:
+            # What a task imports is not its methods' doing.
+            registry.tasks.get(trial.task)
         (method, task), imports, heard = self._listened(self._configured)
         path = origin.source(type(method)).path
         if path not in self._by_file:
