@@ -45,7 +45,7 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
     forget_class: int = 0
     """The class to forget, by its place among the data's classes."""
     rehearsal: bool = False
-    """Whether a narrow network is trained for 30 steps and judged on 30 samples, to see that all works; no number means much."""
+    """Whether a narrow network is trained for 30 steps and judged on 30 samples, to see that it works; no number counts."""
 
     @property
     def recipe(self) -> TrainingRecipe:  # type: ignore[override]
