@@ -1,7 +1,6 @@
 """The page on writing a task, run word for word by somebody with pictures of three shapes."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -51,6 +50,10 @@ def test_new_writes_the_pages_file_for_the_pages_pictures(shell, tmp_path):
     said = shell(COMMANDS[2])
     assert (tmp_path / "shapes.py").read_text() == SHAPES
     assert len(SHAPES.splitlines()) <= LINES
+    assert (
+        'check(Path(__file__).with_name("shapes.py"), settings={"rehearsal": True})'
+        in (tmp_path / "test_shapes.py").read_text()
+    )
     assert [shlex.split(line) for line in said.splitlines()[1:]] == COMMANDS[3:5]
 
 
@@ -82,13 +85,3 @@ def test_from_an_empty_folder_to_a_board(shell, tmp_path):
     assert {metric["n"] for metric in accuracies} == {60}
     board = (tmp_path / "site" / "index.html").read_text()
     assert "shapes" in board
-    # The test that was written beside the file.
-    test = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_shapes.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "UNLEARNBENCH_DATA": "pictures"},
-    )
-    assert test.returncode == 0, test.stdout

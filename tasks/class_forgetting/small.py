@@ -19,8 +19,8 @@ from .networks import small_unet
 from .sampler import Sampler
 from .task import ClassForgettingTask
 
-REHEARSED, REHEARSAL_BATCH = 30, 16
-"""Training steps, and samples in each set, of a rehearsal."""
+REHEARSED, REHEARSAL_BATCH, REHEARSAL_WIDTH = 30, 16, 8
+"""Training steps, and samples in each set, of a rehearsal, and how large it is."""
 
 
 class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
@@ -45,7 +45,7 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
     forget_class: int = 0
     """The class to forget, by its place among the data's classes."""
     rehearsal: bool = False
-    """Whether everything is trained for 30 steps and judged on 30 samples, to see that it works; no number means anything."""
+    """Whether a narrow network is trained for 30 steps and judged on 30 samples, to see that it works; no number counts."""
 
     @property
     def recipe(self) -> TrainingRecipe:  # type: ignore[override]
@@ -74,7 +74,7 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""
-        return small_unet(self.image_shape, self.num_classes, self.width)
+        return small_unet(self.image_shape, self.num_classes, REHEARSAL_WIDTH if self.rehearsal else self.width)
 
     def sample_counts(self) -> dict[str, int]:
         """See ``ClassForgettingTask.sample_counts``; each retained class has as many samples."""
