@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .errors import BenchmarkError
 from .family import Family
-from .loading import guarded, loaded_file
+from .plugin_files import guarded, loaded_file
 from .task import Task
 
 _PACKAGE = __package__.partition(".")[0]

@@ -21,9 +21,9 @@ from typing import Generic, TypeVar
 from .errors import BenchmarkError, unknown_name
 from .families import Families
 from .family import Family
-from .loading import guarded, loaded_file
 from .method import Method
 from .needs import Need
+from .plugin_files import guarded, loaded_file
 from .records.record import NAME_PATTERN, TaskInfo
 from .task import Task
 

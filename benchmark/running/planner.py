@@ -18,7 +18,7 @@ from pydantic import ConfigDict, TypeAdapter
 from .. import origin, registry
 from ..errors import BenchmarkError
 from ..family import Family
-from ..loading import check_file
+from ..plugin_files import check_file
 from .forks import LOST, WORKER, Fork, ForkServer, ServerGone, can_fork, worker_environment
 from .limits import Limits, Watchdog, end_with_runner, ending, kill_group
 from .plan import Placement, Plan, Refused, plan
