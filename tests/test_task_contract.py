@@ -10,7 +10,7 @@ from rich.console import Console
 import unlearnbench
 from helpers import ROOT
 from unlearnbench.benchmark.checking import need_calls, toy
-from unlearnbench.benchmark.checking.report import Report, Result
+from unlearnbench.benchmark.checking.report import CheckReport, Result
 from unlearnbench.benchmark.checking.task_checks import TASK_CHECKS, TaskEvidence, judge_task
 from unlearnbench.benchmark.checking.task_faults import asking
 from unlearnbench.benchmark.checking.task_inspection import Look
@@ -111,7 +111,9 @@ def test_a_whole_check_inspects_a_task_in_two_processes():
 
 
 def test_a_report_on_a_task_reads_as_a_table_and_as_json(capsys):
-    report = Report(None, "mine", {"forget_class": 1}, 12.3, [Result("loss", "why", "fail", "the loss is not finite")])
+    report = CheckReport(
+        None, "mine", {"forget_class": 1}, 12.3, [Result("loss", "why", "fail", "the loss is not finite")]
+    )
     assert json.loads(report.to_json())["method"] is None
     print_report(Console(width=120), report)
     assert "'mine', 12 s. 1 of 1 checks failed." in capsys.readouterr().out
