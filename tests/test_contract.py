@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 import cheating_methods
 import trained_toy
 import unlearnbench
 from helpers import BUILT_IN, ROOT
-from unlearnbench.benchmark.checking import source_scan, toy
+from unlearnbench.benchmark.checking import fingerprint, source_scan, toy
 from unlearnbench.benchmark.checking.bench import Bench, check, start_server, subject
 from unlearnbench.benchmark.checking.checks import CHECKS, Evidence, Result, judge
 from unlearnbench.benchmark.checking.report import CheckReport
@@ -24,8 +25,10 @@ from unlearnbench.benchmark.commands.terminal import print_report
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.method import Method
 from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.problem import TensorPool
 from unlearnbench.benchmark.running.identity import make_method
 from unlearnbench.benchmark.running.shared_code import SharedCode
+from unlearnbench.tasks.data.pools import BytePool
 
 CHEATS = {
     cls.name: cls
@@ -306,3 +309,12 @@ def test_check_prints_what_failed_and_exits_with_one(cli, tmp_path):
     assert "another seed gives the same weights" in done.stdout
     assert "'x-nothing' on 'toy'" in done.stdout
     assert "1 of 22 checks failed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", [TensorPool, BytePool])
+def test_a_changed_picture_is_seen_however_a_pool_holds_it(kind):
+    pool = kind(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.arange(3))
+    before = fingerprint.digests_of({"the forget set": pool})
+    assert fingerprint.changed(before, fingerprint.digests_of({"the forget set": pool})) == []
+    pool.images[1, 0, 0, 0] = 7
+    assert fingerprint.changed(before, fingerprint.digests_of({"the forget set": pool})) == ["the forget set"]

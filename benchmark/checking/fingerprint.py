@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..problem import TensorPool
 from ..records import places
 
 # Libraries set variables of their own when they are first imported.
@@ -51,7 +50,7 @@ def digest_of(state: Mapping[str, Tensor]) -> str:
 
 def digests_of(pools: Mapping[str, Any]) -> dict[str, str]:
     """Returns the hash of each set that is held in memory; those that stream from a disk are left out."""
-    held = {name: pool for name, pool in pools.items() if isinstance(pool, TensorPool)}
+    held = {name: pool for name, pool in pools.items() if isinstance(getattr(pool, "images", None), Tensor)}
     return {name: digest_of({"images": pool.images, "labels": pool.labels}) for name, pool in held.items()}
 
 
