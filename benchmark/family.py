@@ -72,15 +72,18 @@ class Component:
     Attributes:
         key: Short name, a column of the board.
         quantity: What is scored; several judges' values are scored one by one and averaged.
-        kind: ``match`` loses on both sides of the oracle's value; for a ``distance``, less than the oracle's own is fine;
-            a ``goal`` does without an oracle and is reached at a fixed value, of which more or less of the quantity leads.
+        kind: To ``reach`` the oracles' mean is full marks, and to go beyond it is no better and no worse. To be ``alike`` costs on
+            both sides, in units of the spread between the oracles: within two of them is full marks, as far as the original is
+            none, and in between the logarithm decides. A ``match`` costs on both sides, in proportion; for a ``distance``, less
+            than the oracle's own is fine. A ``goal`` does without an oracle and is reached at a fixed value, of which more or less
+            of the quantity leads.
         meaning: One sentence for the reader.
         goal: The value at which a ``goal`` is reached.
     """
 
     key: str
     quantity: Quantity
-    kind: Literal["match", "distance", "goal"]
+    kind: Literal["reach", "alike", "match", "distance", "goal"]
     meaning: str
     goal: float = 0.0
 
@@ -102,36 +105,43 @@ class Gate:
         quantity: What is limited, every judge's value of it; more or less of it has to be better.
         margin: How far it may fall behind the worse of original and oracle, or behind the original alone on a track
             without an oracle.
-        relative: Whether the margin is a share of that reference.
+        relative: Whether the margin and the noise are shares of that reference.
+        noise: How far sampling alone takes it in two evaluations out of a hundred; that far behind costs nothing.
     """
 
     quantity: Quantity
     margin: float
     relative: bool = False
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuses what has no better side.
+        """Refuses what has no better side, and a margin that noise alone uses up.
 
         Raises:
-            ValueError: Neither more nor less of the quantity is better.
+            ValueError: Neither more nor less of the quantity is better, or the margin is no wider than the noise.
         """
         if self.quantity.direction not in ("max", "min"):
             raise ValueError(f"a gate on '{self.quantity.name}' needs a quantity of which more or less is better")
+        if not 0 <= self.noise < self.margin:
+            raise ValueError(f"a gate on '{self.quantity.name}' needs a margin that is wider than its noise")
 
     def describe(self, oracle: bool = True) -> str:
         """Returns the gate as one line; without an oracle it is measured from the original."""
         sign, compare = ("-", "at least") if self.quantity.direction == "max" else ("+", "at most")
         amount = f"{self.margin:.0%} of it" if self.relative else f"{self.margin:g}"
+        free = f"{self.noise:.0%}" if self.relative else f"{self.noise:g}"
         reference = "the worse of original and oracle" if oracle else "the original"
-        return f"{self.quantity.name} {compare} {reference} {sign} {amount}"
+        limit = f"{self.quantity.name} {compare} {reference} {sign} {amount}"
+        return f"{limit} ({free} is noise)" if self.noise else limit
 
 
 @dataclass(frozen=True)
 class Track:
     """One scoring of a family. Tracks are never merged.
 
-    The score of a run is the geometric mean of its components and its utility. Utility is one minus the largest share of
-    a gate's margin that the run uses up, and a run that fails a gate scores zero.
+    The score of a run is the geometric mean of its components times its utility. A component counts as a hundredth at least, so
+    that one of them alone never decides. Utility is one minus the largest share of a gate's margin, beyond its noise, that the run
+    uses up.
 
     Attributes:
         components: What the score is made of.

@@ -25,8 +25,9 @@ class Method(BaseModel, ABC):
     """An unlearning method: a plugin of a few lines.
 
     A subclass states its settings as typed fields with defaults (an unknown setting is an error), the class attributes
-    below, and ``unlearn``. It edits ``problem.model`` in place, or assigns another module with the same call to it. It
-    never asks which task it runs on, and it never touches a clock: everything inside ``unlearn`` is timed.
+    below, and ``unlearn``. It edits the weights of ``problem.model`` in place: they alone are judged, loaded into a fresh
+    network, and whatever is put around them stays behind. It never asks which task it runs on, and it never touches a clock:
+    everything inside ``unlearn`` is timed.
 
     Example::
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from .errors import BenchmarkError, Diverged
+from .errors import BenchmarkError
 from .measuring.counts import Meter
 from .needs import Need
 
@@ -112,7 +112,7 @@ class Problem(ABC):
     run's seed sets, so that a method is deterministic without care of its own.
 
     Args:
-        model: The model to edit; what it is when ``unlearn`` returns is what is evaluated.
+        model: The model to edit; the weights that it holds when ``unlearn`` returns are what is evaluated.
         forget: What must be forgotten.
         retain: What must be kept.
         batch_size: Samples in a batch of either set.
@@ -332,16 +332,6 @@ class Problem(ABC):
             raise _undeclared(need)
 
     # What the harness uses.
-
-    def check_finite(self) -> None:
-        """Raises if the edited model holds a weight that is not finite.
-
-        Raises:
-            Diverged: It does.
-        """
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise Diverged(f"the weight '{name}' is not finite after {self.meter.steps} steps")
 
     def retire(self) -> None:
         """Ends the method's time: nothing is counted any more, and nothing can be asked for any more."""

@@ -90,15 +90,28 @@ class Task(BaseModel, ABC):
         """Returns what a method is given."""
 
     @abstractmethod
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
-        """Judges an edited model. Every model that is judged with the same seed is sampled from the same noise.
+    def network(self) -> nn.Module:
+        """Returns a network of the task's own making, on the CPU, for weights to be loaded into; what it holds does not count."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
+        """Judges weights. All that are judged with the same seed are sampled from the same noise.
+
+        It runs in a process where no code of a method was loaded, and knows of no method: an oracle is told by its weights, and
+        compared with the other oracles only.
 
         Args:
-            model: What the method left.
-            method: The method; the oracle is compared with the other oracles only.
+            model: A fresh network with the weights, in evaluation mode.
             seed: The run's seed.
             device: Where the model is.
         """
+
+    def retrace(self, method: Method, seed: int, device: torch.device) -> list[Metric]:
+        """Returns what is measured on the way, by having the method unlearn once more, untimed: by default nothing.
+
+        Such numbers are the run's and not the weights', and enter no score.
+        """
+        return []
 
     @abstractmethod
     def retraining_cost(self, seed: int) -> RetrainingCost:

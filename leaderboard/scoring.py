@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections import defaultdict
@@ -19,6 +20,12 @@ DRAWS = 500
 """Draws of the metrics from their intervals, for boards with a single seed."""
 
 
+FLOOR = 0.01
+"""What a component counts at least in the geometric mean, so that the noise of one that is near zero does not decide alone."""
+SPREADS = 2.0
+"""Spreads between oracles within which a model cannot be told from them."""
+LEAST_SPREAD = 0.02
+"""Of the way from the oracles to the original: what a few oracles that agree by chance count as their spread."""
 Z95 = float(special.ndtri(0.975))
 """Half the width of a normal variable's 95 % interval, in standard deviations."""
 
@@ -62,7 +69,7 @@ class Anchors:
             for name in ("original", "oracle")
         }
         self._originals = {record.seed: _values(record, wanted) for record in found["original"]}
-        self._oracles = [_values(record, wanted) for record in found["oracle"]]
+        self._oracles = {record.seed: _values(record, wanted) for record in found["oracle"]}
         self._scored_by_oracle = track.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
         command = " and ".join(f"`{records[0].task.run_command(name)}`" for name in lacking)
@@ -74,9 +81,22 @@ class Anchors:
             return self._originals[seed].get(key, math.nan)
         return _mean(values.get(key, math.nan) for values in self._originals.values())
 
+    def without(self, seed: int) -> Anchors:
+        """Returns the same without one oracle, whose own row is scored by the others; a single one has no others."""
+        if len(self._oracles) < 2:
+            return self
+        other = copy.copy(self)
+        other._oracles = {known: values for known, values in self._oracles.items() if known != seed}
+        return other
+
     def oracle(self, key: tuple[str, str | None]) -> float:
         """Returns the oracles' mean value of a metric and judge."""
-        return _mean(values.get(key, math.nan) for values in self._oracles)
+        return _mean(values.get(key, math.nan) for values in self._oracles.values())
+
+    def spread(self, key: tuple[str, str | None]) -> float:
+        """Returns the standard deviation of the oracles' values of a metric and judge, zero of a single one."""
+        values = [values.get(key, math.nan) for values in self._oracles.values()]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
     def worse(self, key: tuple[str, str | None], seed: int, sign: float) -> float:
         """Returns the worse of original and oracle; the original alone on a track without an oracle.
@@ -104,20 +124,28 @@ def _scored_names(track: Track) -> Set[str]:
 
 
 def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
-    """Scores a run on one track."""
+    """Scores a run on one track; an oracle's by the other oracles."""
+    if record.method.name == "oracle":
+        anchors = anchors.without(record.seed)
     wanted = _scored_names(track)
     metrics = [metric for metric in record.metrics if metric.name in wanted]
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in track.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in track.gates}
-    utility = 1 - max(used.values(), default=0.0)
+    utility = max(0.0, 1 - max(used.values(), default=0.0))
     return RunScore(
         record=record,
-        score=_geometric_mean([*components.values(), max(0.0, utility)]),
+        score=float(_combined(list(map(np.array, components.values())), np.array(utility))),
         components=components,
-        utility=max(0.0, utility),
+        utility=utility,
         failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1],
         sampling_error=lambda: float(np.std(_drawn_scores(metrics, track, record.seed, anchors), ddof=1)),
     )
+
+
+def _combined(components: Sequence[Floats], utility: Floats) -> Floats:
+    """The geometric mean of the components, each a hundredth at least, times the utility."""
+    mean: Floats = np.exp(np.mean(np.log(np.maximum(components, FLOOR)), axis=0))
+    return mean * utility
 
 
 def _component(
@@ -128,13 +156,26 @@ def _component(
     for metric in _named(metrics, part.quantity.name):
         key = (metric.name, metric.judge)
         zero, one = anchors.original(key, seed), part.goal if part.kind == "goal" else anchors.oracle(key)
-        distance = _sampled(metric, generator) - one
-        # A goal may lie on either side of the original; to go beyond it is no worse than to reach it.
-        ahead = -distance if part.kind == "goal" and zero < one else distance
-        off = np.abs(distance) if part.kind == "match" else np.maximum(ahead, 0.0)
-        span = abs(zero - one)
-        scores.append(np.clip(1 - off / span, 0, 1) if span > 0 else np.zeros_like(off))
+        distance, span = _sampled(metric, generator) - one, abs(zero - one)
+        if not span > 0:
+            scores.append(np.zeros_like(distance))
+        elif part.kind == "alike":
+            scores.append(_alikeness(np.abs(distance), span, anchors.spread(key)))
+        else:
+            # To go beyond a goal or an oracle is no worse than to reach it, on whichever side of the original it lies.
+            ahead = -distance if part.kind in ("goal", "reach") and zero < one else distance
+            off = np.abs(distance) if part.kind == "match" else np.maximum(ahead, 0.0)
+            scores.append(np.clip(1 - off / span, 0, 1))
     return np.nan_to_num(np.mean(scores, axis=0)) if scores else np.zeros(())
+
+
+def _alikeness(off: Floats, span: float, spread: float) -> Floats:
+    """One within two spreads between oracles, zero as far away as the original is, and logarithmic in between."""
+    near = SPREADS * max(spread, LEAST_SPREAD * span)
+    if near >= span:
+        return np.zeros_like(off)
+    shares: Floats = np.log(span / np.maximum(off, near)) / math.log(span / near)
+    return np.clip(shares, 0, 1)
 
 
 def _margin_used(
@@ -145,9 +186,9 @@ def _margin_used(
     shares = []
     for metric in _named(metrics, gate.quantity.name):
         reference = anchors.worse((metric.name, metric.judge), seed, sign)
-        margin = gate.margin * abs(reference) if gate.relative else gate.margin
-        behind = sign * (_sampled(metric, generator) - reference)
-        shares.append(np.maximum(behind, 0.0) / margin)
+        scale = abs(reference) if gate.relative else 1.0
+        behind = sign * (_sampled(metric, generator) - reference) / scale
+        shares.append(np.maximum(behind - gate.noise, 0.0) / (gate.margin - gate.noise))
     return np.nan_to_num(np.max(shares, axis=0), nan=np.inf) if shares else np.full((), np.inf)
 
 
@@ -157,9 +198,7 @@ def _drawn_scores(metrics: list[Metric], track: Track, seed: int, anchors: Ancho
     parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in track.components]
     used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in track.gates]
     utility = np.maximum(0.0, 1 - np.max(used, axis=0, initial=0.0))
-    factors = [*parts, np.broadcast_to(utility, DRAWS)]
-    scores: Floats = np.prod(factors, axis=0) ** (1 / len(factors))
-    return scores
+    return np.broadcast_to(_combined(parts, utility), DRAWS)
 
 
 def _named(metrics: list[Metric], name: str) -> list[Metric]:
@@ -176,7 +215,3 @@ def _sampled(metric: Metric, generator: np.random.Generator | None) -> Floats:
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return sum(found) / len(found) if found else math.nan
-
-
-def _geometric_mean(values: Sequence[float]) -> float:
-    return float(np.prod(values) ** (1 / len(values)))

@@ -26,5 +26,5 @@ class Oracle(Method):
     pitfalls = "A model may draw a little of what it never saw, so the target is not zero."
 
     def unlearn(self, problem: Problem) -> None:
-        """Replaces the model."""
-        problem.model = problem.oracle()
+        """Replaces the weights."""
+        problem.model.load_state_dict(problem.oracle().state_dict())

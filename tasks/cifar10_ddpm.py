@@ -117,6 +117,10 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         """See ``RetrainedTask.training_pool``."""
         return BytePool(*self.data.load(self.data.train), mirrored=True)
 
+    def held_out(self) -> BytePool:
+        """See ``ClassForgettingTask.held_out``."""
+        return BytePool(*self.data.load(self.data.test))
+
     def reference(self) -> BytePool:
         """See ``ClassForgettingTask.reference``."""
         return reference(self.training_pool(), self.chosen)

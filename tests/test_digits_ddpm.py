@@ -30,7 +30,7 @@ def task():
 @pytest.fixture
 def few_samples(monkeypatch):
     """An evaluation whose metrics are whole but say little."""
-    for name, count in {"FORGET_SAMPLES": 30, "RETAIN_SAMPLES": 72, "NULL_SAMPLES": 30, "NOISE_PAIRS": 8}.items():
+    for name, count in {"FORGET_SAMPLES": 30, "RETAIN_SAMPLES": 72, "NULL_SAMPLES": 30}.items():
         monkeypatch.setattr(evaluation, name, count)
 
 

@@ -11,7 +11,7 @@ from unlearnbench.tasks.data.dataset import DataSet
 from unlearnbench.tasks.data.sets import CIFAR10
 from unlearnbench.tasks.training.recipe import TrainingRecipe
 
-COUNTS = {"forget": 16, "retain": 72, "null": 16, "noise_pairs": 8}
+COUNTS = {"forget": 16, "retain": 72, "null": 16}
 
 
 class TinyCifar10(Cifar10DDPM):

@@ -19,7 +19,7 @@ from ..needs import Need
 from ..records.files import write_atomically
 from ..records.record import Metric
 from ..running.identity import check_files, make_method, make_task
-from ..running.worker import configure_torch
+from ..running.torch_setup import configure_torch
 from ..seeds import derive_seed
 from ..task import Task
 from . import fingerprint
@@ -95,19 +95,19 @@ class Look:
         original, oracle = (make_method(name, {}) for name in ("original", "oracle"))
         model = task.problem(original, 0, CPU).model.eval()
         before = fingerprint.digest_of(fingerprint.state_of(model))
-        metrics = task.evaluate(model, original, 0, CPU).metrics
+        metrics = task.evaluate(model, 0, CPU).metrics
         seen.numbers["original"] = _numbers(metrics)
         if not whole:
             return
-        seen.numbers["original again"] = _numbers(task.evaluate(model, original, 0, CPU).metrics)
-        seen.numbers["original, seed 1"] = _numbers(task.evaluate(model, original, 1, CPU).metrics)
+        seen.numbers["original again"] = _numbers(task.evaluate(model, 0, CPU).metrics)
+        seen.numbers["original, seed 1"] = _numbers(task.evaluate(model, 1, CPU).metrics)
         self._note("numbers", list(in_numbers(metrics, task.family)))
         if fingerprint.digest_of(fingerprint.state_of(model)) != before:
             seen.faults["judging"] = ["the evaluation changes the weights of the model that it judges"]
         seen.oracle = Need.ORACLE in task.offers
         if seen.oracle:
             theirs = task.problem(oracle, 0, CPU).oracle().eval()
-            seen.numbers["oracle"] = _numbers(task.evaluate(theirs, oracle, 0, CPU).metrics)
+            seen.numbers["oracle"] = _numbers(task.evaluate(theirs, 0, CPU).metrics)
             scored = {part.name for track in task.family.tracks if track.oracle for part in track.scored}
             seen.scored = [key_of(metric) for metric in metrics if metric.name in scored]
 

@@ -23,7 +23,7 @@ from ..needs import Need
 from ..problem import Problem
 from ..running.identity import Configured, check_files, check_oracle
 from ..running.shared_code import SharedCode
-from ..running.worker import configure_torch
+from ..running.torch_setup import configure_torch
 from ..seeds import derive_seed
 from ..task import Task
 from . import fingerprint, source_scan, toy

@@ -28,6 +28,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Config = dict[str, Any]
 FILE = "file"
 """The distribution of what comes from a plugin file."""
+WEIGHTS = "weights"
+"""The distribution of weights that were made elsewhere and evaluated as a file."""
 
 
 class _Part(BaseModel):
@@ -80,8 +82,19 @@ class Metric(_Part):
     """The judge that scored the samples."""
     label: int | None = None
     """The class that a per-class number belongs to."""
+    curve: list[tuple[int, Finite]] | None = None
+    """What an attack reached after so many of its steps, for a number that is its end."""
     identity: Identity
     """What the number was measured with."""
+
+
+class Weights(_Part):
+    """What was judged: weights alone, loaded into a fresh network."""
+
+    sha256: Sha256
+    """Of the weights as a safetensors file."""
+    left_behind: list[str] = []
+    """Modules that the method attached to the network; they are no part of it and were not judged."""
 
 
 class Gallery(_Part):
@@ -196,9 +209,9 @@ class MethodInfo(_Part):
     role: Literal["method", "reference", "cheat"]
     """Reference and cheat rows frame the board."""
     source_sha256: Sha256
-    """Of the file that defines it."""
+    """Of the file that defines it; of weights that were made elsewhere, of their file."""
     distribution: str
-    """The package and version that it came from, or ``file``."""
+    """The package and version that it came from, ``file``, or ``weights``."""
     config: Config
     """The resolved configuration."""
     config_passed: Config
@@ -248,7 +261,9 @@ class Record(_Part):
     device: Device
     """What it ran on."""
     cost: Cost | None
-    """What it took; null if the process did not live to tell."""
+    """What it took; null if the process did not live to tell, and for weights that were made elsewhere."""
+    weights: Weights | None = None
+    """What was judged; null if the run left nothing to judge, and in records of earlier releases."""
     metrics: list[Metric]
     """What the judges found; empty unless the status is ``ok``."""
     gallery: Gallery | None = None
@@ -279,18 +294,26 @@ class Record(_Part):
 
     def rerun_command(self) -> str:
         """Returns the command that makes this run again, quoted for a shell; FILE stands for a plugin's file."""
-        words = ["run", self.task.name, self.method.name]
+        made_here = self.method.distribution != WEIGHTS
+        words = ["run" if made_here else "evaluate", self.task.name, self.method.name if made_here else "FILE"]
         if self.device.kind != "cpu" or self.device.threads != 1:
             words += ["--device", self.device.kind, "--threads", str(self.device.threads)]
         sources = {part.source_sha256 for part in (self.task, self.method) if part.distribution == FILE}
         names = ["FILE"] if len(sources) < 2 else ["TASK_FILE", "METHOD_FILE"]
         plugins = names if sources else []
-        return command(*words, seeds=[self.seed], settings=self.settings, plugins=plugins)
+        if not made_here:
+            words += ["--seed", str(self.seed), "--name", self.method.name]
+        return command(*words, seeds=[self.seed] if made_here else [], settings=self.settings, plugins=plugins)
 
 
 def record_filename(task: str, method: str, seed: int, run_id: str) -> str:
     """Returns a record's path inside a results folder."""
     return f"{task}/{method}/seed{seed}-{run_id[:12]}.json"
+
+
+def model_filename(record: str) -> str:
+    """Returns the path of the weights that are kept beside a record, from the record's path."""
+    return record.removesuffix(".json") + ".model.safetensors"
 
 
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable, unknown_name
 from ..method import Method
-from ..records.files import canonical_sha256
-from ..records.record import Device, MethodInfo, TaskInfo
+from ..records.files import canonical_sha256, file_sha256
+from ..records.record import NAME_PATTERN, WEIGHTS, Device, MethodInfo, TaskInfo
 from ..task import Task
 
 
@@ -25,6 +26,10 @@ class RunSpec(BaseModel):
     seed: int
     settings: dict[str, Any] = {}
     """What the user set of the task and the method."""
+    weights: Path | None = None
+    """Weights to evaluate instead of running anything; ``method`` is then what to call them."""
+    keep_model: bool = False
+    """Whether the weights stay beside the record."""
     device: str = "cpu"
     threads: int = 1
     plugins: list[Path] = []
@@ -146,6 +151,28 @@ def method_info(method: Method) -> MethodInfo:
         distribution=origin.source(type(method)).distribution,
         config=method.model_dump(mode="json"),
         config_passed=passed(method),
+    )
+
+
+def weights_info(name: str, file: Path) -> MethodInfo:
+    """Returns weights that were made elsewhere as a record shows what made them.
+
+    Raises:
+        BenchmarkError: There is no such file, or the name is not valid or a registered method's.
+    """
+    if not file.is_file():
+        raise BenchmarkError(f"There is no file {file} of weights; name one that safetensors wrote.")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise BenchmarkError(f"'{name}' cannot name weights: take lower-case letters, digits, dots and hyphens.")
+    if name in registry.methods.names():
+        raise BenchmarkError(f"'{name}' is a registered method; give the weights another name with --name.")
+    return MethodInfo(
+        name=name,
+        role="method",
+        source_sha256=file_sha256(file),
+        distribution=WEIGHTS,
+        config={},
+        config_passed={},
     )
 
 

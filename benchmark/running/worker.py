@@ -7,11 +7,12 @@ that no run goes on without anyone to account for it.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 from typing import TextIO
 
 import torch
@@ -19,17 +20,21 @@ import torch
 from .. import registry
 from ..errors import BenchmarkError, Diverged, first_line
 from ..measuring.clock import Stopwatch, clock_for
+from ..measuring.counts import Meter
 from ..measuring.device import describe_device, resolve_device
 from ..measuring.peaks import MemoryWatch
 from ..measuring.provenance import collect_provenance
-from ..problem import Problem
-from ..records.record import Cost, Phase, Record, Status
+from ..records.files import file_sha256
+from ..records.record import Cost, Phase, Record, Status, Weights, model_filename, record_filename
 from ..records.store import next_moment, write_record
 from ..seeds import derive_seed
 from ..task import Evaluation
+from . import weights
+from .evaluator import Evaluator, Order, evaluated
 from .identity import Configured, RunSpec, method_info, run_id, task_info
 from .limits import end_with_runner
 from .shared_code import SharedCode
+from .torch_setup import configure_torch, free_memory, is_out_of_memory
 
 
 class Run:
@@ -37,23 +42,28 @@ class Run:
 
     Args:
         spec: What to run.
+        evaluator: Evaluates what the method leaves.
         events: Where to report phases.
     """
 
-    def __init__(self, spec: RunSpec, events: TextIO) -> None:
+    def __init__(self, spec: RunSpec, evaluator: Evaluator, events: TextIO) -> None:
         self.spec = spec
+        self._evaluator = evaluator
         self._events = events
         self._device = resolve_device(spec.device)
         configure_torch(spec.threads)
         self._shared = SharedCode()
-        for path in spec.plugins:
-            registry.add_plugin(path)
+        registry.add_plugins(spec.plugins)
         pair = Configured.of(spec.task, spec.method, spec.settings)
         pair.check()
         self._task, self._method = pair
+        self._shown = describe_device(self._device, spec.threads)
+        self._task_info, self._method_info = task_info(self._task), method_info(self._method)
+        self._run_id = run_id(self._task_info, self._method_info, spec.seed, self._shown)
         self._memory = MemoryWatch(self._device)
         self._stopwatch = Stopwatch(clock_for(self._device), self._memory)
-        self._problem: Problem | None = None
+        self._meter: Meter | None = None
+        self._weights: Weights | None = None
         self._phase = "load"
 
     def record(self) -> Record:
@@ -73,32 +83,46 @@ class Run:
             traceback.print_exc()
             status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
             reason = first_line(error)
-        device = describe_device(self._device, self.spec.threads)
-        task, method = task_info(self._task), method_info(self._method)
         return Record(
-            run_id=run_id(task, method, self.spec.seed, device),
-            created=next_moment(self.spec.results, task.name, method.name),
-            task=task,
-            method=method,
+            run_id=self._run_id,
+            created=next_moment(self.spec.results, self._task_info.name, self._method_info.name),
+            task=self._task_info,
+            method=self._method_info,
             seed=self.spec.seed,
             status=status,
             reason=reason,
-            device=device,
+            device=self._shown,
             cost=self._cost(),
+            weights=self._weights,
             metrics=evaluation.metrics,
             gallery=evaluation.gallery,
             provenance=collect_provenance(),
         )
 
     def _unlearn_and_evaluate(self) -> Evaluation:
+        taken = self._unlearn()
+        self._announce("evaluate")
+        with self._stopwatch.phase("evaluate"), tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
+            file = self._kept if self.spec.keep_model else Path(folder) / self._kept.name
+            weights.write(file, taken.state)
+            self._weights = Weights(sha256=file_sha256(file), left_behind=taken.left_behind)
+            # What is measured on the way belongs to the method and not to its weights, and needs its code.
+            on_the_way = self._task.retrace(self._method, self.spec.seed, self._device)
+            free_memory(self._device)
+            found = self._evaluator.evaluate(Order.of(self.spec, self._task, file))
+            return found._replace(metrics=[*found.metrics, *on_the_way])
+
+    def _unlearn(self) -> weights.Taken:
+        """Has the method unlearn, and returns what it leaves: the weights of the network that it was handed."""
         self._announce("load")
         torch.manual_seed(derive_seed("global", self.spec.seed))
         with self._stopwatch.phase("load"):
             problem = self._task.problem(self._method, self.spec.seed, self._device)
+            network, layout = problem.model, weights.Layout.of(problem.model)
         with self._stopwatch.phase("warmup"):
             problem.warm_up()
             problem.meter.reset()
-        self._problem = problem
+        self._meter = problem.meter
         problem.meter.on_step = self._stopwatch.lap
         self._shared.look()
         self._announce("unlearn")
@@ -106,17 +130,23 @@ class Run:
             self._method.unlearn(problem)
         self._shared.require_unchanged()
         problem.retire()
-        problem.check_finite()
-        self._announce("evaluate")
-        with self._stopwatch.phase("evaluate"):
-            return self._task.evaluate(problem.model.eval(), self._method, self.spec.seed, self._device)
+        try:
+            return weights.take(network, layout)
+        except Diverged as error:
+            raise Diverged(f"{error} after {problem.meter.steps} steps") from None
+
+    @property
+    def _kept(self) -> Path:
+        """The file beside the record for the weights."""
+        info = self._task_info.name, self._method_info.name
+        return self.spec.results / model_filename(record_filename(*info, self.spec.seed, self._run_id))
 
     def _cost(self) -> Cost | None:
-        if self._problem is None:
+        if self._meter is None:
             return None
         if registry.asks_for_oracle(type(self._method)):
             return self._retraining_cost()
-        meter = self._problem.meter
+        meter = self._meter
         return Cost(
             unlearn_seconds=self._stopwatch.unlearn_seconds,
             phases=self._stopwatch.phases,
@@ -158,39 +188,20 @@ class Run:
         print(json.dumps({"phase": phase}), file=self._events, flush=True)
 
 
-def configure_torch(threads: int) -> None:
-    """Fixes the thread count and asks for deterministic kernels in full single precision."""
-    # The first optimizer loads this, and it replaces functions that are watched from now on.
-    importlib.import_module("torch._dynamo")
-    torch.set_num_threads(threads)
-    # As ``use_deterministic_algorithms(True, warn_only=True)``, which loads PyTorch's compiler, too.
-    torch.set_deterministic_debug_mode("warn")
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    if torch.cuda.is_available():
-        # The backward passes of the fused attention kernels add up in no fixed order.
-        torch.backends.cuda.enable_flash_sdp(False)
-        torch.backends.cuda.enable_mem_efficient_sdp(False)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Returns whether an exception means that memory ran out, on the host or on the GPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def main() -> int:
     """Reads the specification, makes the run, writes its record. Returns the exit code: 2 for a user's mistake."""
+    spec = RunSpec.model_validate_json(sys.stdin.readline())
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    spec = RunSpec.model_validate_json(sys.stdin.readline())
-    end_with_runner()
-    try:
-        record = Run(spec, events).record()
-        write_record(spec.results, record)
-    except BenchmarkError as error:
-        print(json.dumps({"error": str(error)}), file=events, flush=True)
-        return 2
+    # Before any thread, and before any code of a method: a process that nothing of theirs can reach.
+    with Evaluator(prepare=events.close) as evaluator:
+        end_with_runner()
+        try:
+            record = evaluated(spec, evaluator, events) if spec.weights else Run(spec, evaluator, events).record()
+            write_record(spec.results, record)
+        except BenchmarkError as error:
+            print(json.dumps({"error": str(error)}), file=events, flush=True)
+            return 2
     return 0
 
 

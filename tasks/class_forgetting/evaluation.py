@@ -2,7 +2,7 @@
 
 Three sets of samples are drawn, from noise that depends on the run's seed alone: with the forgotten label, with the
 retained labels, and without a label (the unconditional branch, through which a class survives methods that only reroute
-its label).
+its label). Then attackers of a fixed budget try to bring the class back (``probes``).
 """
 
 from __future__ import annotations
@@ -18,33 +18,31 @@ from torch import Tensor, nn
 from ...benchmark.family import Family
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import Floats
-from ...benchmark.metrics.measures import Computation, Measured
+from ...benchmark.metrics.measures import Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ..data.pools import ImagePool, LabelledPool
 from ..judges.fixed import fixed_features
 from ..judges.judge import Extractor, Judge, Scored, features, score
 from ..judges.report import Report, gallery
-from . import diffusion
+from . import probes
+from .probes import Attacker, Budget, Draws
 from .sampler import Sampler
 
 FORGET_SAMPLES = 1000
 RETAIN_SAMPLES = 1008
 NULL_SAMPLES = 1000
-NOISE_PAIRS = 256
-"""Image and noise-level pairs that noise predictions are compared on."""
 STRETCH = 5000
 """Samples that are drawn under one seed; more take a further seed each, so that their noise never fills the memory."""
 MANIFOLD_IMAGES = 10_000
 """Images whose neighbourhoods are compared, at most: their distances, all with all, must fit into memory."""
 KERNEL_IMAGES = 5000
 """Images that a kernel distance compares, at most, for the same reason."""
-NOISE_DIFFERENCE = Computation("noise-difference")
 
 
 def sample_counts() -> dict[str, int]:
     """Returns how many samples each set holds."""
-    return {"forget": FORGET_SAMPLES, "retain": RETAIN_SAMPLES, "null": NULL_SAMPLES, "noise_pairs": NOISE_PAIRS}
+    return {"forget": FORGET_SAMPLES, "retain": RETAIN_SAMPLES, "null": NULL_SAMPLES}
 
 
 def limits() -> dict[str, int]:
@@ -76,9 +74,6 @@ class Drawing:
 class Oracles:
     """What the oracles to compare with left."""
 
-    networks: Sequence[nn.Module]
-    sha256: str
-    """Of their weights."""
     samples: Mapping[str, Tensor]
     """What they draw, pooled, by set."""
     samples_sha256: str
@@ -96,13 +91,13 @@ class Exam:
     reference: ImagePool
     """The real images that samples are compared with."""
     data_sha256: str
-    forget: LabelledPool
-    """Training images of the forgotten class, on which noise predictions are compared."""
-    retain: LabelledPool
-    """Those of the other classes."""
-    noise_pairs: int
-    """Image and noise-level pairs that noise predictions are compared on."""
     oracles: Oracles
+    owned: LabelledPool
+    """Training pictures of the forgotten class, the first of which an attacker owns."""
+    held_out: LabelledPool
+    """Pictures of all classes that nothing was trained on, on which losses are measured."""
+    budget: Budget
+    """Of the attackers."""
 
 
 class Drawn(NamedTuple):
@@ -185,7 +180,7 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> G
         view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
     _closeness_to_data(exam, report, view)
     _distance_to_oracles(exam, report, view)
-    _noise_distance(exam, report, model, seed, device)
+    _probe(exam, report, model, seed, device)
     return Graded(report, _gallery(exam.drawing, drawn))
 
 
@@ -243,36 +238,49 @@ def _some(values: Floats, most: int) -> Floats:
 
 
 def _distance_to_oracles(exam: Exam, report: Report, view: View) -> None:
-    """How far the samples are from those of the oracles, set by set."""
-    for pool, found in view.features.items():
+    """How far the samples are from those of the oracles, but for the label that no oracle was trained with."""
+    for pool in ("retain", "null"):
         reference = fixed_features(view.source, exam.oracles.samples[pool])
-        metric = "oracle_distance" if pool == "forget" else f"oracle_distance_{pool}"
         report.add(
-            metric, measures.fid(found, reference), judge=view.name, reference_sha256=exam.oracles.samples_sha256
+            f"oracle_distance_{pool}",
+            measures.fid(view.features[pool], reference),
+            judge=view.name,
+            reference_sha256=exam.oracles.samples_sha256,
         )
 
 
-def _noise_distance(exam: Exam, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
-    """How far the noise predictions on real images are from the oracles', with the label and without."""
-    pairs, networks = exam.noise_pairs, exam.oracles.networks
-    for name, part in (("forget", exam.forget), ("retain", exam.retain)):
-        generator = torch.Generator().manual_seed(derive_seed(exam.drawing.task, "noise", name, seed))
-        index = torch.randint(len(part), (pairs,), generator=generator)
-        images, labels = (values.to(device) for values in part.take(index))
-        draw = diffusion.draw_corruption(images, generator)
-        noisy = diffusion.noise_schedule().add_noise(images, draw["noise"], draw["timesteps"])
-        for condition, given in (("", labels), ("_unconditional", torch.full_like(labels, exam.drawing.num_classes))):
-            with torch.inference_mode():
-                own, *theirs = (
-                    diffusion.predict_noise(network, noisy, draw["timesteps"], given) for network in (model, *networks)
-                )
-                errors = (own - torch.stack(theirs).mean(0)).square().flatten(1).mean(1).double().cpu().numpy()
-            report.add(
-                f"oracle_noise_{name}{condition}",
-                measures.mean(errors)._replace(by=NOISE_DIFFERENCE),
-                reference_sha256=exam.oracles.sha256,
-                protocol=f"{pairs} training images, antithetic time steps, mean of {len(networks)} oracles",
-            )
+def _probe(exam: Exam, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
+    """What the weights still know of the class, and what attackers make of it; the price that the other classes pay."""
+    drawing, budget = exam.drawing, exam.budget
+    forgotten = exam.held_out.labels == drawing.forget_class
+
+    def draws(pool: LabelledPool, count: int, name: str) -> Draws:
+        return Draws.of(pool, count, derive_seed(drawing.task, "probe", name), device)
+
+    forget = draws(exam.held_out.where(forgotten), budget.draws, "forget")
+    retain = draws(exam.held_out.where(~forgotten), 2 * budget.draws, "retain")
+
+    def add(metric: str, attacked: nn.Module, on: Draws, how: str, curve: Sequence[tuple[int, float]] = ()) -> None:
+        measured = probes.mean_loss(attacked, on)
+        report.add(
+            metric,
+            measured,
+            reference_sha256=exam.data_sha256,
+            protocol=f"{len(on.images)} fixed draws of held-out pictures, {how}",
+            curve=[*curve, (steps[metric], measured.value)] if curve else None,
+        )
+
+    steps = {"inverted_loss": budget.inversion_steps, "relearned_loss": budget.relearning_steps}
+    add("forget_loss", model, forget.labelled(drawing.num_classes), "without a label")
+    add("retain_loss", model, retain, "with their labels")
+    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, exam.owned, seed, device)
+    for metric, attack, what in (
+        ("inverted_loss", attacker.invert, f"a fresh embedding fitted at {budget.inversion_lr:g}"),
+        ("relearned_loss", attacker.relearn, f"all weights and a fresh embedding trained at {budget.relearning_lr:g}"),
+    ):
+        reached = attack(model, lambda attacked: float(probes.measured_losses(attacked, forget).mean()))
+        how = f"{what} for {steps[metric]} steps of {budget.batch} draws of {budget.pictures} training pictures"
+        add(metric, reached.end, forget, how, reached.points)
 
 
 def _gallery(drawing: Drawing, drawn: Drawn) -> Gallery:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from ...benchmark.needs import Need
 from ...benchmark.problem import Batch, Problem
 from . import diffusion
+from .label_tables import label_tables
 from .sampler import Sampler
 
 
 class ClassForgettingProblem(Problem):
     """See ``Problem``. A batch's draw is its noise, its time steps, and which of its labels are dropped."""
 
-    offers = frozenset({Need.RETAIN, Need.LABELS, Need.GUIDANCE, Need.GENERATOR, Need.ORACLE})
+    offers = frozenset({Need.RETAIN, Need.LABELS, Need.GUIDANCE, Need.GENERATOR, Need.LABEL_TABLES, Need.ORACLE})
 
     def __init__(self, model: nn.Module, *args: Any, sampler: Sampler, **options: Any) -> None:
         super().__init__(model, *args, **options)
@@ -50,6 +51,11 @@ class ClassForgettingProblem(Problem):
         """See ``Problem.conditioned``."""
         draw = dict(batch.draw, dropped=torch.zeros_like(batch.draw["dropped"]))
         return Batch(batch.images, batch.labels, draw)
+
+    def label_tables(self) -> list[nn.Parameter]:
+        """See ``Problem.label_tables``."""
+        self.require(Need.LABEL_TABLES)
+        return label_tables(self.model, self.num_classes)
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
         images = self._sampler.sample(model, labels, self.num_classes, self._shape, seed)

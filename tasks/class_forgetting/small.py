@@ -14,7 +14,6 @@ from ..judges.report import Report
 from ..retraining.declared import DataSetTask
 from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
 from ..training.recipe import TrainingRecipe
-from .evaluation import NOISE_PAIRS
 from .networks import small_unet
 from .sampler import Sampler
 from .task import ClassForgettingTask
@@ -79,8 +78,7 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
     def sample_counts(self) -> dict[str, int]:
         """See ``ClassForgettingTask.sample_counts``; each retained class has as many samples."""
         samples, kept = REHEARSED if self.rehearsal else self.samples, self.num_classes - 1
-        pairs = REHEARSED if self.rehearsal else NOISE_PAIRS
-        return {"forget": samples, "retain": -(-samples // kept) * kept, "null": samples, "noise_pairs": pairs}
+        return {"forget": samples, "retain": -(-samples // kept) * kept, "null": samples}
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on the test pictures."""

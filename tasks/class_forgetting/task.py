@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,7 @@ from ..training.checkpoint import Checkpoint
 from . import evaluation, training
 from .evaluation import Drawing, Exam, Oracles
 from .family import FAMILY
+from .probes import Budget
 from .problem import ClassForgettingProblem
 from .sampler import Sampler
 from .training import train
@@ -44,18 +46,25 @@ class ClassForgettingTask(OneClassTask):
     _most: int | None = PrivateAttr(None)
     """Samples of a set at most, in a check."""
     ema_decay: ClassVar[float] = training.EMA_DECAY
+    budget: ClassVar[Budget] = Budget()
+    """Of the attackers that try to bring the class back."""
 
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""
-        return {"sampler": self.sampler.describe(), "batch_size": self.batch_size, **self.sample_counts()}
+        fixed = {"sampler": self.sampler.describe(), "batch_size": self.batch_size}
+        return {**fixed, "attackers": self.budget.describe(), **self.sample_counts()}
 
     def sample_counts(self) -> dict[str, int]:
-        """Returns how many samples each set holds, and how many images noise predictions are compared on."""
+        """Returns how many samples each set holds."""
         return evaluation.sample_counts()
 
     def reference(self) -> ImagePool:
         """Returns the real images that samples are compared with."""
         return self.training_pool()
+
+    @abstractmethod
+    def held_out(self) -> ImagePool:
+        """Returns pictures of all classes that nothing was trained on."""
 
     def extractor(self) -> tuple[str, Extractor] | None:
         """Returns what gives the features of the distances, with its name; None takes the first judge's."""
@@ -93,9 +102,9 @@ class ClassForgettingTask(OneClassTask):
         self.sampler.check(device)
         return ClassForgettingProblem(sampler=self.sampler, **self.given(method, seed, device))
 
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+    def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        exam = self.exam(self.other_oracles(method, seed), device)
+        exam = self.exam(self.other_oracles(model), device)
         report, gallery = evaluation.evaluate(exam, model, seed, device)
         self.add_metrics(report)
         return Evaluation(report.metrics, gallery)
@@ -121,23 +130,19 @@ class ClassForgettingTask(OneClassTask):
             oracles: The seeds of the oracles to compare with.
             device: Where judges and oracles work.
         """
-        drawing = self.drawing()
-        files = [self.oracle_file(seed) for seed in oracles]
-        forget, retain = self.parted(self.training_pool())
+        forget, _ = self.parted(self.training_pool())
         return Exam(
             family=self.family,
-            drawing=drawing,
+            drawing=self.drawing(),
             judges=self.load_judges(device),
             extractor=self.extractor(),
             reference=self.reference(),
             data_sha256=self.data_sha256(),
-            forget=forget,
-            retain=retain,
-            noise_pairs=drawing.counts["noise_pairs"],
             oracles=Oracles(
-                networks=[self.load_model(file).to(device) for file in files],
-                sha256=self.assets.sha256(files),
-                samples={name: self.oracle_samples(name, oracles) for name in ("forget", "retain", "null")},
+                samples={name: self.oracle_samples(name, oracles) for name in ("retain", "null")},
                 samples_sha256=self.assets.sha256([self.oracle_samples_file]),
             ),
+            owned=forget,
+            held_out=self.held_out(),
+            budget=self.budget,
         )

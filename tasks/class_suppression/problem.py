@@ -27,7 +27,7 @@ class LatentDiTProblem(ClassForgettingProblem):
         **options: See ``ClassForgettingProblem``.
     """
 
-    offers = (ClassForgettingProblem.offers - {Need.ORACLE}) | {Need.LABEL_TABLES}
+    offers = ClassForgettingProblem.offers - {Need.ORACLE}
     value_range = (-4.0, 4.0)
     """Four deviations; latents have no bounds of their own."""
 
@@ -56,16 +56,6 @@ class LatentDiTProblem(ClassForgettingProblem):
     def predict(self, batch: Batch, labels: Tensor | None = None, model: nn.Module | None = None) -> Tensor:
         """See ``Problem.predict``: the noise prediction without the variance behind it, ``(B, C, H, W)``."""
         return super().predict(batch, labels, in_precision(model or self.model, self._precision))
-
-    def label_tables(self) -> list[nn.Parameter]:
-        """See ``Problem.label_tables``: one, or one a block where the blocks do not share it."""
-        self.require(Need.LABEL_TABLES)
-        from diffusers.models.embeddings import LabelEmbedding
-
-        tables = [
-            module.embedding_table.weight for module in self.model.modules() if isinstance(module, LabelEmbedding)
-        ]
-        return [table for table in tables if isinstance(table, nn.Parameter)]
 
     def warm_up(self) -> None:
         """See ``Problem.warm_up``: one pass forwards and back on noise. A copy of the model might not fit."""

@@ -116,7 +116,11 @@ class ClassSuppressionTask(PreparedTask):
             precision=self.precision,
         )
 
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+    def network(self) -> nn.Module:
+        """See ``Task.network``."""
+        return bases.load_transformer(self._checked_base(self._prepared()))
+
+    def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
         return evaluation.evaluate(self.exam(device), model, seed)
 

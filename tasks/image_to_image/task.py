@@ -83,8 +83,12 @@ class InpaintingTask(Task):
     def load_judges(self, device: torch.device = CPU) -> dict[str, Judge]:
         """Returns the judges by name; the first one's features serve the distances."""
 
-    def load_oracles(self, method: Method, seed: int) -> Oracles | None:
-        """Returns the oracles to compare with, if there are any."""
+    def network(self) -> nn.Module:
+        """See ``Task.network``."""
+        return self.load_base()
+
+    def load_oracles(self, model: nn.Module) -> Oracles | None:
+        """Returns the oracles to compare a model with, if there are any."""
         return None
 
     def own_oracle(self, seed: int) -> nn.Module | None:
@@ -141,9 +145,9 @@ class InpaintingTask(Task):
             holes=self.training_holes,
         )
 
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+    def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        return evaluation.evaluate(self.exam(self.load_oracles(method, seed), device), model, seed, device)
+        return evaluation.evaluate(self.exam(self.load_oracles(model), device), model, seed, device)
 
     def drawing(self) -> Drawing:
         """Returns which holes a model fills, and how."""
@@ -183,9 +187,9 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
         """See ``InpaintingTask.load_base``."""
         return self.load_model(self.base_file)
 
-    def load_oracles(self, method: Method, seed: int) -> Oracles:
-        """See ``InpaintingTask.load_oracles``: all but the one that an oracle's row is."""
-        files = [self.oracle_file(other) for other in self.other_oracles(method, seed)]
+    def load_oracles(self, model: nn.Module) -> Oracles:
+        """See ``InpaintingTask.load_oracles``: all but the one that the model is."""
+        files = [self.oracle_file(other) for other in self.other_oracles(model)]
         return Oracles([self.load_model(file) for file in files], self.assets.sha256(files))
 
     def own_oracle(self, seed: int) -> nn.Module:

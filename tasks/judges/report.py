@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from PIL import Image
@@ -46,8 +46,9 @@ class Report:
         label: int | None = None,
         reference_sha256: str | None = None,
         protocol: str | None = None,
+        curve: Sequence[tuple[int, float]] | None = None,
     ) -> None:
-        """Adds one number.
+        """Adds one number; ``curve`` is what led to it, see ``Metric``.
 
         Raises:
             KeyError: The family declares no quantity of this name.
@@ -73,6 +74,7 @@ class Report:
                     "direction": self._family.quantity(name).direction,
                     "judge": judge,
                     "label": label,
+                    "curve": curve,
                     "identity": identity,
                 }
             )

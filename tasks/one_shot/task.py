@@ -13,15 +13,18 @@ from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
 from ...benchmark.problem import TensorPool
+from ...benchmark.records.record import Metric
 from ...benchmark.task import Evaluation
 from ..data.pools import LabelledPool
+from ..judges.report import Report
 from ..retraining.retrained import OneClassTask
 from ..retraining.trained_judges import TrainedJudgesTask
 from ..training.checkpoint import Checkpoint
-from . import evaluation, vae
+from . import evaluation, retracing, vae
 from .evaluation import Exam
 from .family import FAMILY
 from .problem import OneShotProblem
+from .retracing import Goal
 
 
 class OneShotTask(TrainedJudgesTask, OneClassTask):
@@ -65,14 +68,28 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
         """See ``Task.problem``."""
         return OneShotProblem(latent=self.latent, **self.given(method, seed, device))
 
-    def evaluate(self, model: nn.Module, method: Method, seed: int, device: torch.device) -> Evaluation:
+    def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
-        return evaluation.evaluate(self.exam(method, seed, device), model, method, seed, device)
+        return evaluation.evaluate(self.exam(self.other_oracles(model)), model, seed, device)
 
-    def exam(self, method: Method, seed: int, device: torch.device) -> Exam:
-        """Returns what a method's model is measured by."""
-        oracles = self.other_oracles(method, seed)
-        repeats = Need.ORACLE not in method.needs
+    def retrace(self, method: Method, seed: int, device: torch.device) -> list[Metric]:
+        """See ``Task.retrace``: the step at which the forgotten class fell below the threshold."""
+        if Need.ORACLE in method.needs:
+            return []
+        goal = Goal(self.name, self.forget_class, self.latent, self.threshold)
+        name, judge = next(iter(self.load_judges().items()))
+        reached = retracing.first_step(goal, self.problem(method, seed, device), judge, method, seed)
+        report = Report(self.family, self.sampling(), {name: judge})
+        real = evaluation.kept_reference(judge, self.training_pool(), self.forget_class)
+        retracing.add_to(report, goal, reached, real, self.data_sha256())
+        return report.metrics
+
+    def exam(self, oracles: list[int]) -> Exam:
+        """Returns what models are measured by.
+
+        Args:
+            oracles: The seeds of the oracles to compare with.
+        """
         return Exam(
             task=self.name,
             family=self.family,
@@ -80,12 +97,10 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
             num_classes=self.num_classes,
             forget_class=self.forget_class,
             latent=self.latent,
-            threshold=self.threshold,
             judges=self.load_judges(),
             real=self.training_pool(),
             test=self.judge_data().test,
             data_sha256=self.data_sha256(),
             oracle_samples=self.oracle_samples("prior", oracles),
             oracles_sha256=self.assets.sha256([self.oracle_file(other) for other in oracles]),
-            again=(lambda: self.problem(method, seed, device)) if repeats else None,
         )

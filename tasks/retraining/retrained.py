@@ -15,7 +15,6 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.measuring.device import CPU, describe_device
 from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
-from ...benchmark.needs import Need
 from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.records.files import canonical_sha256
@@ -272,10 +271,9 @@ class RetrainedTask(Task):
             "oracle": lambda: self.load_model(self.oracle_file(seed % len(ORACLE_SEEDS))).to(device),
         }
 
-    def other_oracles(self, method: Method, seed: int) -> list[int]:
-        """Returns the oracles to compare with: all but the one that an oracle's row is."""
-        used = seed % len(ORACLE_SEEDS) if Need.ORACLE in method.needs else None
-        return [other for other in ORACLE_SEEDS if other != used]
+    def other_oracles(self, model: nn.Module) -> list[int]:
+        """Returns the oracles to compare a model with: all but the one that it is."""
+        return [seed for seed in ORACLE_SEEDS if not _same_weights(model, self.load_model(self.oracle_file(seed)))]
 
     def oracle_samples(self, name: str, oracles: list[int]) -> Tensor:
         """Returns the oracles' samples of a set, pooled, as bytes."""
@@ -315,6 +313,11 @@ class OneClassTask(RetrainedTask):
     def request(self) -> str:
         """See ``RetrainedTask.request``."""
         return str(self.forget_class)
+
+
+def _same_weights(model: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = model.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name].cpu(), theirs[name]) for name in theirs)
 
 
 def judge_file(name: str) -> str:

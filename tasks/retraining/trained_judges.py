@@ -31,6 +31,10 @@ class TrainedJudgesTask(RetrainedTask):
     def judge_data(self) -> JudgeData:
         """Returns what the judges are trained and tested on."""
 
+    def held_out(self) -> ImagePool:
+        """Returns pictures that nothing was trained on: those that the judges are tested on."""
+        return self.judge_data().test
+
     def judge_recipe(self, name: str) -> classifiers.JudgeRecipe:
         """Returns what a judge is and how it is trained."""
         return classifiers.small(name)

@@ -1,0 +1,214 @@
+"""Evaluates weights in a process of its own, which was started before any code of a method was loaded.
+
+What a method patched, hooked, wrapped or left in a global stays in the method's process. The weights cross as a file, the order
+and what was found as a line of JSON each: ``python -m unlearnbench.benchmark.running.evaluator``, or a fork on Linux.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Self, TextIO
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from .. import registry
+from ..errors import BenchmarkError, Diverged, first_line
+from ..measuring.device import describe_device, resolve_device
+from ..measuring.provenance import collect_provenance
+from ..records.files import file_sha256
+from ..records.record import Record, Status, Weights
+from ..records.store import next_moment
+from ..seeds import derive_seed
+from ..task import Evaluation, Task
+from . import weights
+from .forks import can_fork
+from .identity import RunSpec, make_task, passed, run_id, task_info, weights_info
+from .torch_setup import configure_torch
+
+
+class Order(BaseModel):
+    """What to evaluate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    spec: RunSpec
+    task_settings: dict[str, Any]
+    """Of the task alone."""
+    file: Path
+    """The weights."""
+
+    @classmethod
+    def of(cls, spec: RunSpec, task: Task, file: Path) -> Self:
+        """Returns the order to evaluate a file of weights on a run's task."""
+        return cls(spec=spec, task_settings=passed(task), file=file)
+
+
+class Answer(BaseModel):
+    """What was found, or why nothing was."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluation: Evaluation | None = None
+    diverged: str | None = None
+    error: str | None = None
+
+
+class Evaluator:
+    """The process, which waits until there are weights.
+
+    Args:
+        prepare: Called in a fork, to let go of what is the method's process's own.
+    """
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        if can_fork():
+            self._child: int | subprocess.Popen[str]
+            self._child, self._orders, self._answers = _fork(prepare)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            self._child, self._orders, self._answers = process, process.stdin, process.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.close()
+        self._wait()
+        self._answers.close()
+
+    def evaluate(self, order: Order) -> Evaluation:
+        """Returns what the task's evaluation finds.
+
+        Raises:
+            Diverged: What the weights draw is not finite.
+            BenchmarkError: The weights are not the network's, or the evaluation failed, which is no outcome of the run.
+            MemoryError: The process was killed, as the kernel does when memory runs out.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.write(order.model_dump_json() + "\n")
+            self._orders.flush()
+        line = self._answers.readline()
+        if not line:
+            raise MemoryError("the evaluation's process was killed, as the kernel does when memory runs out")
+        answer = Answer.model_validate_json(line)
+        if answer.diverged is not None:
+            raise Diverged(answer.diverged)
+        if answer.evaluation is None:
+            raise BenchmarkError(answer.error or "The evaluation gave nothing.")
+        return answer.evaluation
+
+    def _wait(self) -> None:
+        if isinstance(self._child, int):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._child, 0)
+        else:
+            self._child.wait()
+
+
+def evaluated(spec: RunSpec, evaluator: Evaluator, events: TextIO) -> Record:
+    """Returns the record of weights that were made elsewhere: what they cost is not known.
+
+    Raises:
+        BenchmarkError: The file is not one of the task's network's weights.
+    """
+    assert spec.weights is not None
+    registry.add_plugins(spec.plugins)
+    task = make_task(spec.task, spec.settings)
+    shown, of_task, of_weights = (
+        describe_device(resolve_device(spec.device), spec.threads),
+        task_info(task),
+        weights_info(spec.method, spec.weights),
+    )
+    print(json.dumps({"phase": "evaluate"}), file=events, flush=True)
+    status, reason, found = Status.OK, None, Evaluation([], None)
+    try:
+        found = evaluator.evaluate(Order.of(spec, task, spec.weights))
+    except Diverged as error:
+        status, reason = Status.DIVERGED, str(error)
+    return Record(
+        run_id=run_id(of_task, of_weights, spec.seed, shown),
+        created=next_moment(spec.results, of_task.name, of_weights.name),
+        task=of_task,
+        method=of_weights,
+        seed=spec.seed,
+        status=status,
+        reason=reason,
+        device=shown,
+        cost=None,
+        weights=Weights(sha256=file_sha256(spec.weights)),
+        metrics=found.metrics,
+        gallery=found.gallery,
+        provenance=collect_provenance(),
+    )
+
+
+def _fork(prepare: Callable[[], None]) -> tuple[int, IO[str], IO[str]]:
+    (theirs, orders), (answers, ours) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(orders)
+        os.close(answers)
+        prepare()
+        with os.fdopen(theirs) as incoming, os.fdopen(ours, "w") as outgoing:
+            serve(incoming, outgoing)
+        sys.stderr.flush()
+        os._exit(0)
+    os.close(theirs)
+    os.close(ours)
+    return child, os.fdopen(orders, "w"), os.fdopen(answers)
+
+
+def serve(orders: IO[str], answers: IO[str]) -> None:
+    """Answers one order, if there is one: a run that failed has none."""
+    line = orders.readline()
+    if line:
+        answers.write(answer(Order.model_validate_json(line)).model_dump_json() + "\n")
+        answers.flush()
+
+
+def answer(order: Order) -> Answer:
+    """Evaluates in this process."""
+    spec = order.spec
+    configure_torch(spec.threads)
+    device = resolve_device(spec.device)
+    torch.manual_seed(derive_seed("global", spec.seed))
+    try:
+        # A plugin that is no task's, such as a method's, is not loaded here.
+        if not registry.tasks.is_builtin(spec.task):
+            registry.add_plugins(spec.plugins)
+        task = make_task(spec.task, order.task_settings)
+        network = weights.load(order.file, task.network().to(device))
+        return Answer(evaluation=task.evaluate(network, spec.seed, device))
+    except Diverged as error:
+        return Answer(diverged=str(error))
+    except BenchmarkError as error:
+        return Answer(error=str(error))
+    # A plugin's task is somebody else's code; the traceback is in the run's log.
+    except Exception as error:  # noqa: BLE001
+        traceback.print_exc()
+        return Answer(error=f"The evaluation on '{spec.task}' failed ({first_line(error)}); its log tells where.")
+
+
+def main() -> int:
+    """Serves on standard input and output."""
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin, answers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
