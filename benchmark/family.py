@@ -72,11 +72,11 @@ class Component:
     Attributes:
         key: Short name, a column of the board.
         quantity: What is scored; several judges' values are scored one by one and averaged.
-        kind: To ``reach`` the oracles' mean is full marks, and to go beyond it is no better and no worse. To be ``alike`` costs on
-            both sides, in units of the spread between the oracles: within two of them is full marks, as far as the original is
-            none, and in between the logarithm decides. A ``match`` costs on both sides, in proportion; for a ``distance``, less
-            than the oracle's own is fine. A ``goal`` does without an oracle and is reached at a fixed value, of which more or less
-            of the quantity leads.
+        kind: To ``reach`` the oracles' mean is full marks, and to go beyond it is no better and no worse. To be ``alike``
+            costs on both sides, in units of the spread between the oracles: within two of them is full marks, as far as the
+            original is none, and in between the logarithm decides. A ``match`` costs on both sides, in proportion; for a
+            ``distance``, less than the oracle's own is fine. A ``goal`` does without an oracle and is reached at a fixed
+            value, of which more or less of the quantity leads.
         meaning: One sentence for the reader.
         goal: The value at which a ``goal`` is reached.
     """
@@ -139,9 +139,9 @@ class Gate:
 class Track:
     """One scoring of a family. Tracks are never merged.
 
-    The score of a run is the geometric mean of its components times its utility. A component counts as a hundredth at least, so
-    that one of them alone never decides. Utility is one minus the largest share of a gate's margin, beyond its noise, that the run
-    uses up.
+    The score of a run is the geometric mean of its components times its utility. A component counts as a hundredth at
+    least, so that one of them alone never decides. Utility is one minus the largest share of a gate's margin, beyond its
+    noise, that the run uses up.
 
     Attributes:
         components: What the score is made of.

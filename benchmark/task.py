@@ -91,7 +91,7 @@ class Task(BaseModel, ABC):
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Returns a network of the task's own making, on the CPU, for weights to be loaded into; what it holds does not count."""
+        """Returns a network of the task's own making, on the CPU, for weights to be loaded into."""
 
     @abstractmethod
     def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:

@@ -53,6 +53,26 @@ def student(values: Sequence[float], level: float = LEVEL) -> Interval | None:
     return Interval(mean - half, mean + half)
 
 
+def welch(first: Floats, second: Floats, level: float = LEVEL) -> Interval:
+    """Returns Welch's interval of the difference of two means, of values with different variances (Welch, 1947).
+
+    Args:
+        first: ``(N,)``, two values or more.
+        second: ``(M,)``, two values or more.
+        level: The coverage.
+    """
+    parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
+    error = math.sqrt(sum(parts))
+    difference = float(np.mean(first) - np.mean(second))
+    if error == 0.0:
+        return Interval(difference, difference)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
+    )
+    half = error * float(special.stdtrit(freedom, 0.5 + level / 2))
+    return Interval(difference - half, difference + half)
+
+
 def jackknife(
     statistic: Callable[[NDArray[np.intp]], float], n: int, groups: int = GROUPS, level: float = LEVEL
 ) -> Interval:

@@ -1,14 +1,13 @@
 """Models of which it is known whether they hold the forgotten class: what a test of forgetting is tested on.
 
-Those that hold it were never made to forget, or were only made to look as if: the original, fine-tunes on retained data, edits of
-the label's embedding, wrappers, and models that were retrained with a few pictures of the class. Those that do not were retrained
-without it: the oracles, and the same with shorter and longer training and with another width. What takes training is kept in a
-folder, so that a stopped training goes on.
+Those that hold it were never made to forget, or were only made to look as if: the original, fine-tunes on retained data, edits
+of the label's embedding, wrappers, and models that were retrained with a few pictures of the class. Those that do not were
+retrained without it: the oracles, and the same with shorter and longer training and with another width. What takes training is
+kept in a folder, so that a stopped training goes on.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,18 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ...benchmark.measuring.device import CPU
 from ...benchmark.problem import TensorPool
 from ...benchmark.records.files import write_atomically
-from ...benchmark.running.identity import make_task
+from ...benchmark.running import weights
+from ...benchmark.running.identity import make_method
 from ...benchmark.seeds import derive_seed
 from ...tasks.class_forgetting.diffusion import without_label_dropout
+from ...tasks.class_forgetting.label_tables import label_tables
 from ...tasks.class_forgetting.networks import small_unet
+from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.image_to_image.mae import small_mae
 from ...tasks.one_shot.vae import VAE
 from ...tasks.retraining.retrained import ORACLE_SEEDS, OneClassTask
@@ -32,6 +35,23 @@ from ...tasks.training.checkpoint import Checkpoint
 
 DOSES = (5, 20, 50)
 """Pictures of the class that a retrained model saw all the same."""
+EDITS = {
+    "class-forgetting": (
+        ("finetune", 0, "fine-tuned on the others"),
+        ("finetune", 1, "fine-tuned on the others"),
+        ("cheat-noise", 0, "wrapped"),
+        ("cheat-remap", 0, "embedding edited"),
+        ("simulated-retrain", 0, "embedding edited"),
+    ),
+    "one-shot": (("finetune", 0, "fine-tuned on the others"), ("finetune", 1, "fine-tuned on the others")),
+    "image-to-image": (
+        ("finetune", 0, "fine-tuned on the others"),
+        ("finetune", 1, "fine-tuned on the others"),
+        ("cheat-gate", 0, "wrapped"),
+        ("cheat-fill", 0, "wrapped"),
+    ),
+}
+"""Methods that leave the class in the weights, by family, with seeds and what they are."""
 SHORTER, LONGER = 0.5, 1.5
 """Steps of other recipes, as shares of the oracles'."""
 Progress = Callable[[str, int, int], None]
@@ -55,6 +75,23 @@ class Specimen:
     make: Callable[[], nn.Module]
     oracle: int | None = None
 
+    @property
+    def row(self) -> str:
+        """The board's row that it is, by which scores find their zero and their one."""
+        return "oracle" if self.oracle is not None else self.name
+
+
+def specimens(task: OneClassTask, folder: Path, progress: Progress) -> Iterator[Specimen]:
+    """Yields the pool of a task. See ``retrained``."""
+    yield Specimen("original", "original", holds=True, make=partial(task.load_model, task.base_file))
+    for method, seed, kind in EDITS[task.family.name]:
+        make = partial(_edited, task, method, seed)
+        yield Specimen(f"{method}-{seed}" if seed else method, kind, holds=True, make=make)
+    if isinstance(task, ClassForgettingTask):
+        for name, value in (("row-mean", _mean), ("row-zero", torch.zeros_like)):
+            yield Specimen(name, "embedding edited", holds=True, make=partial(_row_set, task, value))
+    yield from retrained(task, folder, progress)
+
 
 def retrained(task: OneClassTask, folder: Path, progress: Progress) -> Iterator[Specimen]:
     """Yields the models that are trained from scratch.
@@ -75,6 +112,30 @@ def retrained(task: OneClassTask, folder: Path, progress: Progress) -> Iterator[
         yield Specimen(name, "retrained by another recipe", holds=False, make=make)
 
 
+def _edited(task: OneClassTask, method: str, seed: int) -> nn.Module:
+    """Returns what a method leaves, as a run's evaluation sees it: its weights in a fresh network."""
+    chosen = make_method(method, {})
+    torch.manual_seed(derive_seed("global", seed))
+    problem = task.problem(chosen, seed, CPU)
+    network, layout = problem.model, weights.Layout.of(problem.model)
+    chosen.unlearn(problem)
+    fresh = task.network()
+    fresh.load_state_dict(weights.take(network, layout).state)
+    return fresh.eval()
+
+
+def _row_set(task: ClassForgettingTask, value: Callable[[Tensor], Tensor]) -> nn.Module:
+    network = task.load_model(task.base_file)
+    with torch.no_grad():
+        for table in label_tables(network, task.num_classes):
+            table[task.forget_class] = value(table[task.retain_classes()])[0]
+    return network
+
+
+def _mean(rows: Tensor) -> Tensor:
+    return rows.mean(0, keepdim=True)
+
+
 def _other_recipes(task: OneClassTask) -> dict[str, OneClassTask]:
     recipe = task.recipe
 
@@ -93,7 +154,7 @@ def _other_recipes(task: OneClassTask) -> dict[str, OneClassTask]:
 def _wider(task: OneClassTask) -> Callable[[Any], nn.Module]:
     """Returns what makes a task's network half as wide again, or a third."""
 
-    def transformer(of: Any) -> nn.Module:
+    def transformer(_: Any) -> nn.Module:
         from diffusers import DiTTransformer2DModel
 
         config = {**task.network().config, "attention_head_dim": 32}  # type: ignore[dict-item]
@@ -124,13 +185,3 @@ def _trained(task: OneClassTask, name: str, dose: int, folder: Path, progress: P
         checkpoint.remove()
     network.load_state_dict(safetensors.torch.load_file(file))
     return network.eval()
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for wanted in sys.argv[2:]:
-        chosen = make_task(wanted, {})
-        assert isinstance(chosen, OneClassTask)
-        for one in retrained(chosen, Path(sys.argv[1]), lambda what, step, steps: None):
-            one.make()
-            print(wanted, one.name, flush=True)

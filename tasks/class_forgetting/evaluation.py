@@ -92,12 +92,14 @@ class Exam:
     """The real images that samples are compared with."""
     data_sha256: str
     oracles: Oracles
-    owned: LabelledPool
+    forget: LabelledPool
     """Training pictures of the forgotten class, the first of which an attacker owns."""
-    held_out: LabelledPool
+    retain: LabelledPool
+    """Those of the other classes."""
+    held_out: ImagePool
     """Pictures of all classes that nothing was trained on, on which losses are measured."""
-    budget: Budget
-    """Of the attackers."""
+    budget: Budget | None
+    """Of the attackers; None leaves them out."""
 
 
 class Drawn(NamedTuple):
@@ -180,7 +182,8 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> G
         view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
     _closeness_to_data(exam, report, view)
     _distance_to_oracles(exam, report, view)
-    _probe(exam, report, model, seed, device)
+    if exam.budget is not None:
+        _probe(exam, exam.budget, report, model, seed, device)
     return Graded(report, _gallery(exam.drawing, drawn))
 
 
@@ -220,9 +223,13 @@ def _closeness_to_data(exam: Exam, report: Report, view: View) -> None:
     generated = view.features["retain"]
     reference = exam.data_sha256
 
+    unseen = exam.held_out.where(exam.held_out.labels != exam.drawing.forget_class)
+    floor = fixed_features(view.source, unseen.images)
     found = {
         "fid_retain": measures.fid(generated, real),
         "kid_retain": measures.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES)),
+        "fid_retain_floor": measures.fid(floor, real),
+        "kid_retain_floor": measures.kid(_some(floor, KERNEL_IMAGES), _some(real, KERNEL_IMAGES)),
         **measures.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))._asdict(),
         "off_manifold": measures.Manifold(_some(everything, MANIFOLD_IMAGES)).share_outside(view.features["forget"]),
     }
@@ -249,38 +256,53 @@ def _distance_to_oracles(exam: Exam, report: Report, view: View) -> None:
         )
 
 
-def _probe(exam: Exam, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
+def _probe(exam: Exam, budget: Budget, report: Report, model: nn.Module, seed: int, device: torch.device) -> None:
     """What the weights still know of the class, and what attackers make of it; the price that the other classes pay."""
-    drawing, budget = exam.drawing, exam.budget
+    drawing, null = exam.drawing, exam.drawing.num_classes
     forgotten = exam.held_out.labels == drawing.forget_class
+    forget, retain = (
+        Draws.of(exam.held_out.where(mask), budget.draws, derive_seed(drawing.task, "probe", name), device)
+        for name, mask in (("forget", forgotten), ("retain", ~forgotten))
+    )
+    fixed = f"{budget.draws} fixed draws of held-out pictures"
 
-    def draws(pool: LabelledPool, count: int, name: str) -> Draws:
-        return Draws.of(pool, count, derive_seed(drawing.task, "probe", name), device)
+    def add(metric: str, measured: Measured, how: str, curve: Sequence[tuple[int, float]] | None = None) -> None:
+        report.add(metric, measured, reference_sha256=exam.data_sha256, protocol=f"{fixed}, {how}", curve=curve)
 
-    forget = draws(exam.held_out.where(forgotten), budget.draws, "forget")
-    retain = draws(exam.held_out.where(~forgotten), 2 * budget.draws, "retain")
-
-    def add(metric: str, attacked: nn.Module, on: Draws, how: str, curve: Sequence[tuple[int, float]] = ()) -> None:
-        measured = probes.mean_loss(attacked, on)
-        report.add(
-            metric,
-            measured,
-            reference_sha256=exam.data_sha256,
-            protocol=f"{len(on.images)} fixed draws of held-out pictures, {how}",
-            curve=[*curve, (steps[metric], measured.value)] if curve else None,
-        )
-
-    steps = {"inverted_loss": budget.inversion_steps, "relearned_loss": budget.relearning_steps}
-    add("forget_loss", model, forget.labelled(drawing.num_classes), "without a label")
-    add("retain_loss", model, retain, "with their labels")
-    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, exam.owned, seed, device)
-    for metric, attack, what in (
-        ("inverted_loss", attacker.invert, f"a fresh embedding fitted at {budget.inversion_lr:g}"),
-        ("relearned_loss", attacker.relearn, f"all weights and a fresh embedding trained at {budget.relearning_lr:g}"),
+    unasked, kept = (probes.measured_losses(model, part.labelled(null)) for part in (forget, retain))
+    labelled = probes.measured_losses(model, retain)
+    add("forget_loss", probes.mean_loss(unasked), "without a label")
+    add("forget_gap", probes.gap(unasked, kept), "without a label, beyond the loss on as many retained ones")
+    add("retain_loss", probes.mean_loss(labelled), "with their labels")
+    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, exam.forget, exam.retain, seed, device)
+    few = forget.first(budget.glance)
+    own = f"steps of {budget.batch} draws of {budget.pictures} training pictures"
+    for name, attack, steps, how in (
+        ("inverted", attacker.invert, budget.inversion_steps, "a fresh embedding fitted"),
+        ("relearned", attacker.relearn, budget.relearning_steps, "all weights and a fresh embedding trained"),
     ):
-        reached = attack(model, lambda attacked: float(probes.measured_losses(attacked, forget).mean()))
-        how = f"{what} for {steps[metric]} steps of {budget.batch} draws of {budget.pictures} training pictures"
-        add(metric, reached.end, forget, how, reached.points)
+        end, points = attack(model, lambda attacked: float(probes.measured_losses(attacked, few).mean()))
+        found = probes.measured_losses(end, forget)
+        curve = [*points, (steps, float(found[: budget.glance].mean()))]
+        what = f"{how} for {steps} {own}"
+        add(f"{name}_loss", probes.mean_loss(found), what, curve)
+        add(f"{name}_gap", probes.gap(found, labelled), f"{what}, beyond the loss on retained ones before")
+        if budget.samples:
+            _ask_again(exam, budget.samples, report, name, end, seed, what)
+    if budget.benign_steps and budget.samples:
+        what = f"all weights trained for {budget.benign_steps} steps of {budget.batch} draws of retained pictures"
+        _ask_again(exam, budget.samples, report, "benign", attacker.use(model), seed, what)
+
+
+def _ask_again(exam: Exam, count: int, report: Report, attack: str, attacked: nn.Module, seed: int, how: str) -> None:
+    """How often the judges find the class in what an attacked model draws for it."""
+    drawing = exam.drawing
+    labels = torch.full((count,), drawing.forget_class)
+    noise = _stretch_seed(drawing, attack, seed, 0)
+    images = drawing.sampler.sample(attacked, labels, drawing.num_classes, drawing.image_shape, noise)
+    for name, judge in exam.judges.items():
+        hits = score(judge, images).labels == drawing.forget_class
+        report.add(f"{attack}_accuracy", measures.proportion(hits), judge=name, protocol=f"{report.protocol}; {how}")
 
 
 def _gallery(drawing: Drawing, drawn: Drawn) -> Gallery:

@@ -38,6 +38,9 @@ FID_RETAIN = Quantity(
     headline=True,
 )
 KID_RETAIN = Quantity("kid_retain", "min")
+FID_FLOOR = Quantity("fid_retain_floor", "info")
+KID_FLOOR = Quantity("kid_retain_floor", "info")
+"""The same distances of real pictures that nothing was trained on."""
 PRECISION = Quantity("precision", "max")
 RECALL = Quantity("recall", "max")
 DENSITY = Quantity("density", "max")
@@ -55,27 +58,51 @@ FORGET_LOSS = Quantity(
     "match",
     "Loss",
     "Denoising loss on held-out pictures of the forgotten class, without a label",
-    short="loss",
-    headline=True,
     margin=_LOSS,
 )
 INVERTED_LOSS = Quantity(
     "inverted_loss",
     "match",
     "Inverted",
-    "The same after a fresh embedding of the class was fitted to ten pictures, all other weights frozen",
+    "Denoising loss on held-out pictures of the class after a fresh embedding was fitted to ten, all other weights frozen",
     short="inverted",
     headline=True,
     margin=_LOSS,
 )
-RELEARNED_LOSS = Quantity(
-    "relearned_loss",
+RELEARNED_LOSS = Quantity("relearned_loss", "match", margin=_LOSS)
+FORGET_GAP = Quantity(
+    "forget_gap",
+    "match",
+    "Loss gap",
+    "How much larger the unlabelled loss is on held-out pictures of the forgotten class than on the others",
+    short="gap",
+    headline=True,
+    margin=Margin(0.003),
+)
+INVERTED_GAP = Quantity("inverted_gap", "match", margin=Margin(0.003))
+RELEARNED_GAP = Quantity(
+    "relearned_gap",
     "match",
     "Relearned",
-    "The same after all weights and a fresh embedding were trained on ten pictures for a few steps",
+    "How much larger the loss stays than on the others when all weights and a fresh embedding train on ten pictures",
     short="relearned",
     headline=True,
-    margin=_LOSS,
+    margin=Margin(0.003),
+)
+INVERTED_ACCURACY = Quantity(
+    "inverted_accuracy",
+    "info",
+    "Inverted acc.",
+    "Share of samples with the fitted embedding that a judge takes for the class",
+)
+RELEARNED_ACCURACY = Quantity(
+    "relearned_accuracy", "info", "Relearned acc.", "The same after all weights were trained on ten pictures"
+)
+BENIGN_ACCURACY = Quantity(
+    "benign_accuracy",
+    "info",
+    "Benign acc.",
+    "The same after all weights were trained on retained pictures for a few steps",
 )
 RETAIN_LOSS = Quantity(
     "retain_loss",
@@ -106,9 +133,12 @@ _GATES = (
 )
 _COLUMNS = (
     FORGET_ACCURACY,
-    FORGET_LOSS,
+    FORGET_GAP,
     INVERTED_LOSS,
-    RELEARNED_LOSS,
+    RELEARNED_GAP,
+    INVERTED_ACCURACY,
+    RELEARNED_ACCURACY,
+    BENIGN_ACCURACY,
     RETAIN_LOSS,
     RETAIN_ACCURACY,
     RETAIN_ACCURACY_WORST,
@@ -120,8 +150,14 @@ FAMILY = Family(
     quantities=(
         FORGET_ACCURACY,
         FORGET_LOSS,
+        FORGET_GAP,
         INVERTED_LOSS,
+        INVERTED_GAP,
         RELEARNED_LOSS,
+        RELEARNED_GAP,
+        INVERTED_ACCURACY,
+        RELEARNED_ACCURACY,
+        BENIGN_ACCURACY,
         RETAIN_LOSS,
         UNCONDITIONAL_FORGET_SHARE,
         RETAIN_ACCURACY,
@@ -130,6 +166,8 @@ FAMILY = Family(
         FORGET_DESTINATION,
         FID_RETAIN,
         KID_RETAIN,
+        FID_FLOOR,
+        KID_FLOOR,
         PRECISION,
         RECALL,
         DENSITY,
@@ -145,13 +183,13 @@ FAMILY = Family(
             components=(
                 Component("asked", FORGET_ACCURACY, "reach", "asked for the class, the model no longer draws it"),
                 Component(
-                    "unasked", FORGET_LOSS, "reach", "without a label its pictures are as foreign as to an oracle"
+                    "unasked", FORGET_GAP, "reach", "without a label its pictures are as foreign as to an oracle"
                 ),
                 Component(
                     "inverted", INVERTED_LOSS, "reach", "and so they stay when a fresh embedding is fitted to ten"
                 ),
                 Component(
-                    "relearned", RELEARNED_LOSS, "reach", "and when all weights are trained on ten for a few steps"
+                    "relearned", RELEARNED_GAP, "reach", "and when all weights are trained on ten for a few steps"
                 ),
             ),
             gates=_GATES,
@@ -171,7 +209,7 @@ FAMILY = Family(
                     "inverted", INVERTED_LOSS, "alike", "and so they are when a fresh embedding is fitted to ten"
                 ),
                 Component(
-                    "relearned", RELEARNED_LOSS, "alike", "and when all weights are trained on ten for a few steps"
+                    "relearned", RELEARNED_GAP, "alike", "and when all weights are trained on ten for a few steps"
                 ),
                 Component(
                     "unlabelled",
