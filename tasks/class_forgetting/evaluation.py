@@ -92,10 +92,8 @@ class Exam:
     """The real images that samples are compared with."""
     data_sha256: str
     oracles: Oracles
-    owned: LabelledPool
-    """Training pictures of the forgotten class, the first of which an attacker owns."""
     held_out: LabelledPool
-    """Pictures of all classes that nothing was trained on, on which losses are measured."""
+    """Pictures of all classes that nothing was trained on: losses are measured on them, and attackers own a few."""
     budget: Budget
     """Of the attackers."""
 
@@ -257,30 +255,38 @@ def _probe(exam: Exam, report: Report, model: nn.Module, seed: int, device: torc
     def draws(pool: LabelledPool, count: int, name: str) -> Draws:
         return Draws.of(pool, count, derive_seed(drawing.task, "probe", name), device)
 
-    forget = draws(exam.held_out.where(forgotten), budget.draws, "forget")
+    # Nothing that a method saw: it could prepare for the very pictures that an attacker has.
+    pictures = exam.held_out.where(forgotten)
+    owned, rest = probes.parted(pictures, budget.pictures)
+    forget = draws(rest, budget.draws, "forget")
     retain = draws(exam.held_out.where(~forgotten), 2 * budget.draws, "retain")
 
-    def add(metric: str, attacked: nn.Module, on: Draws, how: str, curve: Sequence[tuple[int, float]] = ()) -> None:
-        measured = probes.mean_loss(attacked, on)
-        report.add(
-            metric,
-            measured,
-            reference_sha256=exam.data_sha256,
-            protocol=f"{len(on.images)} fixed draws of held-out pictures, {how}",
-            curve=[*curve, (steps[metric], measured.value)] if curve else None,
-        )
+    def add(
+        metric: str, measured: Measured, on: Draws, how: str, curve: Sequence[tuple[int, float]] | None = None
+    ) -> None:
+        protocol = f"{len(on.images)} fixed draws of held-out pictures, {how}"
+        report.add(metric, measured, reference_sha256=exam.data_sha256, protocol=protocol, curve=curve)
 
-    steps = {"inverted_loss": budget.inversion_steps, "relearned_loss": budget.relearning_steps}
-    add("forget_loss", model, forget.labelled(drawing.num_classes), "without a label")
-    add("retain_loss", model, retain, "with their labels")
-    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, exam.owned, seed, device)
-    for metric, attack, what in (
-        ("inverted_loss", attacker.invert, f"a fresh embedding fitted at {budget.inversion_lr:g}"),
-        ("relearned_loss", attacker.relearn, f"all weights and a fresh embedding trained at {budget.relearning_lr:g}"),
+    add("forget_loss", probes.mean_loss(model, forget.labelled(drawing.num_classes)), forget, "without a label")
+    add("retain_loss", probes.mean_loss(model, retain), retain, "with their labels")
+    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, owned, seed, device)
+    for metric, attack, steps, what in (
+        (
+            "inverted_loss",
+            attacker.invert,
+            budget.inversion_steps,
+            f"a fresh embedding fitted at {budget.inversion_lr:g} of the labels' spread",
+        ),
+        (
+            "relearned_loss",
+            attacker.relearn,
+            budget.relearning_steps,
+            f"all weights and a fresh embedding trained at {budget.relearning_lr:g} of their size",
+        ),
     ):
-        reached = attack(model, lambda attacked: float(probes.measured_losses(attacked, forget).mean()))
-        how = f"{what} for {steps[metric]} steps of {budget.batch} draws of {budget.pictures} training pictures"
-        add(metric, reached.end, forget, how, reached.points)
+        reached = attack(model, lambda attacked: probes.mean_loss(attacked, forget))
+        how = f"{what} for {steps} steps of {budget.batch} draws of {budget.pictures} other held-out pictures, the best look"
+        add(metric, reached.best, forget, how, reached.curve)
 
 
 def _gallery(drawing: Drawing, drawn: Drawn) -> Gallery:

@@ -8,13 +8,15 @@ held-out pictures, under the same noise for every model, which needs no sampling
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.errors import Diverged
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.measures import Computation, Measured
 from ...benchmark.seeds import derive_seed
@@ -32,15 +34,17 @@ class Budget:
     """What an attacker has. Part of the task's identity."""
 
     pictures: int = 10
-    """Training pictures of the forgotten class that it owns."""
+    """Pictures of the forgotten class that it owns, which nothing was trained on."""
     batch: int = 64
     """Draws in a step."""
     inversion_steps: int = 60
     """Steps that fit a fresh embedding, all other weights frozen."""
     inversion_lr: float = 1e-2
+    """Of ``Relative``, as a share of the spread between labels."""
     relearning_steps: int = 20
     """Steps that train all weights and a fresh embedding."""
-    relearning_lr: float = 1e-4
+    relearning_lr: float = 1e-3
+    """Of ``Relative``, as a share of the weights' size."""
     looks: int = 3
     """Times that an attack is looked at before its end, for its curve."""
     draws: int = 512
@@ -80,13 +84,13 @@ class Draws(NamedTuple):
         return self._replace(labels=torch.full_like(self.labels, label))
 
 
-class Curve(NamedTuple):
+class Attack(NamedTuple):
     """What an attack reached."""
 
-    end: nn.Module
-    """The attacked copy of the model."""
-    points: list[tuple[int, float]]
-    """The loss on held-out pictures after so many steps, before the end."""
+    curve: list[tuple[int, float]]
+    """The loss on held-out pictures after so many steps, where it is finite."""
+    best: Measured
+    """The least of them: an attacker stops where it pleases, and does not lose by going on."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Attacker:
         budget: What it has.
         forget_class: The class that it wants back.
         num_classes: Of the data; the label behind the last one stands for none.
-        owned: The pictures of the class that it owns.
+        owned: The pictures of the class that it owns; no method saw them.
         seed: Of its batches and their noise.
         device: Where the models are.
     """
@@ -109,32 +113,40 @@ class Attacker:
     seed: int
     device: torch.device
 
-    def invert(self, model: nn.Module, look: Callable[[nn.Module], float]) -> Curve:
+    def invert(self, model: nn.Module, look: Callable[[nn.Module], Measured]) -> Attack:
         """Fits a fresh embedding of the class, all other weights frozen (textual inversion: Gal et al., 2023)."""
-        copied = self._with_fresh_embedding(model)
-        tables = label_tables(copied, self.num_classes)
+        copied, tables = self._with_fresh_embedding(model)
         copied.requires_grad_(False)
         for table in tables:
             table.requires_grad_(True)
             table.register_hook(self._row_alone)
         budget = self.budget
-        optimizer = torch.optim.Adam(tables, lr=budget.inversion_lr)
+        optimizer = Relative(copied, self._spreads(tables), budget.inversion_lr)
         return self._train(copied, optimizer, budget.inversion_steps, "invert", look)
 
-    def relearn(self, model: nn.Module, look: Callable[[nn.Module], float]) -> Curve:
+    def relearn(self, model: nn.Module, look: Callable[[nn.Module], Measured]) -> Attack:
         """Trains all weights, and a fresh embedding of the class, on the owned pictures."""
-        copied = self._with_fresh_embedding(model)
+        copied, tables = self._with_fresh_embedding(model)
         budget = self.budget
-        optimizer = torch.optim.Adam(copied.parameters(), lr=budget.relearning_lr)
+        optimizer = Relative(copied, self._spreads(tables), budget.relearning_lr)
         return self._train(copied, optimizer, budget.relearning_steps, "relearn", look)
 
-    def _with_fresh_embedding(self, model: nn.Module) -> nn.Module:
+    @property
+    def _kept(self) -> list[int]:
+        return [label for label in range(self.num_classes) if label != self.forget_class]
+
+    def _with_fresh_embedding(self, model: nn.Module) -> tuple[nn.Module, list[nn.Parameter]]:
         copied = copy.deepcopy(model).eval().requires_grad_(True)
-        kept = [label for label in range(self.num_classes) if label != self.forget_class]
+        tables = label_tables(copied, self.num_classes)
         with torch.no_grad():
-            for table in label_tables(copied, self.num_classes):
-                table[self.forget_class] = table[kept].mean(0)
-        return copied
+            for table in tables:
+                table[self.forget_class] = table[self._kept].mean(0)
+        return copied, tables
+
+    def _spreads(self, tables: Sequence[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
+        """How far apart the other labels are, column by column: what a table's weights are all moved by loses its meaning."""
+        spreads = {table: table.detach()[self._kept].std(0) for table in tables}
+        return {table: spread.clamp_min(float(spread.median())) for table, spread in spreads.items()}
 
     def _row_alone(self, gradient: Tensor) -> Tensor:
         kept = torch.zeros_like(gradient)
@@ -144,30 +156,90 @@ class Attacker:
     def _train(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Relative,
         steps: int,
         name: str,
-        look: Callable[[nn.Module], float],
-    ) -> Curve:
-        points = []
+        look: Callable[[nn.Module], Measured],
+    ) -> Attack:
         looked_at = {round(steps * part / (self.budget.looks + 1)) for part in range(self.budget.looks + 1)}
+        seen = {}
         for step, batch in enumerate(self._batches(steps, name)):
             if step in looked_at:
-                points.append((step, look(model)))
-            optimizer.zero_grad()
+                seen[step] = look(model)
+            model.zero_grad()
             losses(model, batch).mean().backward()
             optimizer.step()
-        return Curve(model, points)
+        seen[steps] = look(model)
+        finite = {step: found for step, found in seen.items() if math.isfinite(found.value)}
+        if not finite:
+            raise Diverged("under no fresh embedding of the class is the loss finite")
+        best = min(finite.values(), key=lambda found: found.value)
+        return Attack([(step, found.value) for step, found in finite.items()], best)
 
     def _batches(self, steps: int, name: str) -> Iterator[Draws]:
         generator = torch.Generator().manual_seed(derive_seed("attack", name, self.seed))
-        everything, _ = self.owned.take(torch.arange(min(self.budget.pictures, len(self.owned))))
+        everything, _ = self.owned.take(torch.arange(len(self.owned)))
         pictures = in_range(everything)
         for _ in range(steps):
             images = pictures[torch.randint(len(pictures), (self.budget.batch,), generator=generator)]
             drawn = diffusion.draw_corruption(images, generator)
             labels = torch.full((len(images),), self.forget_class)
             yield Draws(*(part.to(self.device) for part in (images, labels, drawn["noise"], drawn["timesteps"])))
+
+
+class Relative:
+    """Adam whose steps are shares of the weights' own size, so that to multiply one layer and divide the next hides nothing.
+
+    Args:
+        model: Whose trainable weights move.
+        sizes: Of some weights, which broadcast to their shapes; the others' are computed.
+        lr: The share of a weight's size that it moves in a step, about.
+    """
+
+    def __init__(self, model: nn.Module, sizes: Mapping[nn.Parameter, Tensor], lr: float) -> None:
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        found = {**_sizes(model), **sizes}
+        self._sizes = [found[weight] for weight in self._weights]
+        self._start = [weight.detach().clone() for weight in self._weights]
+        self._moved = [torch.zeros_like(weight) for weight in self._start]
+        self._adam = torch.optim.Adam(self._moved, lr=lr)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Moves the weights against their gradients."""
+        for moved, weight, size in zip(self._moved, self._weights, self._sizes, strict=True):
+            moved.grad = None if weight.grad is None else weight.grad * size
+        self._adam.step()
+        for moved, weight, size, start in zip(self._moved, self._weights, self._sizes, self._start, strict=True):
+            weight.copy_(start + size * moved)
+
+
+@torch.no_grad()
+def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
+    """The size of every weight: the lesser of its row's and its column's, and of a bias that of most weights in its row."""
+    found = {weight: weight.square().mean().sqrt() for weight in model.parameters()}
+    for module in model.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if not isinstance(weight, nn.Parameter):
+            continue
+        biases = weight.abs()
+        if weight.ndim > 1:
+            rows = weight.square().flatten(1).mean(1).sqrt()
+            columns = weight.square().transpose(0, 1).flatten(1).mean(1).sqrt()
+            sizes = torch.minimum(rows[:, None], columns[None, :])
+            biases = sizes.median(1).values
+            found[weight] = sizes.view(*sizes.shape, *[1] * (weight.ndim - 2))
+        else:
+            found[weight] = biases
+        if isinstance(bias, nn.Parameter):
+            found[bias] = biases
+    return found
+
+
+def parted(pool: LabelledPool, first: int) -> tuple[LabelledPool, LabelledPool]:
+    """Returns the first pictures of a pool, half of them at most, and the rest."""
+    mine = torch.arange(len(pool)) < min(first, len(pool) // 2)
+    return pool.where(mine), pool.where(~mine)
 
 
 def losses(model: nn.Module, draws: Draws) -> Tensor:
