@@ -7,6 +7,7 @@ and what was found as a line of JSON each: ``python -m unlearnbench.benchmark.ru
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -34,6 +35,10 @@ from .identity import RunSpec, make_task, passed, run_id, task_info, weights_inf
 from .torch_setup import configure_torch
 
 
+class Meddled(Exception):
+    """A method reached for the evaluation of what it left."""
+
+
 class Order(BaseModel):
     """What to evaluate."""
 
@@ -44,11 +49,13 @@ class Order(BaseModel):
     """Of the task alone."""
     file: Path
     """The weights."""
+    sha256: str
+    """Of the file, which may lie where others can write."""
 
     @classmethod
-    def of(cls, spec: RunSpec, task: Task, file: Path) -> Self:
+    def of(cls, spec: RunSpec, task: Task, file: Path, sha256: str) -> Self:
         """Returns the order to evaluate a file of weights on a run's task."""
-        return cls(spec=spec, task_settings=passed(task), file=file)
+        return cls(spec=spec, task_settings=passed(task), file=file, sha256=sha256)
 
 
 class Answer(BaseModel):
@@ -56,6 +63,8 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    sha256: str
+    """Of the weights that were asked about."""
     evaluation: Evaluation | None = None
     diverged: str | None = None
     error: str | None = None
@@ -94,6 +103,7 @@ class Evaluator:
 
         Raises:
             Diverged: What the weights draw is not finite.
+            Meddled: Other weights were judged than those of the order.
             BenchmarkError: The weights are not the network's, or the evaluation failed, which is no outcome of the run.
             MemoryError: The process was killed, as the kernel does when memory runs out.
         """
@@ -104,6 +114,10 @@ class Evaluator:
         if not line:
             raise MemoryError("the evaluation's process was killed, as the kernel does when memory runs out")
         answer = Answer.model_validate_json(line)
+        if answer.sha256 != order.sha256:
+            raise Meddled(
+                "other weights were judged than the method left: it reached for the evaluation's orders or files"
+            )
         if answer.diverged is not None:
             raise Diverged(answer.diverged)
         if answer.evaluation is None:
@@ -133,9 +147,10 @@ def evaluated(spec: RunSpec, evaluator: Evaluator, events: TextIO) -> Record:
         weights_info(spec.method, spec.weights),
     )
     print(json.dumps({"phase": "evaluate"}), file=events, flush=True)
+    sha256 = file_sha256(spec.weights)
     status, reason, found = Status.OK, None, Evaluation([], None)
     try:
-        found = evaluator.evaluate(Order.of(spec, task, spec.weights))
+        found = evaluator.evaluate(Order.of(spec, task, spec.weights, sha256))
     except Diverged as error:
         status, reason = Status.DIVERGED, str(error)
     return Record(
@@ -148,7 +163,7 @@ def evaluated(spec: RunSpec, evaluator: Evaluator, events: TextIO) -> Record:
         reason=reason,
         device=shown,
         cost=None,
-        weights=Weights(sha256=file_sha256(spec.weights)),
+        weights=Weights(sha256=sha256),
         metrics=found.metrics,
         gallery=found.gallery,
         provenance=collect_provenance(),
@@ -182,6 +197,9 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
 def answer(order: Order) -> Answer:
     """Evaluates in this process."""
     spec = order.spec
+    # Read once: others may write to the file. One that is gone is not the one of the order.
+    data = order.file.read_bytes() if order.file.is_file() else b""
+    sha256 = hashlib.sha256(data).hexdigest()
     configure_torch(spec.threads)
     device = resolve_device(spec.device)
     torch.manual_seed(derive_seed("global", spec.seed))
@@ -190,16 +208,17 @@ def answer(order: Order) -> Answer:
         if not registry.tasks.is_builtin(spec.task):
             registry.add_plugins(spec.plugins)
         task = make_task(spec.task, order.task_settings)
-        network = weights.load(order.file, task.network().to(device))
-        return Answer(evaluation=task.evaluate(network, spec.seed, device))
+        network = weights.load(order.file, task.network().to(device), data)
+        return Answer(sha256=sha256, evaluation=task.evaluate(network, spec.seed, device))
     except Diverged as error:
-        return Answer(diverged=str(error))
+        return Answer(sha256=sha256, diverged=str(error))
     except BenchmarkError as error:
-        return Answer(error=str(error))
+        return Answer(sha256=sha256, error=str(error))
     # A plugin's task is somebody else's code; the traceback is in the run's log.
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()
-        return Answer(error=f"The evaluation on '{spec.task}' failed ({first_line(error)}); its log tells where.")
+        why = f"The evaluation on '{spec.task}' failed ({first_line(error)}); its log tells where."
+        return Answer(sha256=sha256, error=why)
 
 
 def main() -> int:

@@ -5,13 +5,15 @@ Wrappers, hooks, subclasses and modules that were attached stay behind; entries 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load as safetensors_of
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import BenchmarkError, Diverged, shortened
@@ -82,24 +84,31 @@ def take(network: nn.Module, layout: Layout) -> Taken:
     return Taken(state, sorted({name.rpartition(".")[0] for name in attached}))
 
 
-def write(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Writes weights as a safetensors file; the same weights give the same bytes.
+def write(path: Path, state: Mapping[str, Tensor]) -> str:
+    """Writes weights as a safetensors file and returns its hash; the same weights give the same bytes.
 
     Raises:
         BenchmarkError: The file cannot be written.
     """
     # Entries that share memory, as tied embeddings do, are no file of safetensors.
-    write_atomically(path, save({name: value.clone() for name, value in state.items()}))
+    data = save({name: value.clone() for name, value in state.items()})
+    write_atomically(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
-def load(path: Path, network: nn.Module) -> nn.Module:
+def load(path: Path, network: nn.Module, data: bytes | None = None) -> nn.Module:
     """Loads a file of weights, all of them and nothing else, into a network, and returns it in evaluation mode.
+
+    Args:
+        path: The file.
+        network: Takes the weights.
+        data: What the file held when it was looked at: others may write to it.
 
     Raises:
         BenchmarkError: The file cannot be read, or is not one of this network's weights.
     """
     try:
-        state = load_file(path)
+        state = safetensors_of(path.read_bytes() if data is None else data)
     except (OSError, SafetensorError) as error:
         raise BenchmarkError(
             f"{path} cannot be read as a safetensors file ({error}); write the network's state with "

@@ -18,19 +18,18 @@ from typing import TextIO
 import torch
 
 from .. import registry
-from ..errors import BenchmarkError, Diverged, first_line
+from ..errors import BenchmarkError, Diverged, first_line, shortened
 from ..measuring.clock import Stopwatch, clock_for
 from ..measuring.counts import Meter
 from ..measuring.device import describe_device, resolve_device
 from ..measuring.peaks import MemoryWatch
 from ..measuring.provenance import collect_provenance
-from ..records.files import file_sha256
 from ..records.record import Cost, Phase, Record, Status, Weights, model_filename, record_filename
 from ..records.store import next_moment, write_record
 from ..seeds import derive_seed
 from ..task import Evaluation
 from . import weights
-from .evaluator import Evaluator, Order, evaluated
+from .evaluator import Evaluator, Meddled, Order, evaluated
 from .identity import Configured, RunSpec, method_info, run_id, task_info
 from .limits import end_with_runner
 from .shared_code import SharedCode
@@ -104,12 +103,14 @@ class Run:
         self._announce("evaluate")
         with self._stopwatch.phase("evaluate"), tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
             file = self._kept if self.spec.keep_model else Path(folder) / self._kept.name
-            weights.write(file, taken.state)
-            self._weights = Weights(sha256=file_sha256(file), left_behind=taken.left_behind)
+            self._weights = Weights(sha256=weights.write(file, taken.state), left_behind=taken.left_behind)
             # What is measured on the way belongs to the method and not to its weights, and needs its code.
             on_the_way = self._task.retrace(self._method, self.spec.seed, self._device)
             free_memory(self._device)
-            found = self._evaluator.evaluate(Order.of(self.spec, self._task, file))
+            found = self._evaluator.evaluate(Order.of(self.spec, self._task, file, self._weights.sha256))
+            # What was left running may have waited for the first look to pass.
+            if changed := self._shared.changed():
+                raise Meddled(f"The method replaced {shortened(changed)} while its weights were judged.")
             return found._replace(metrics=[*found.metrics, *on_the_way])
 
     def _unlearn(self) -> weights.Taken:

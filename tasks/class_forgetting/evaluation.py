@@ -92,12 +92,10 @@ class Exam:
     """The real images that samples are compared with."""
     data_sha256: str
     oracles: Oracles
-    forget: LabelledPool
-    """Training pictures of the forgotten class, the first of which an attacker owns."""
     retain: LabelledPool
-    """Those of the other classes."""
+    """Training pictures of the retained classes."""
     held_out: ImagePool
-    """Pictures of all classes that nothing was trained on, on which losses are measured."""
+    """Pictures of all classes that nothing was trained on: losses are measured on them, and attackers own a few."""
     budget: Budget | None
     """Of the attackers; None leaves them out."""
 
@@ -260,9 +258,11 @@ def _probe(exam: Exam, budget: Budget, report: Report, model: nn.Module, seed: i
     """What the weights still know of the class, and what attackers make of it; the price that the other classes pay."""
     drawing, null = exam.drawing, exam.drawing.num_classes
     forgotten = exam.held_out.labels == drawing.forget_class
+    # Nothing that a method saw: it could prepare for the very pictures that an attacker has.
+    owned, rest = probes.parted(exam.held_out.where(forgotten), budget.pictures)
     forget, retain = (
-        Draws.of(exam.held_out.where(mask), budget.draws, derive_seed(drawing.task, "probe", name), device)
-        for name, mask in (("forget", forgotten), ("retain", ~forgotten))
+        Draws.of(pool, budget.draws, derive_seed(drawing.task, "probe", name), device)
+        for name, pool in (("forget", rest), ("retain", exam.held_out.where(~forgotten)))
     )
     fixed = f"{budget.draws} fixed draws of held-out pictures"
 
@@ -274,16 +274,13 @@ def _probe(exam: Exam, budget: Budget, report: Report, model: nn.Module, seed: i
     add("forget_loss", probes.mean_loss(unasked), "without a label")
     add("forget_gap", probes.gap(unasked, kept), "without a label, beyond the loss on as many retained ones")
     add("retain_loss", probes.mean_loss(labelled), "with their labels")
-    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, exam.forget, exam.retain, seed, device)
-    few = forget.first(budget.glance)
-    own = f"steps of {budget.batch} draws of {budget.pictures} training pictures"
+    attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, owned, exam.retain, seed, device)
+    own = f"steps of {budget.batch} draws of {len(owned)} other held-out pictures, the best look"
     for name, attack, steps, how in (
         ("inverted", attacker.invert, budget.inversion_steps, "a fresh embedding fitted"),
         ("relearned", attacker.relearn, budget.relearning_steps, "all weights and a fresh embedding trained"),
     ):
-        end, points = attack(model, lambda attacked: float(probes.measured_losses(attacked, few).mean()))
-        found = probes.measured_losses(end, forget)
-        curve = [*points, (steps, float(found[: budget.glance].mean()))]
+        end, curve, found = attack(model, forget)
         what = f"{how} for {steps} {own}"
         add(f"{name}_loss", probes.mean_loss(found), what, curve)
         add(f"{name}_gap", probes.gap(found, labelled), f"{what}, beyond the loss on retained ones before")

@@ -9,13 +9,14 @@ pictures, a model that was merely damaged gains nothing.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ...benchmark.errors import Diverged
 from ...benchmark.metrics import measures
 from ...benchmark.metrics.intervals import welch
 from ...benchmark.metrics.measures import Computation, Measured
@@ -35,18 +36,19 @@ class Budget:
     """What an attacker has. Part of the task's identity."""
 
     pictures: int = 10
-    """Training pictures of the forgotten class that it owns."""
+    """Pictures of the forgotten class that it owns, which nothing was trained on."""
     batch: int = 64
     """Draws in a step."""
     inversion_steps: int = 60
     """Steps that fit a fresh embedding, all other weights frozen."""
     inversion_lr: float = 1e-2
+    """Of ``Relative``, as a share of the spread between labels."""
     relearning_steps: int = 20
     """Steps that train all weights and a fresh embedding."""
-    relearning_lr: float = 1e-4
-    """Of the weights."""
-    relearning_embedding_lr: float = 1e-4
-    """Of the fresh embedding."""
+    relearning_lr: float = 1e-3
+    """Of ``Relative``, as a share of the weights' size."""
+    relearning_embedding_lr: float = 1e-3
+    """The same of the fresh embedding, as a share of the spread between labels."""
     benign_steps: int = 30
     """Steps that train all weights on retained pictures, as one does who wants no harm; none where samples tell nothing."""
     benign_lr: float = 1e-4
@@ -56,8 +58,6 @@ class Budget:
     """Times that an attack is looked at before its end, for its curve."""
     draws: int = 768
     """Held-out picture and noise pairs of the forgotten class that losses are measured on, and as many of the others."""
-    glance: int = 192
-    """Of these, how many an attack's curve is measured on."""
 
     def describe(self) -> dict[str, Any]:
         """Returns it for the task's identity."""
@@ -88,22 +88,20 @@ class Draws(NamedTuple):
         parts = images, labels, drawn["noise"], drawn["timesteps"]
         return cls(*(part.to(device) for part in parts))
 
-    def first(self, count: int) -> Draws:
-        """Returns some of the draws."""
-        return Draws(*(part[:count] for part in self))
-
     def labelled(self, label: int) -> Draws:
         """Returns the same draws under one label."""
         return self._replace(labels=torch.full_like(self.labels, label))
 
 
-class Curve(NamedTuple):
+class Attack(NamedTuple):
     """What an attack reached."""
 
     end: nn.Module
     """The attacked copy of the model."""
-    points: list[tuple[int, float]]
-    """The loss on held-out pictures after so many steps, before the end."""
+    curve: list[tuple[int, float]]
+    """The mean loss on held-out pictures after so many steps, where it is finite."""
+    best: Tensor
+    """``(N,)``, the losses at the best of these looks: an attacker stops where it pleases, and does not lose by going on."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,8 @@ class Attacker:
         budget: What it has.
         forget_class: The class that it wants back.
         num_classes: Of the data; the label behind the last one stands for none.
-        owned: Training pictures of the class, the first of which it owns.
-        others: Those of the retained classes.
+        owned: The pictures of the class that it owns; no method saw them.
+        others: Training pictures of the retained classes.
         seed: Of its batches and their noise.
         device: Where the models are.
     """
@@ -128,70 +126,81 @@ class Attacker:
     seed: int
     device: torch.device
 
-    def invert(self, model: nn.Module, look: Callable[[nn.Module], float]) -> Curve:
-        """Fits a fresh embedding of the class, all other weights frozen (textual inversion: Gal et al., 2023)."""
-        copied = self._with_fresh_embedding(model)
-        tables = label_tables(copied, self.num_classes)
+    def invert(self, model: nn.Module, on: Draws) -> Attack:
+        """Fits a fresh embedding of the class, all other weights frozen (textual inversion: Gal et al., 2023).
+
+        Args:
+            model: What to attack; it stays as it is.
+            on: What the attack's looks measure losses on.
+        """
+        copied, tables = self._with_fresh_embedding(model)
         copied.requires_grad_(False)
         for table in tables:
             table.requires_grad_(True)
             table.register_hook(self._row_alone)
-        budget = self.budget
-        optimizer = torch.optim.Adam(tables, lr=budget.inversion_lr)
-        return self._train(copied, optimizer, self._draws_of_it("invert", budget.inversion_steps), look)
+        rates = dict.fromkeys(tables, self.budget.inversion_lr)
+        optimizer = Relative(copied, self._spreads(tables), rates)
+        return self._attack(copied, optimizer, self._draws_of_it("invert", self.budget.inversion_steps), on)
 
-    def relearn(self, model: nn.Module, look: Callable[[nn.Module], float]) -> Curve:
-        """Trains all weights, and a fresh embedding of the class, on the owned pictures."""
-        copied = self._with_fresh_embedding(model)
-        tables, budget = label_tables(copied, self.num_classes), self.budget
-        embedded = {id(table) for table in tables}
-        others = [weight for weight in copied.parameters() if id(weight) not in embedded]
-        optimizer = torch.optim.Adam(
-            [
-                {"params": others, "lr": budget.relearning_lr},
-                {"params": tables, "lr": budget.relearning_embedding_lr},
-            ]
-        )
-        return self._train(copied, optimizer, self._draws_of_it("relearn", budget.relearning_steps), look)
+    def relearn(self, model: nn.Module, on: Draws) -> Attack:
+        """Trains all weights, and a fresh embedding of the class, on the owned pictures. See ``invert``."""
+        copied, tables = self._with_fresh_embedding(model)
+        rates = dict.fromkeys(copied.parameters(), self.budget.relearning_lr)
+        rates |= dict.fromkeys(tables, self.budget.relearning_embedding_lr)
+        optimizer = Relative(copied, self._spreads(tables), rates)
+        return self._attack(copied, optimizer, self._draws_of_it("relearn", self.budget.relearning_steps), on)
 
     def use(self, model: nn.Module) -> nn.Module:
         """Trains all weights on retained pictures, with the labels' embeddings as the method left them (benign fine-tuning)."""
         copied = copy.deepcopy(model).eval().requires_grad_(True)
         optimizer = torch.optim.Adam(copied.parameters(), lr=self.budget.benign_lr)
-        return self._train(copied, optimizer, self._draws_of_others(), None).end
-
-    def _with_fresh_embedding(self, model: nn.Module) -> nn.Module:
-        copied = copy.deepcopy(model).eval().requires_grad_(True)
-        kept = [label for label in range(self.num_classes) if label != self.forget_class]
-        with torch.no_grad():
-            for table in label_tables(copied, self.num_classes):
-                table[self.forget_class] = table[kept].mean(0)
+        for batch in self._draws_of_others():
+            optimizer.zero_grad()
+            losses(copied, batch).mean().backward()
+            optimizer.step()
         return copied
+
+    @property
+    def _kept(self) -> list[int]:
+        return [label for label in range(self.num_classes) if label != self.forget_class]
+
+    def _with_fresh_embedding(self, model: nn.Module) -> tuple[nn.Module, list[nn.Parameter]]:
+        copied = copy.deepcopy(model).eval().requires_grad_(True)
+        tables = label_tables(copied, self.num_classes)
+        with torch.no_grad():
+            for table in tables:
+                table[self.forget_class] = table[self._kept].mean(0)
+        return copied, tables
+
+    def _spreads(self, tables: Sequence[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
+        """How far apart the other labels are, column by column: what a table's weights are all moved by loses its meaning."""
+        spreads = {table: table.detach()[self._kept].std(0) for table in tables}
+        return {table: spread.clamp_min(float(spread.median())) for table, spread in spreads.items()}
 
     def _row_alone(self, gradient: Tensor) -> Tensor:
         kept = torch.zeros_like(gradient)
         kept[self.forget_class] = gradient[self.forget_class]
         return kept
 
-    def _train(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        batches: Sequence[Draws],
-        look: Callable[[nn.Module], float] | None,
-    ) -> Curve:
-        points, looks = [], self.budget.looks + 1
-        looked_at = {round(len(batches) * part / looks) for part in range(looks)} if look else set()
+    def _attack(self, model: nn.Module, optimizer: Relative, batches: Sequence[Draws], on: Draws) -> Attack:
+        looks = self.budget.looks + 1
+        looked_at = {round(len(batches) * part / looks) for part in range(looks)}
+        seen = {}
         for step, batch in enumerate(batches):
-            if look and step in looked_at:
-                points.append((step, look(model)))
-            optimizer.zero_grad()
+            if step in looked_at:
+                seen[step] = measured_losses(model, on)
+            model.zero_grad()
             losses(model, batch).mean().backward()
             optimizer.step()
-        return Curve(model, points)
+        seen[len(batches)] = measured_losses(model, on)
+        finite = {step: found for step, found in seen.items() if bool(found.mean().isfinite())}
+        if not finite:
+            raise Diverged("under no fresh embedding of the class is the loss finite")
+        curve = [(step, float(found.mean())) for step, found in finite.items()]
+        return Attack(model, curve, min(finite.values(), key=lambda found: float(found.mean())))
 
     def _draws_of_it(self, attack: str, steps: int) -> list[Draws]:
-        pictures, _ = self.owned.take(torch.arange(min(self.budget.pictures, len(self.owned))))
+        pictures, _ = self.owned.take(torch.arange(len(self.owned)))
         generator = torch.Generator().manual_seed(derive_seed("attack", attack, self.seed))
         labels = torch.full((self.budget.batch,), self.forget_class)
 
@@ -212,6 +221,64 @@ class Attacker:
         drawn = diffusion.draw_corruption(in_range(images), generator)
         parts = in_range(images), labels, drawn["noise"], drawn["timesteps"]
         return Draws(*(part.to(self.device) for part in parts))
+
+
+class Relative:
+    """Adam whose steps are shares of the weights' own size, so that to multiply one layer and divide the next hides nothing.
+
+    Args:
+        model: Whose trainable weights move.
+        sizes: Of some weights, which broadcast to their shapes; the others' are computed.
+        rates: The share of its size that each weight moves in a step, about.
+    """
+
+    def __init__(
+        self, model: nn.Module, sizes: Mapping[nn.Parameter, Tensor], rates: Mapping[nn.Parameter, float]
+    ) -> None:
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        found = {**_sizes(model), **sizes}
+        self._sizes = [found[weight] for weight in self._weights]
+        self._start = [weight.detach().clone() for weight in self._weights]
+        self._moved = [torch.zeros_like(weight) for weight in self._start]
+        pairs = zip(self._weights, self._moved, strict=True)
+        self._adam = torch.optim.Adam([{"params": [moved], "lr": rates[weight]} for weight, moved in pairs])
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Moves the weights against their gradients."""
+        for moved, weight, size in zip(self._moved, self._weights, self._sizes, strict=True):
+            moved.grad = None if weight.grad is None else weight.grad * size
+        self._adam.step()
+        for moved, weight, size, start in zip(self._moved, self._weights, self._sizes, self._start, strict=True):
+            weight.copy_(start + size * moved)
+
+
+@torch.no_grad()
+def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
+    """The size of every weight: the lesser of its row's and its column's, and of a bias that of most weights in its row."""
+    found = {weight: weight.square().mean().sqrt() for weight in model.parameters()}
+    for module in model.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if not isinstance(weight, nn.Parameter):
+            continue
+        biases = weight.abs()
+        if weight.ndim > 1:
+            rows = weight.square().flatten(1).mean(1).sqrt()
+            columns = weight.square().transpose(0, 1).flatten(1).mean(1).sqrt()
+            sizes = torch.minimum(rows[:, None], columns[None, :])
+            biases = sizes.median(1).values
+            found[weight] = sizes.view(*sizes.shape, *[1] * (weight.ndim - 2))
+        else:
+            found[weight] = biases
+        if isinstance(bias, nn.Parameter):
+            found[bias] = biases
+    return found
+
+
+def parted(pool: LabelledPool, first: int) -> tuple[LabelledPool, LabelledPool]:
+    """Returns the first pictures of a pool, half of them at most, and the rest."""
+    mine = torch.arange(len(pool)) < min(first, len(pool) // 2)
+    return pool.where(mine), pool.where(~mine)
 
 
 def losses(model: nn.Module, draws: Draws) -> Tensor:

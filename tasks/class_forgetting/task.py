@@ -130,7 +130,7 @@ class ClassForgettingTask(OneClassTask):
             oracles: The seeds of the oracles to compare with.
             device: Where judges and oracles work.
         """
-        forget, retain = self.parted(self.training_pool())
+        _, retain = self.parted(self.training_pool())
         return Exam(
             family=self.family,
             drawing=self.drawing(),
@@ -142,7 +142,6 @@ class ClassForgettingTask(OneClassTask):
                 samples={name: self.oracle_samples(name, oracles) for name in ("retain", "null")},
                 samples_sha256=self.assets.sha256([self.oracle_samples_file]),
             ),
-            forget=forget,
             retain=retain,
             held_out=self.held_out(),
             budget=self.budget,
