@@ -28,8 +28,10 @@ IDENTITY = Identity(name="test", version=1, protocol="test")
 
 GOOD = {
     "forget_accuracy": 0.01,
-    "oracle_distance": 20.0,
-    "unconditional_forget_share": 0.01,
+    "forget_gap": 0.03,
+    "inverted_loss": 0.1,
+    "relearned_gap": 0.01,
+    "retain_loss": 0.07,
     "retain_accuracy": 0.99,
     "retain_accuracy_worst": 0.97,
     "fid_retain": 1.0,
@@ -37,10 +39,12 @@ GOOD = {
 }
 """What the oracle reaches in the made-up records."""
 
-UNTOUCHED = {**GOOD, "forget_accuracy": 0.99, "oracle_distance": 100.0, "unconditional_forget_share": 0.1}
+UNTOUCHED = {**GOOD, "forget_accuracy": 0.99, "forget_gap": 0.0, "inverted_loss": 0.07, "relearned_gap": 0.0}
 """What the original reaches."""
 
-DIRECTIONS = dict(zip(GOOD, ("match", "match", "match", "max", "max", "min", "max"), strict=True))
+DIRECTIONS = dict(
+    zip(GOOD, ("match", "match", "match", "match", "min", "max", "max", "min", "max"), strict=True)
+)
 
 
 TASK = TaskInfo(

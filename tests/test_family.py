@@ -41,6 +41,7 @@ def track(*parts, name="", **fields):
         ),
         (lambda: Family("f", (LEFT, KEPT), (track(destination=KEPT),)), "reads 'kept' class by class"),
         (lambda: Family("f", (Quantity("mean", "max", mean_of=KEPT), KEPT)), "reads 'kept' class by class"),
+        (lambda: Gate(KEPT, 0.1, noise=0.1), "a gate on 'kept' needs a margin that is wider than its noise"),
         (lambda: Gate(ODD, 0.1), "a gate on 'odd' needs a quantity of which more or less is better"),
         (lambda: Component("x", ODD, "goal", ""), "a goal of 'odd' needs a quantity of which more or less is better"),
     ],
@@ -84,7 +85,7 @@ def test_a_track_without_gates_is_scored_by_its_components_alone():
     alone = Track((Component("removal", share, "match", ""),), ())
     board = rank([*anchors((0,)), make_record("a", 0, between(0.25))], alone)
     (row,) = [row for row in board.rows if row.method == "a"]
-    assert (row.score, row.component("utility")) == (pytest.approx(0.5), 1.0)
+    assert (row.score, row.component("utility")) == (pytest.approx(0.25), 1.0)
     assert row.runs[0].error > 0
 
 

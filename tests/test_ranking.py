@@ -1,12 +1,17 @@
 """Gates, scores, intervals and tie groups on made-up boards."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import GOOD, UNTOUCHED, anchors, between, make_record
+from unlearnbench.benchmark import registry
+from unlearnbench.benchmark.family import Component, Track
 from unlearnbench.benchmark.records.record import Device, Status
-from unlearnbench.leaderboard.ranking import rank_all
+from unlearnbench.leaderboard.ranking import rank, rank_all
+from unlearnbench.leaderboard.scoring import FLOOR
 
 SEEDS = (0, 1, 2)
 
@@ -19,37 +24,73 @@ def rows(records):
     return {row.name: row for row in rank_all(records)[0].rows}
 
 
-def test_original_scores_zero_and_oracle_one():
+def test_original_scores_the_floor_and_oracle_one():
     found = rows(anchors())
-    assert found["original"].score == 0
+    assert found["original"].score == pytest.approx(FLOOR)
     assert found["oracle"].score == 1
     assert found["original"].rank is None
     assert found["oracle"].rank is None
 
 
-def test_a_score_is_the_geometric_mean_of_components_and_utility():
-    values = {**GOOD, "forget_accuracy": 0.01 + 0.98 * 0.2, "oracle_distance": 20 + 80 * 0.5, "fid_retain": 1.25}
+def test_a_score_is_the_geometric_mean_of_components_times_utility():
+    fid = 1 + 0.1 + 0.65 / 2
+    values = {**GOOD, "forget_accuracy": 0.01 + 0.98 * 0.2, "inverted_loss": 0.07 + 0.03 * 0.5, "fid_retain": fid}
     row = rows([*anchors((0,)), make_record("sfron", 0, values)])["sfron"]
-    assert row.component("removal") == pytest.approx(0.8)
-    assert row.component("likeness") == pytest.approx(0.5)
-    assert row.component("leakage") == pytest.approx(1.0)
-    assert row.component("utility") == pytest.approx(0.5)  # half of the FID's margin is used up
-    assert row.score == pytest.approx((0.8 * 0.5 * 1.0 * 0.5) ** 0.25)
+    assert row.component("asked") == pytest.approx(0.8)
+    assert row.component("unasked") == pytest.approx(1.0)
+    assert row.component("inverted") == pytest.approx(0.5)
+    assert row.component("relearned") == pytest.approx(1.0)
+    assert row.component("utility") == pytest.approx(0.5)  # half of the FID's margin beyond its noise is used up
+    assert row.score == pytest.approx((0.8 * 0.5) ** 0.25 * 0.5)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-0.5, 1.5))
-def test_scores_stay_between_zero_and_one_and_overshooting_costs(share):
+def test_a_score_rises_to_the_oracles_and_going_beyond_is_no_better_and_no_worse(share):
     row = rows([*anchors((0,)), make_record("sfron", 0, between(share))])["sfron"]
-    assert 0 <= row.score <= 1
-    if share > 1.01:  # less of the forgotten class than the oracle draws is not better
-        assert row.component("removal") < 1
-        assert row.component("likeness") == 1
+    assert row.score == pytest.approx(min(max(share, FLOOR), 1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-0.5, 2.5))
+def test_to_be_alike_costs_on_both_sides_in_units_of_the_spread_between_oracles(share):
+    gap = registry.families.find("class-forgetting").quantity("forget_gap")
+    track = Track((Component("unasked", gap, "alike", ""),), ())
+    oracles = [make_record("oracle", seed, between(1 + off)) for seed, off in zip(SEEDS, (-0.1, 0, 0.1), strict=True)]
+    board = rank([make_record("original", 0, UNTOUCHED), *oracles, make_record("a", 0, between(share))], track)
+    (row,) = [row for row in board.rows if row.name == "a"]
+    off = abs(share - 1)  # a spread is a tenth of the way
+    assert row.component("unasked") == pytest.approx(min(max(math.log(1 / max(off, 0.2)) / math.log(5), 0), 1), abs=1e-6)
+
+
+def test_one_component_near_zero_does_not_send_a_run_to_zero():
+    row = rows([*anchors((0,)), make_record("a", 0, between(1.0, relearned_gap=-0.001))])["a"]
+    assert row.score == pytest.approx(FLOOR**0.25)
+
+
+def test_an_oracle_is_scored_by_the_others():
+    low = between(1.0, forget_gap=0.02)
+    found = rows([make_record("original", 0, UNTOUCHED), make_record("oracle", 0, low), make_record("oracle", 1, GOOD)])
+    assert [run.components["unasked"] for run in found["oracle"].runs] == [pytest.approx(2 / 3), 1.0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 0.3))
+def test_a_gate_costs_nothing_within_noise_and_everything_at_its_margin(behind):
+    row = rows([*anchors((0,)), make_record("a", 0, between(1.0, coverage=GOOD["coverage"] - behind))])["a"]
+    assert row.component("utility") == pytest.approx(min(1, max(0, 1 - (behind - 0.04) / 0.16)))
+    assert bool(row.failed_gates) == (behind > 0.2 + 1e-12)
 
 
 @pytest.mark.parametrize(
     ("metric", "value"),
-    [("retain_accuracy", 0.93), ("retain_accuracy_worst", 0.8), ("fid_retain", 1.6), ("coverage", 0.7)],
+    [
+        ("retain_loss", 0.09),
+        ("retain_accuracy", 0.9),
+        ("retain_accuracy_worst", 0.7),
+        ("fid_retain", 1.8),
+        ("coverage", 0.69),
+    ],
 )
 def test_each_gate_sends_a_run_to_zero(metric, value):
     row = rows([*anchors((0,)), make_record("sfron", 0, between(1.0, **{metric: value}))])["sfron"]
@@ -65,7 +106,7 @@ def test_an_undefined_metric_scores_as_badly_as_can_be():
 
 
 def test_a_missing_metric_scores_as_badly_as_can_be():
-    values = {name: value for name, value in GOOD.items() if name not in ("oracle_distance", "coverage")}
+    values = {name: value for name, value in GOOD.items() if name not in ("inverted_loss", "coverage")}
     row = rows([*anchors((0,)), make_record("sfron", 0, values)])["sfron"]
     assert row.score == 0
     assert "coverage" in row.failed_gates[0]
@@ -128,7 +169,7 @@ def test_a_failed_run_counts_as_zero_and_is_shown():
 
 
 def test_cheats_are_ranked_with_the_methods_and_references_are_not():
-    cheat = between(1.0, unconditional_forget_share=UNTOUCHED["unconditional_forget_share"])
+    cheat = {**UNTOUCHED, "forget_accuracy": GOOD["forget_accuracy"]}
     records = [
         *anchors(),
         *runs("honest", [0.5, 0.5, 0.5]),
@@ -136,7 +177,7 @@ def test_cheats_are_ranked_with_the_methods_and_references_are_not():
     ]
     found = rows(records)
     assert found["honest"].rank == 1
-    assert (found["cheat-remap"].rank, found["cheat-remap"].score) == (2, 0)
+    assert (found["cheat-remap"].rank, found["cheat-remap"].score) == (2, pytest.approx(FLOOR**0.75))
 
 
 def test_without_references_there_is_no_score_but_a_way_to_get_one():

@@ -1,8 +1,8 @@
 """Tests the test: ``python -m unlearnbench.docs.make.meta_evaluation FOLDER TASK…``.
 
 Models that hold the forgotten class and models that do not (``model_pool``) are evaluated as a run's are, and scored. A number
-that cannot tell the two apart is none to rank by. Every evaluation is kept in the folder as it comes, so that a stopped one goes
-on; ``docs/meta-evaluation.json`` holds what was found, and ``docs/meta-evaluation.md`` is rendered from that file.
+that cannot tell the two apart is none to rank by. Every evaluation is kept in the folder as it comes, so that a stopped one
+goes on; ``docs/meta-evaluation.json`` holds what was found, and ``docs/meta-evaluation.md`` is rendered from that file.
 
 Example::
 
@@ -241,10 +241,10 @@ INTRODUCTION = """\
 Written by `python -m unlearnbench.docs.make.meta_evaluation`; the numbers are in [meta-evaluation.json](meta-evaluation.json).
 
 A score of forgetting is worth as much as it tells models that hold a class from models that do not. Below, both kinds are
-scored: the original, fine-tunes on retained data, edits of the label's embedding, wrappers, and models that were retrained with a
-few pictures of the class hold it; models that were retrained without it, by the oracles' recipe and by others, do not. The AUC is
-the share of pairs of one model of either kind in which the number is larger for the one without the class; its interval resamples
-models. An oracle is scored by the other oracles.
+scored: the original, fine-tunes on retained data, edits of the label's embedding, wrappers, and models that were retrained with
+a few pictures of the class hold it; models that were retrained without it, by the oracles' recipe and by others, do not. The AUC
+is the share of pairs of one model of either kind in which the number is larger for the one without the class; its interval
+resamples models. An oracle is scored by the other oracles.
 """
 
 

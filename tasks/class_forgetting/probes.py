@@ -47,7 +47,7 @@ class Budget:
     """Steps that train all weights and a fresh embedding."""
     relearning_lr: float = 1e-3
     """Of ``Relative``, as a share of the weights' size."""
-    relearning_embedding_lr: float = 1e-3
+    relearning_embedding_lr: float = 1e-2
     """The same of the fresh embedding, as a share of the spread between labels."""
     benign_steps: int = 30
     """Steps that train all weights on retained pictures, as one does who wants no harm; none where samples tell nothing."""
