@@ -26,6 +26,7 @@ from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.benchmark.running.weights import check_finite
 from unlearnbench.tasks.class_forgetting import diffusion, probes
 from unlearnbench.tasks.class_forgetting.probes import Attacker, Budget, Draws
 from unlearnbench.tasks.class_suppression import base, evaluation, latent_cache
@@ -305,7 +306,7 @@ def test_every_method_that_applies_runs_on_latents(task, name):
     problem.meter.reset()
     method.unlearn(problem)
     assert problem.meter.steps == short.get("steps", 0)
-    problem.check_finite()
+    check_finite(problem.model.state_dict())
 
 
 def test_replay_is_made_of_latents(task):
