@@ -57,10 +57,9 @@ def exam():
         judges=judge,
         extractor=None,
         reference=evaluation.RealImages.of([(shown, train.labels)], FORGET, "digits", "0" * 64),
-        budget=Budget(inversion_steps=120, draws=64),
+        budget=Budget(inversion_steps=120, draws=64, samples=60),
         owned=TensorPool(forgotten[:10], torch.full((10,), FORGET)),
-        not_owned=TensorPool(forgotten[10:50], torch.full((40,), FORGET)),
-        inverted_samples=60,
+        rest=TensorPool(forgotten[10:50], torch.full((40,), FORGET)),
     )
 
 
