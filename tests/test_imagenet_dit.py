@@ -1,5 +1,6 @@
 """The task `imagenet-dit` on a miniature of the hub's layouts: a pipeline, parquet files and judges that the tests make."""
 
+import dataclasses
 import json
 import shutil
 import weakref
@@ -25,7 +26,9 @@ from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.benchmark.running.weights import check_finite
 from unlearnbench.tasks.class_forgetting import diffusion
+from unlearnbench.tasks.class_forgetting.probes import Attacker, Budget, Draws
 from unlearnbench.tasks.class_suppression import base, evaluation
 from unlearnbench.tasks.class_suppression.problem import in_precision
 from unlearnbench.tasks.class_suppression.variance import variance_bound
@@ -62,6 +65,9 @@ def test_a_user_prepares_runs_and_reads_the_board(miniature, tmp_path, monkeypat
     assert "centre crop 160" in found["fid_retain", "test-resnet"].identity.protocol
     assert "guidance 1.5, uint8, fp32" in found["fid_retain", "test-resnet"].identity.protocol
     assert found["forget_accuracy", "test-resnet"].n == 20
+    inverted = found["inverted_accuracy", "test-efficientnet"]
+    assert inverted.n == 20
+    assert "a fresh embedding fitted for 300 steps of 16 draws of 6 latents" in inverted.identity.protocol
     page = (tmp_path / "site" / "rules.html").read_text()
     assert "class-suppression" in page
     assert "No oracle on this track" in page
@@ -82,9 +88,8 @@ def test_distances_in_an_extractors_features_carry_its_identity(
     assert set(told) == {"validation images"}
     assert other.missing() == []
     assert other.sha256() != task.sha256()
-    method = make_method("original", {})
-    model = other.problem(method, 0, CPU).model.eval()
-    found = {(m.name, m.judge): m.identity for m in other.evaluate(model, method, 0, CPU).metrics}
+    model = other.network()
+    found = {(m.name, m.judge): m.identity for m in other.evaluate(model, 0, CPU).metrics}
     for name in ("fid_retain", "kid_retain", "coverage", "off_manifold"):
         assert found[name, "dinov2-small"].weights_sha256 == file_sha256(dinov2_file)
         assert "; features dinov2-small (vit_small_patch14_dinov2" in found[name, "dinov2-small"].protocol
@@ -97,7 +102,7 @@ def test_distances_in_an_extractors_features_carry_its_identity(
     save_judge(weights, "vit_small_patch14_dinov2", 0, **TINY_DINOV2)
     weights.with_name("tiny.safetensors.sha256").unlink()
     with pytest.raises(BenchmarkError, match="are not those that the task was prepared with"):
-        other.evaluate(model, method, 0, CPU)
+        other.evaluate(model, 0, CPU)
 
 
 def test_features_of_an_evaluation_are_used_and_let_go_batch_by_batch(task, monkeypatch):
@@ -112,9 +117,7 @@ def test_features_of_an_evaluation_are_used_and_let_go_batch_by_batch(task, monk
         return found
 
     monkeypatch.setattr(evaluation, "look", watched)
-    method = make_method("original", {})
-    model = task.problem(method, 0, CPU).model.eval()
-    found = {(metric.name, metric.judge): metric for metric in task.evaluate(model, method, 0, CPU).metrics}
+    found = {(metric.name, metric.judge): metric for metric in task.evaluate(task.network(), 0, CPU).metrics}
     counts = [len(labels) for labels in task.wanted_labels().values()]
     forgotten, retained = np.split(np.concatenate(drawn), np.cumsum(counts))[:2]
     real = [task.assets.load(name) for name in task._prepared().reference.files]
@@ -126,6 +129,48 @@ def test_features_of_an_evaluation_are_used_and_let_go_batch_by_batch(task, monk
     for name, value in expected.items():
         assert found[name, "test-resnet"].value == pytest.approx(value, rel=1e-4)
     assert found["fid_retain", "test-resnet"].n == counts[1]
+
+
+def test_an_attackers_budget_and_what_it_reached_stand_in_the_record(task):
+    """On a network that knows nothing of its classes, an embedding can still be fitted: the loss falls."""
+    found = {metric.name: metric for metric in task.evaluate(task.network(), 0, CPU).metrics}
+    assert [step for step, _ in found["inverted_loss"].curve] == [0, 75, 150, 225, 300]
+    assert found["inverted_loss"].value == min(loss for _, loss in found["inverted_loss"].curve)
+    assert found["inverted_loss"].value < found["inverted_loss"].curve[0][1]
+    assert found["inverted_accuracy"].n == task.inverted_samples
+    assert 0 <= found["fid_retain_floor"].value < found["fid_retain"].value
+    assert task.evaluation_protocol()["inversion"]["inversion_steps"] == 300
+
+
+def test_no_method_sees_the_latents_that_the_attacker_owns(task):
+    exam, problem = task.exam(CPU), task.problem(make_method("sfron", {}), 0, CPU)
+    assert (len(exam.owned), len(exam.rest)) == (6, 6)  # half of the twelve that are kept
+    seen = torch.cat([batch.images for batch in problem.epoch("forget")])
+    assert len(seen) == 6
+    assert torch.equal(seen, exam.rest.images)
+    assert not (exam.owned.images[:, None] == seen).flatten(2).all(2).any()
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_the_attack_works_in_the_tasks_precision_and_memory(task, settings):
+    plain = reached(task)
+    saving = reached(make_task("imagenet-dit", task.model_dump() | settings))
+    assert saving == pytest.approx(plain, rel=0.02 if "precision" in settings else 1e-5)
+    assert saving != plain or "precision" not in settings
+
+
+def reached(task):
+    """The loss that an attack of three steps leaves."""
+    exam = dataclasses.replace(task.exam(CPU), budget=Budget(batch=4, inversion_steps=3, draws=8))
+    network = in_precision(task.network(), exam.precision)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fixed = Draws.of(exam.rest, 8, 0, CPU)
+    attacker = Attacker(exam.budget, exam.forget_class, exam.shapes.num_classes, exam.owned, None, 0, CPU, passed=3)
+    found = attacker.invert(network, fixed)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    changed = {name for name, value in found.end.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.rpartition("class_embedder.")[2] for name in changed} == {"embedding_table.weight"}
+    return float(found.best.mean())
 
 
 def test_the_sampler_draws_what_the_pipeline_draws(tmp_path):
@@ -265,7 +310,7 @@ def test_every_method_that_applies_runs_on_latents(task, name):
     problem.meter.reset()
     method.unlearn(problem)
     assert problem.meter.steps == short.get("steps", 0)
-    problem.check_finite()
+    check_finite(problem.model.state_dict())
 
 
 def test_replay_is_made_of_latents(task):
@@ -285,7 +330,7 @@ def test_the_simulated_retraining_touches_the_forgotten_rows_alone(task):
     for name in changed:
         rows = (problem.model.state_dict()[name] != before[name]).any(1)
         assert rows.nonzero().flatten().tolist() == [7]
-    digits = make_task("digits-ddpm", {})
+    digits = make_task("digits-vae", {})
     assert "tables of label embeddings" in digits.refusal(registry.methods.get("simulated-retrain"))
 
 

@@ -8,22 +8,33 @@ import torch
 from helpers import ROOT
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.files import file_sha256
+from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.tasks.data.sets import MNIST
 from unlearnbench.tasks.judges import classifiers
 from unlearnbench.tasks.one_shot import vae
 
 CPU = torch.device("cpu")
 TASKS = ["digits-vae", "mnist-vae"]
+RESULTS = ROOT / "leaderboard" / "results"
+
+
+def unlearned(task, name, settings=None, seed=0):
+    method = make_method(name, settings or {})
+    problem = task.problem(method, seed, CPU)
+    method.unlearn(problem)
+    return problem.model.eval()
+
+
+def by_name(task, metrics):
+    """The metrics of the main judge by name."""
+    return {m.name: m for m in metrics if m.judge in (None, task.judge_names[0]) and m.name != "sample_share"}
 
 
 def evaluated(task, name, settings=None, seed=0):
     """The metrics of the main judge by name, of a run without a record."""
-    method = make_method(name, settings or {})
-    problem = task.problem(method, seed, CPU)
-    method.unlearn(problem)
-    found = task.evaluate(problem.model.eval(), method, seed, CPU)
-    return {m.name: m for m in found.metrics if m.judge in (None, task.judge_names[0]) and m.name != "sample_share"}
+    return by_name(task, task.evaluate(unlearned(task, name, settings, seed), seed, CPU).metrics)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -84,27 +95,75 @@ def test_the_oracle_draws_the_digit_seldom_and_the_original_as_often_as_its_data
     assert oracle["oracle_distance"].value < untouched["oracle_distance"].value / 3
 
 
+def test_what_the_oracles_do_not_know_is_far_from_what_the_original_knows(untouched):
+    """The probe that tells: on held-out pictures of the digit, whatever the model draws."""
+    task = make_task("digits-vae", {})
+    oracles = [evaluated(task, "oracle", seed=seed)["bound_forget"].value for seed in range(3)]
+    assert max(oracles) - min(oracles) < (min(oracles) - untouched["bound_forget"].value) / 4
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_committed_oracles_score_high_on_both_tracks_and_the_original_next_to_nothing(name):
+    boards = {board.track.name: {row.method: row for row in board.rows} for board in rank_all(committed(name))}
+    assert set(boards) == {"forgetting", "indistinguishability"}
+    for rows in boards.values():
+        assert min(run.score for run in rows["oracle"].runs) > 0.85
+        assert max(run.score for run in rows["original"].runs) <= 0.05
+        # It no longer draws anything.
+        assert rows["ascent"].score == 0
+
+
+def test_going_beyond_the_oracle_costs_on_the_second_track_alone():
+    """Retain-projected surgery makes pictures of the digit more foreign than an oracle finds them."""
+    one, two = (
+        next(row for row in board.rows if row.method == "retain-surgery") for board in rank_all(committed("digits-vae"))
+    )
+    assert one.component("known") == 1
+    assert two.component("known") == pytest.approx(0, abs=0.05)
+    assert one.score > 0.75 > 0.25 > two.score
+
+
+def committed(name):
+    return [record for record in load_records([RESULTS]).records if record.task.name == name]
+
+
+def test_a_gates_noise_covers_what_another_seed_does_to_the_original(untouched):
+    task = make_task("digits-vae", {})
+    other = evaluated(task, "original", seed=1)
+    for gate in task.family.tracks[0].gates:
+        first, second = (found[gate.quantity.name].value for found in (untouched, other))
+        assert abs(first - second) / (first if gate.relative else 1) <= gate.noise < gate.margin / 2
+
+
+def test_real_test_pictures_stand_beside_every_distance_to_real_ones(untouched):
+    assert 0 < untouched["fid_retain_floor"].value < untouched["fid_retain"].value / 5
+    assert untouched["kid_retain_floor"].value < untouched["kid_retain"].value / 5
+    assert untouched["fid_retain_floor"].identity.protocol == "real test pictures of the retained classes"
+
+
 def test_the_step_to_the_threshold_is_the_first_one_below_it():
     task = make_task("digits-vae", {})
-    found = evaluated(task, "ascent", {"lr": 1e-3, "steps": 30})
+    settings = {"lr": 1e-3, "steps": 30}
+    found = by_name(task, task.retrace(make_method("ascent", settings), 0, CPU))
     step = int(found["steps_to_threshold"].value)
     assert 1 <= step <= 30
 
     def share(steps):
-        method = make_method("ascent", {"lr": 1e-3, "steps": steps})
-        problem = task.problem(method, 0, CPU)
-        method.unlearn(problem)
-        return evaluated_share(task, problem.model)
+        return evaluated_share(task, unlearned(task, "ascent", settings | {"steps": steps}))
 
     assert share(step) < task.threshold <= share(step - 1)
+
+
+def test_a_run_of_the_oracle_has_no_path_to_retrace():
+    assert make_task("digits-vae", {}).retrace(make_method("oracle", {}), 0, CPU) == []
 
 
 def evaluated_share(task, model):
     from unlearnbench.benchmark.seeds import derive_seed
     from unlearnbench.tasks.judges.judge import score
-    from unlearnbench.tasks.one_shot.evaluation import PROBE_SAMPLES
+    from unlearnbench.tasks.one_shot.retracing import SAMPLES
 
-    images = vae.sample(model.eval(), PROBE_SAMPLES, task.latent, derive_seed(task.name, "probe", 0))
+    images = vae.sample(model, SAMPLES, task.latent, derive_seed(task.name, "probe", 0))
     judge = next(iter(task.load_judges().values()))
     return float((score(judge, images).labels == task.forget_class).float().mean())
 
@@ -112,13 +171,12 @@ def evaluated_share(task, model):
 def test_too_few_kept_samples_leave_the_distance_undefined():
     """A model that draws nothing but the forgotten digit has no quality of the rest to measure."""
     task = make_task("digits-vae", {})
-    method = make_method("original", {})
     model = task.load_model("base.safetensors")
     one = task.training_pool().images[task.training_pool().labels == task.forget_class][0].flatten()
     with torch.no_grad():
         model.decoder[2].weight.zero_()
         model.decoder[2].bias.copy_((one * 40) - 20)
-    found = {m.name: m for m in task.evaluate(model.eval(), method, 0, CPU).metrics if m.judge == task.judge_names[0]}
+    found = by_name(task, task.evaluate(model.eval(), 0, CPU).metrics)
     assert found["feature_ratio"].value == 1.0
     assert found["fid_retain"].value is None
 

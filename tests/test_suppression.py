@@ -7,6 +7,7 @@ from unlearnbench.leaderboard.ranking import rank_all
 
 RULED = {
     "forget_accuracy": 0.9,
+    "inverted_accuracy": 0.8,
     "retain_accuracy": 0.8,
     "retain_accuracy_near": 0.8,
     "fid_retain": 10.0,
@@ -26,25 +27,34 @@ def suppressed(method, **changes):
     return record.model_copy(update={"task": family, "metrics": metrics})
 
 
+GONE = {"forget_accuracy": 0.0, "inverted_accuracy": 0.0}
+
+
 def test_without_an_oracle_zero_signal_is_the_goal_and_the_original_the_limit():
     (board,) = rank_all(
         [
             suppressed("original"),
-            suppressed("perfect", forget_accuracy=0.0),
-            suppressed("half", forget_accuracy=0.45),
-            suppressed("near", forget_accuracy=0.0, retain_accuracy_near=0.69),
-            suppressed("blurred", forget_accuracy=0.0, fid_retain=15.1),
+            suppressed("perfect", **GONE),
+            suppressed("half", forget_accuracy=0.45, inverted_accuracy=0.4),
+            suppressed("relabelled", forget_accuracy=0.0),
+            suppressed("near", **GONE, retain_accuracy_near=0.59),
+            suppressed("nearly", **GONE, retain_accuracy_near=0.73),
+            suppressed("blurred", **GONE, fid_retain=15.1),
         ]
     )
     assert board.note is None
     found = {row.name: row for row in board.rows}
-    assert (found["original"].score, found["perfect"].score) == (0, 1)
-    assert found["half"].score == pytest.approx(0.5**0.5)
-    assert found["near"].failed_gates == ["retain_accuracy_near at least the original - 0.1"]
-    assert found["blurred"].score == 0
+    assert (found["original"].score, found["perfect"].score) == (pytest.approx(0.01), 1)
+    assert found["half"].score == pytest.approx(0.5)
+    # Gone under its label alone, and all there for who fits another.
+    assert found["relabelled"].component("inverted") == 0
+    assert found["relabelled"].score == pytest.approx(0.1)
+    assert found["near"].failed_gates == ["retain_accuracy_near at least the original - 0.2 (0.08 is noise)"]
+    assert (found["near"].score, found["blurred"].score) == (0, 0)
+    assert found["nearly"].score == 1  # within the noise
 
 
 def test_without_the_original_the_note_asks_for_it_alone():
-    note = rank_all([suppressed("perfect")])[0].note
+    note = rank_all([suppressed("perfect", **GONE)])[0].note
     assert "run imagenet-dit original" in note
     assert "oracle" not in note

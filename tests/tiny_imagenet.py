@@ -20,6 +20,7 @@ FAST = {
     "forget_samples": 20,
     "retain_samples": 27,
     "near_samples": 20,
+    "inverted_samples": 20,
 }
 
 

@@ -1,4 +1,4 @@
-"""Probes: what an attacker with few pictures and little time brings back from an edited model.
+"""Probes: what an attacker with few pictures and little time brings back from an edited model. A picture may be a latent.
 
 None of them reads what the model does under the forgotten label as the method left it: that label's embedding is replaced by a
 fresh one, the mean of the retained labels', in every table of the network. What they reach is measured as the denoising loss on
@@ -113,18 +113,20 @@ class Attacker:
         forget_class: The class that it wants back.
         num_classes: Of the data; the label behind the last one stands for none.
         owned: The pictures of the class that it owns; no method saw them.
-        others: Training pictures of the retained classes.
+        others: Training pictures of the retained classes, for who uses a model without harm in mind.
         seed: Of its batches and their noise.
         device: Where the models are.
+        passed: Draws that pass through the network at a time when nothing is trained.
     """
 
     budget: Budget
     forget_class: int
     num_classes: int
     owned: LabelledPool
-    others: LabelledPool
+    others: LabelledPool | None
     seed: int
     device: torch.device
+    passed: int = BATCH
 
     def invert(self, model: nn.Module, on: Draws) -> Attack:
         """Fits a fresh embedding of the class, all other weights frozen (textual inversion: Gal et al., 2023).
@@ -188,11 +190,11 @@ class Attacker:
         seen = {}
         for step, batch in enumerate(batches):
             if step in looked_at:
-                seen[step] = measured_losses(model, on)
+                seen[step] = measured_losses(model, on, self.passed)
             model.zero_grad()
             losses(model, batch).mean().backward()
             optimizer.step()
-        seen[len(batches)] = measured_losses(model, on)
+        seen[len(batches)] = measured_losses(model, on, self.passed)
         finite = {step: found for step, found in seen.items() if bool(found.mean().isfinite())}
         if not finite:
             raise Diverged("under no fresh embedding of the class is the loss finite")
@@ -212,6 +214,7 @@ class Attacker:
 
     def _draws_of_others(self) -> list[Draws]:
         generator = torch.Generator().manual_seed(derive_seed("attack", "benign", self.seed))
+        assert self.others is not None
         return [
             self._draws(*self.others.sample(self.budget.batch, generator), generator)
             for _ in range(self.budget.benign_steps)
@@ -255,11 +258,11 @@ class Relative:
 
 @torch.no_grad()
 def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
-    """The size of every weight: the lesser of its row's and its column's, and of a bias that of most weights in its row."""
-    found = {weight: weight.square().mean().sqrt() for weight in model.parameters()}
+    """The size of each trained weight: the lesser of its row's and its column's, of a bias that of most weights in its row."""
+    found = {weight: weight.square().mean().sqrt() for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        if not isinstance(weight, nn.Parameter):
+        if not isinstance(weight, nn.Parameter) or not weight.requires_grad:
             continue
         biases = weight.abs()
         if weight.ndim > 1:
@@ -288,10 +291,10 @@ def losses(model: nn.Module, draws: Draws) -> Tensor:
     return (prediction - draws.noise).square().flatten(1).mean(1)
 
 
-def measured_losses(model: nn.Module, draws: Draws) -> Tensor:
+def measured_losses(model: nn.Module, draws: Draws, batch: int = BATCH) -> Tensor:
     """Returns the same on the CPU in double precision, batch by batch."""
     with torch.inference_mode():
-        parts = zip(*(part.split(BATCH) for part in draws), strict=True)
+        parts = zip(*(part.split(batch) for part in draws), strict=True)
         return torch.cat([losses(model, Draws(*part)).double().cpu() for part in parts])
 
 

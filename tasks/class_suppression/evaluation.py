@@ -1,6 +1,7 @@
 """What is drawn from an edited DiT and measured on it. Samples and their features are let go batch by batch.
 
-There is no oracle at this scale, so nothing is compared with one: the suppression track.
+There is no oracle at this scale, so nothing is compared with one: the suppression track. What the model does under the label as
+the method left it is half of the answer; the other half is what an attacker gets who fits a fresh embedding of the label.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from ...benchmark.family import Family
 from ...benchmark.metrics import measures, streaming
 from ...benchmark.metrics.measures import Manifold
 from ...benchmark.metrics.streaming import FeatureSummary, Reservoir
+from ...benchmark.problem import TensorPool
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation
+from ..class_forgetting import probes
+from ..class_forgetting.probes import Attacker, Budget, Draws
 from ..class_forgetting.sampler import Sampler
 from ..data.pools import to_bytes
 from ..judges.judge import Extractor, Judge, features, score
@@ -35,6 +39,8 @@ DESTINATIONS = 10
 MANIFOLD_IMAGES = 5000
 """Images of either set, drawn at random, that the kernel distance, precision, recall, density and coverage compare: all
 distances between them must fit into memory."""
+FLOOR_SHARE = 5
+"""Every fifth real image of a class is held against the others: about as many as there are samples, where there are fifty."""
 TILE = 64
 """Width of a picture in the gallery."""
 SHOWN_CLASSES = (387, 980)
@@ -48,6 +54,9 @@ class RealImages(NamedTuple):
     """Those of the retained classes."""
     everything: Manifold
     """A random sample of all classes."""
+    held_out: FeatureSummary
+    """Every fifth of each retained class, and the rest of them: how far real images are from real images."""
+    others: FeatureSummary
     sha256: str
 
     @classmethod
@@ -65,10 +74,23 @@ class RealImages(NamedTuple):
         dimensions = first[0].shape[1]
         retained = FeatureSummary(dimensions, f"{task} reference", MANIFOLD_IMAGES, blocks=1)
         everything = Reservoir(dimensions, MANIFOLD_IMAGES, derive_seed("reservoir", f"{task} all classes"))
+        held_out = FeatureSummary(dimensions, f"{task} held out", MANIFOLD_IMAGES)
+        others = FeatureSummary(dimensions, f"{task} others", MANIFOLD_IMAGES, blocks=1)
+        seen: Counter[int] = Counter()
         for values, labels in itertools.chain([first], rest):
-            retained.add(values[labels != forget_class].numpy())
+            kept = labels != forget_class
+            retained.add(values[kept].numpy())
             everything.add(values.numpy())
-        return cls(retained, Manifold(everything.features), sha256)
+            fifth = torch.tensor([_in_turn(seen, label) for label in labels[kept].tolist()], dtype=torch.bool)
+            held_out.add(values[kept][fifth].numpy())
+            others.add(values[kept][~fifth].numpy())
+        return cls(retained, Manifold(everything.features), held_out, others, sha256)
+
+
+def _in_turn(seen: Counter[int], label: int) -> bool:
+    """Counts an image of a class and returns whether it is the first of five."""
+    seen[label] += 1
+    return seen[label] % FLOOR_SHARE == 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,12 @@ class Exam:
     """See ``look``, with its name."""
     reference: RealImages
     """Real images of all classes."""
+    budget: Budget
+    """Of the attacker."""
+    owned: TensorPool
+    """Latents of the forgotten class that the attacker owns, and no method."""
+    rest: TensorPool
+    """Others of the class, on which what it reaches is measured as a loss."""
 
 
 class JudgedBatch(NamedTuple):
@@ -129,6 +157,7 @@ def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:
         model: What the method left.
         seed: The run's seed, which sets the samples' noise.
     """
+    network = in_precision(model, exam.precision)
     others: dict[str, Judge | Extractor] = {} if exam.extractor is None else {exam.extractor[0]: exam.extractor[1]}
     generated = FeatureSummary(exam.reference.retained.dimensions, f"{exam.task} retain", MANIFOLD_IMAGES)
     outside: list[Tensor] = []
@@ -137,14 +166,15 @@ def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:
         "forget": lambda values: outside.append(~exam.reference.everything.covers(values).any(1)),
     }
     found = {
-        pool: _drawn(exam, model, labels, derive_seed(exam.task, "sample", pool, seed), uses.get(pool))
+        pool: _drawn(exam, network, labels, derive_seed(exam.task, "sample", pool, seed), uses.get(pool))
         for pool, labels in exam.wanted.items()
     }
     report = Report(exam.family, f"{exam.sampler.describe()}, {exam.precision}", {**exam.judges, **others})
     for judge in exam.judges:
         _judge_labels(exam, report, judge, {pool: labels[judge] for pool, labels in found.items()})
     _closeness_to_data(exam, report, next(iter({**others, **exam.judges})), generated, torch.cat(outside))
-    return Evaluation(report.metrics, _gallery(exam, model, seed))
+    _invert(exam, report, network, seed)
+    return Evaluation(report.metrics, _gallery(exam, network, seed))
 
 
 def _drawn(
@@ -165,8 +195,7 @@ def _drawn(
 def _images(exam: Exam, sampler: Sampler, model: nn.Module, labels: Tensor, seed: int) -> Iterator[Tensor]:
     """Yields samples as bytes, ``(B, 3, H, W)``."""
     shapes = exam.shapes
-    network = in_precision(model, exam.precision)
-    for latents in sampler.batches(network, labels, shapes.num_classes, shapes.latent, seed):
+    for latents in sampler.batches(model, labels, shapes.num_classes, shapes.latent, seed):
         parts = latents.split(exam.decode_batch)
         yield torch.cat([to_bytes(decode(exam.vae, part, shapes.scale)).cpu() for part in parts])
 
@@ -200,9 +229,30 @@ def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Ten
         add("forget_destination", forget == label, label)
 
 
+def _invert(exam: Exam, report: Report, network: nn.Module, seed: int) -> None:
+    """What comes back when a fresh embedding of the label is fitted, all other weights frozen.
+
+    A label that was only given another embedding is back; its accuracy is measured on samples, since without an oracle no loss
+    says where forgetting ends. The loss is the attack's own measure, on latents that it does not own.
+    """
+    budget, device, batch = exam.budget, next(network.parameters()).device, exam.sampler.batch_size
+    fixed = Draws.of(exam.rest, budget.draws, derive_seed(exam.task, "probe", "forget"), device)
+    attacker = Attacker(budget, exam.forget_class, exam.shapes.num_classes, exam.owned, None, seed, device, batch)
+    reached = attacker.invert(network, fixed)
+    how = f"a fresh embedding fitted for {budget.inversion_steps} steps of {budget.batch} draws of {len(exam.owned)} latents"
+    protocol = f"{budget.draws} fixed draws of other latents, {how}, the best look"
+    report.add("inverted_loss", probes.mean_loss(reached.best), protocol=protocol, curve=reached.curve)
+    labels = torch.full((budget.samples,), exam.forget_class)
+    found = _drawn(exam, reached.end, labels, derive_seed(exam.task, "sample", "inverted", seed), None)
+    for judge, guesses in found.items():
+        hits = measures.proportion(guesses == exam.forget_class)
+        report.add("inverted_accuracy", hits, judge=judge, protocol=f"{report.protocol}, {how}")
+
+
 def _closeness_to_data(exam: Exam, report: Report, name: str, generated: FeatureSummary, outside: Tensor) -> None:
     """How close the samples are to real images of the retained classes, in the features of the distances."""
-    pair = generated, exam.reference.retained
+    real = exam.reference
+    pair = generated, real.retained
     found = {
         "fid_retain": streaming.fid(*pair),
         "kid_retain": streaming.kid(*pair),
@@ -210,7 +260,11 @@ def _closeness_to_data(exam: Exam, report: Report, name: str, generated: Feature
         "off_manifold": measures.proportion(outside)._replace(by=measures.MANIFOLD),
     }
     for metric, measured in found.items():
-        report.add(metric, measured, judge=name, reference_sha256=exam.reference.sha256)
+        report.add(metric, measured, judge=name, reference_sha256=real.sha256)
+    floor = {"fid": streaming.fid(real.held_out, real.others), "kid": streaming.kid(real.held_out, real.others)}
+    for metric, measured in floor.items():
+        protocol = "every fifth real image of each retained class against the others"
+        report.add(f"{metric}_retain_floor", measured, judge=name, reference_sha256=real.sha256, protocol=protocol)
 
 
 def _gallery(exam: Exam, model: nn.Module, seed: int) -> Gallery:

@@ -13,6 +13,16 @@ FORGET_ACCURACY = Quantity(
     headline=True,
     margin=Margin(0.05),
 )
+INVERTED_ACCURACY = Quantity(
+    "inverted_accuracy",
+    "min",
+    "Inverted",
+    "The same after a fresh embedding of the label was fitted to a few pictures, all other weights frozen",
+    short="inverted",
+    headline=True,
+    margin=Margin(0.1),
+)
+INVERTED_LOSS = Quantity("inverted_loss", "info")
 RETAIN_ACCURACY = Quantity(
     "retain_accuracy",
     "max",
@@ -41,24 +51,38 @@ FID_RETAIN = Quantity(
     headline=True,
 )
 KID_RETAIN = Quantity("kid_retain", "min")
+FID_RETAIN_FLOOR = Quantity("fid_retain_floor", "info")
+KID_RETAIN_FLOOR = Quantity("kid_retain_floor", "info")
 PRECISION = Quantity("precision", "max")
 RECALL = Quantity("recall", "max")
 DENSITY = Quantity("density", "max")
 COVERAGE = Quantity("coverage", "max")
 OFF_MANIFOLD = Quantity("off_manifold", "info")
 
+_GATES = (
+    Gate(RETAIN_ACCURACY, 0.05, noise=0.015),
+    Gate(RETAIN_ACCURACY_NEAR, 0.2, noise=0.08),
+    Gate(FID_RETAIN, 0.5, relative=True, noise=0.05),
+    Gate(COVERAGE, 0.15, noise=0.02),
+)
+"""The noise of shares is computed: 2.33 standard deviations of a difference of two binomial shares near 0.75, of 9,990, 400 and
+5,000 samples. That of the Frechet distance is assumed: the model was not run here."""
 
 FAMILY = Family(
     name="class-suppression",
     quantities=(
         FORGET_ACCURACY,
+        INVERTED_ACCURACY,
+        INVERTED_LOSS,
         RETAIN_ACCURACY,
         RETAIN_ACCURACY_NEAR,
         NEAR_ACCURACY_CLASS,
         UNCONDITIONAL_FORGET_SHARE,
         FORGET_DESTINATION,
         FID_RETAIN,
+        FID_RETAIN_FLOOR,
         KID_RETAIN,
+        KID_RETAIN_FLOOR,
         PRECISION,
         RECALL,
         DENSITY,
@@ -69,15 +93,16 @@ FAMILY = Family(
         Track(
             name="suppression",
             components=(
-                Component("removal", FORGET_ACCURACY, "goal", "the judges no longer find the forgotten class"),
+                Component("asked", FORGET_ACCURACY, "goal", "asked for the class, the model no longer draws it"),
+                Component(
+                    "inverted",
+                    INVERTED_ACCURACY,
+                    "goal",
+                    "nor does it when a fresh embedding is fitted to a few pictures",
+                ),
             ),
-            gates=(
-                Gate(RETAIN_ACCURACY, 0.05),
-                Gate(RETAIN_ACCURACY_NEAR, 0.10),
-                Gate(FID_RETAIN, 0.5, relative=True),
-                Gate(COVERAGE, 0.15),
-            ),
-            columns=(FORGET_ACCURACY, RETAIN_ACCURACY, RETAIN_ACCURACY_NEAR, FID_RETAIN),
+            gates=_GATES,
+            columns=(FORGET_ACCURACY, INVERTED_ACCURACY, RETAIN_ACCURACY, RETAIN_ACCURACY_NEAR, FID_RETAIN),
             destination=FORGET_DESTINATION,
         ),
     ),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
+from ...benchmark.problem import TensorPool
 from ...benchmark.records.assets import AssetFolder
 from ...benchmark.task import Progress
 from ..data.dataset import DataSet
@@ -179,6 +180,10 @@ class LatentPool:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def behind(self, first: int) -> LatentPool:
+        """Returns the pool without its first images."""
+        return LatentPool(self.mean[first:], self.std[first:], self.labels[first:], self.scale)
+
     def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See ``Pool.sample``."""
         if size <= len(self):
@@ -222,6 +227,25 @@ def load_pools(
                 f"The data holds no training image {name}; give data that does with `--set data=FOLDER`."
             )
     return _joined(parts[True], scale), _joined(parts[False], scale)
+
+
+def first_latents(assets: AssetFolder, files: list[str], label: int, count: int, scale: float) -> TensorPool:
+    """Returns the means of a class's first latents, scaled, as many as there are up to a number.
+
+    Raises:
+        BenchmarkError: A file is missing or damaged, or the class has none.
+    """
+    parts: list[Tensor] = []
+    for name in files:
+        if sum(map(len, parts)) >= count:
+            break
+        found = assets.load(name)
+        if "mean" in found:
+            parts.append(found["mean"][found["labels"] == label, 0].half().float())
+    latents = scale * torch.cat(parts)[:count] if parts else torch.empty(0)
+    if not len(latents):
+        raise BenchmarkError(f"The data holds no training image of the class {label}; give data that does.")
+    return TensorPool(latents, torch.full((len(latents),), label))
 
 
 def _joined(parts: list[tuple[Tensor, Tensor, Tensor]], scale: float) -> LatentPool:

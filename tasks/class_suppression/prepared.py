@@ -78,8 +78,8 @@ class PreparedTask(Task):
     """timm classifiers, each ``NAME`` or ``NAME=FILE.safetensors``, with ``@SHA256`` behind to pin the weights."""
     distances: Distances = "judge"
     """Whose features the distances to real images are measured in: the first judge's, Inception's or DINOv2's."""
-    forget_images: Annotated[int, Field(ge=1)] = 1300
-    """Training images of the class at most; ImageNet has no more than 1,300."""
+    forget_images: Annotated[int, Field(ge=2)] = 1300
+    """Training images of the class at most; ImageNet has no more than 1,300. Methods see all but the first ten, or half."""
     retain_images_per_class: Annotated[int, Field(ge=1)] = 10
     """Training images of every other class; the published run sees 600 retain images in all."""
     reference_images_per_class: Annotated[int, Field(ge=1)] = 50

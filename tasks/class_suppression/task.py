@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -13,8 +13,10 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Family
 from ...benchmark.method import Method
 from ...benchmark.needs import Need
+from ...benchmark.problem import TensorPool
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, RetrainingCost
+from ..class_forgetting.probes import Budget
 from ..class_forgetting.sampler import Sampler
 from . import base as bases
 from . import evaluation, latent_cache
@@ -28,7 +30,7 @@ class ClassSuppressionTask(PreparedTask):
     """Stops a public latent DiT from drawing a class, without an oracle. A concrete task says which model, data and judges."""
 
     family: ClassVar[Family] = FAMILY
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     offers: ClassVar[frozenset[Need]] = LatentDiTProblem.offers
 
     protocol: Literal["default", "paper"] = "default"
@@ -47,6 +49,8 @@ class ClassSuppressionTask(PreparedTask):
     """Samples with the other labels, which take turns."""
     near_samples: Annotated[int, Field(ge=20)] = 400
     """Samples with the labels next to the forgotten one."""
+    inverted_samples: Annotated[int, Field(ge=20)] = 200
+    """Samples with the fresh embedding that an attacker fits to the forgotten class."""
     sample_batch: Annotated[int, Field(ge=1)] = 125
     """Samples drawn at a time; a pass holds twice as many."""
     decode_batch: Annotated[int, Field(ge=1)] = 25
@@ -87,7 +91,17 @@ class ClassSuppressionTask(PreparedTask):
 
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""
-        return {"sampler": self.sampler().describe(), "pictures": self.gallery_sampler().describe()}
+        unused = ("relearning", "benign")
+        attacker = {key: value for key, value in self.budget().describe().items() if not key.startswith(unused)}
+        return {
+            "sampler": self.sampler().describe(),
+            "pictures": self.gallery_sampler().describe(),
+            "inversion": attacker,
+        }
+
+    def budget(self) -> Budget:
+        """Returns what the attacker has who fits a fresh embedding: its steps take about a hundredth of what samples take."""
+        return Budget(batch=16, inversion_steps=300, draws=256, samples=self.inverted_samples)
 
     # What a run needs.
 
@@ -98,12 +112,9 @@ class ClassSuppressionTask(PreparedTask):
         forget, retain = latent_cache.load_pools(
             self.assets, prepared.train.files, self.forget_class, self._selection(), shapes.scale
         )
-        model: Any = bases.load_transformer(self._checked_base(prepared)).to(device)
-        if self.gradient_checkpointing:
-            model.enable_gradient_checkpointing()
         return LatentDiTProblem(
-            model,
-            forget,
+            self.network().to(device),
+            forget.behind(self._owned(len(forget))),
             retain,
             batch_size=self.batch_size,
             forget_classes=(self.forget_class,),
@@ -118,7 +129,10 @@ class ClassSuppressionTask(PreparedTask):
 
     def network(self) -> nn.Module:
         """See ``Task.network``."""
-        return bases.load_transformer(self._checked_base(self._prepared()))
+        model: Any = bases.load_transformer(self._checked_base(self._prepared()))
+        if self.gradient_checkpointing:
+            model.enable_gradient_checkpointing()
+        return cast(nn.Module, model)
 
     def evaluate(self, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
         """See ``Task.evaluate``."""
@@ -131,6 +145,7 @@ class ClassSuppressionTask(PreparedTask):
             device: Where judges and decoder work.
         """
         prepared = self._prepared()
+        owned, rest = self._attackers_latents(prepared)
         return Exam(
             task=self.name,
             family=self.family,
@@ -146,7 +161,23 @@ class ClassSuppressionTask(PreparedTask):
             judges=self._load_judges(device, prepared),
             extractor=self._extractor(device, prepared),
             reference=self._reference(prepared),
+            budget=self.budget(),
+            owned=owned,
+            rest=rest,
         )
+
+    def _attackers_latents(self, prepared: Prepared) -> tuple[TensorPool, TensorPool]:
+        """The first latents of the class, which an attacker owns, and others on which it is measured."""
+        budget = self.budget()
+        latents = latent_cache.first_latents(
+            self.assets, prepared.train.files, self.forget_class, budget.pictures + budget.draws, self.shapes().scale
+        )
+        first = torch.arange(len(latents)) < self._owned(len(latents))
+        return latents.where(first), latents.where(~first)
+
+    def _owned(self, latents: int) -> int:
+        """How many of the class's latents are an attacker's: none that a method saw, which could prepare for them."""
+        return min(self.budget().pictures, latents // 2)
 
     def retraining_cost(self, seed: int) -> RetrainingCost:
         """See ``Task.retraining_cost``: nobody retrains at this scale.

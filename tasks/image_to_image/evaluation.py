@@ -29,7 +29,7 @@ from ..judges.fixed import fixed_features
 from ..judges.judge import Extractor, Judge, Scored, features, score
 from ..judges.report import GALLERY_COLUMNS, Report, gallery
 from .holes import Hole
-from .inpainter import Filling, Inpainter, blank, hole_error
+from .inpainter import Filling, blank, hole_error
 
 BATCH_SIZE = 250
 FEWEST = 100
@@ -201,7 +201,7 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> E
     report = Report(exam.family, exam.sampling, judges if likeness is None else {**judges, lpips.NAME: likeness})
     found = {name: fill_pool(exam.drawing, model, name, seed) for name in exam.drawing.pools.named()}
     _hole_errors(exam, report, model, found, seed)
-    _suppression(exam, report, model, found, seed)
+    _suppression(exam, report, found, seed)
     for name, judge in judges.items():
         looks = {pool: _look(judge, found[pool]) for pool in ("forget", "retain")}
         _whole_pictures(report, name, judge, exam, found, looks)
@@ -253,31 +253,14 @@ def _hole_errors(exam: Exam, report: Report, model: nn.Module, found: dict[str, 
             report.add(f"hole_error_{name}_{kind}", measured, protocol=protocol)
 
 
-def _suppression(
-    exam: Exam,
-    report: Report,
-    model: nn.Module,
-    found: dict[str, Filled],
-    seed: int,
-) -> None:
-    """How far forgotten pictures went from what the original fills in (0) to noise (1), and what retained ones lost.
-
-    Measured on the model as it is, and on the bare network inside, so that a gate in front of the original is seen for
-    what it is.
-    """
-    drawing, original = exam.drawing, exam.original
-    before = {name: fill_pool(drawing, original, name, seed).errors() for name in ("forget", "retain")}
-    noise = fill_with_noise(drawing.task, exam.pixel_moments, found["forget"], seed).errors()
-    bare = next((module for module in model.modules() if isinstance(module, Inpainter)), original)
-    inner = found["forget"] if bare is model else fill_pool(drawing, bare, "forget", seed)
-    forget, retain = found["forget"], found["retain"]
-
-    def share(errors: Tensor) -> Measured:
-        columns = [errors, before["forget"], noise]
-        return _statistic(exam, forget.labels, SUPPRESSION, lambda now, was, goal: (now - was) / (goal - was), columns)
-
-    report.add("suppression", share(forget.errors()))
-    report.add("suppression_bare", share(inner.errors()))
+def _suppression(exam: Exam, report: Report, found: dict[str, Filled], seed: int) -> None:
+    """How far forgotten pictures went from what the original fills in (0) to noise (1), and what retained ones lost."""
+    drawing, forget, retain = exam.drawing, found["forget"], found["retain"]
+    before = {name: fill_pool(drawing, exam.original, name, seed).errors() for name in ("forget", "retain")}
+    noise = fill_with_noise(drawing.task, exam.pixel_moments, forget, seed).errors()
+    columns = [forget.errors(), before["forget"], noise]
+    share = _statistic(exam, forget.labels, SUPPRESSION, lambda now, was, goal: (now - was) / (goal - was), columns)
+    report.add("suppression", share)
     columns = [retain.errors(), before["retain"]]
     report.add("retain_change", _statistic(exam, retain.labels, ERROR_CHANGE, lambda now, was: now / was - 1, columns))
 

@@ -41,6 +41,7 @@ HOLE_ERROR_UNSEEN = Quantity(
 )
 SUPPRESSION = Quantity("suppression", "max", headline=True, margin=Margin(0.1))
 SUPPRESSION_BARE = Quantity("suppression_bare", "max", margin=Margin(0.1))
+"""Of older records, from when a model could be more than its network. Nothing measures it any more."""
 RETAIN_CHANGE = Quantity("retain_change", "min", headline=True)
 JUDGE_ACCURACY_FORGET = Quantity(
     "judge_accuracy_forget",
@@ -72,7 +73,12 @@ _HOLE_COLUMNS = (
     HOLE_ERROR_UNSEEN,
     JUDGE_ACCURACY_FORGET,
 )
-_HOLE_GATES = (Gate(HOLE_ERROR_RETAIN, 0.25, relative=True), Gate(HOLE_ERROR_NEAR, 0.5, relative=True))
+_HOLE_GATES = (
+    Gate(HOLE_ERROR_RETAIN, 0.25, relative=True, noise=0.05),
+    Gate(HOLE_ERROR_NEAR, 0.5, relative=True, noise=0.15),
+)
+"""Their noise is what the choice of test pictures leaves open: on the digits half the width of the interval of a retrained
+network's change, paired picture by picture, and three times that for a ninth of the pictures."""
 
 
 FAMILY = Family(
@@ -108,13 +114,6 @@ FAMILY = Family(
                     "how far the error in forgotten pictures' holes went from the original's to that of Gaussian noise",
                     goal=1.0,
                 ),
-                Component(
-                    "in weights",
-                    SUPPRESSION_BARE,
-                    "goal",
-                    "the same for the bare network, without whatever was put around it, so that a gate is not enough",
-                    goal=1.0,
-                ),
             ),
             gates=_HOLE_GATES,
             columns=_HOLE_COLUMNS,
@@ -125,13 +124,13 @@ FAMILY = Family(
                 Component(
                     "test error",
                     HOLE_ERROR_FORGET,
-                    "match",
+                    "alike",
                     "forgotten test pictures are filled as badly as by the oracle",
                 ),
                 Component(
                     "train error",
                     HOLE_ERROR_FORGET_TRAIN,
-                    "match",
+                    "alike",
                     "and so are the training pictures that were forgotten, which betray membership",
                 ),
                 Component(

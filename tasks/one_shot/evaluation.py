@@ -76,6 +76,7 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> E
     everything = fixed_features(judges[main], exam.real.images[:REFERENCE_IMAGES] * 2 - 1)
     real = kept_reference(judges[main], exam.real, exam.forget_class)
     _quality(exam, report, main, scored[main], real)
+    _floor(exam, report, main, real)
     outside = measures.Manifold(everything).share_outside(scored[main].features)
     report.add("off_manifold", outside, judge=main)
     _distance_to_oracles(exam, report, main, scored[main])
@@ -111,6 +112,20 @@ def _quality(exam: Exam, report: Report, name: str, found: Scored, real: Referen
         measured |= measures.prdc(kept, real)._asdict()
     for metric, number in measured.items():
         report.add(metric, number, judge=name, reference_sha256=reference)
+
+
+def _floor(exam: Exam, report: Report, name: str, real: Reference) -> None:
+    """How far real pictures that nothing was trained on are from those that samples are compared with."""
+    held_out = exam.test.images[exam.test.labels != exam.forget_class][:REFERENCE_IMAGES]
+    values = fixed_features(exam.judges[name], held_out)
+    for metric, measured in (("fid", measures.fid(values, real)), ("kid", measures.kid(values, real))):
+        report.add(
+            f"{metric}_retain_floor",
+            measured,
+            judge=name,
+            reference_sha256=exam.data_sha256,
+            protocol="real test pictures of the retained classes",
+        )
 
 
 def _distance_to_oracles(exam: Exam, report: Report, name: str, found: Scored) -> None:
