@@ -95,7 +95,7 @@ class Weights(_Part):
     sha256: Sha256
     """Of the weights as a safetensors file."""
     left_behind: list[str] = []
-    """Modules that the method attached to the network; they are no part of it and were not judged."""
+    """Modules that the method attached to the network, and ``problem.model`` if it put another in its place: not judged."""
 
 
 class Gallery(_Part):
