@@ -369,6 +369,7 @@ def validate(
 @app.command()
 def verify(
     record: Annotated[Path, typer.Argument(help="The record's file.")],
+    weights: Annotated[Path | None, typer.Option(help="The file of weights that were made elsewhere.")] = None,
     plugin: Plugins = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: the record's].")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in [default: none].")] = None,
@@ -381,6 +382,7 @@ def verify(
     with RunProgress(err) as progress:
         found = unlearnbench.verify(
             record,
+            weights=weights,
             plugins=plugin or [],
             results=results,
             out=out_dir,
