@@ -284,6 +284,16 @@ class HiddenWeight(Fault):
         return found
 
 
+class OtherNetwork(Fault):
+    """Judges weights in another network than it hands out."""
+
+    name = "other-network"
+    caught_by = {"weights"}
+
+    def network(self):
+        return nn.Linear(toy.DIMENSIONS, toy.CLASSES, bias=False)
+
+
 class Moody(Fault):
     """Other numbers each time."""
 

@@ -122,7 +122,7 @@ class ToyTask(Task):
         measured = proportion(right[pool.labels == 0])
         identity = Identity(name="toy", version=1, protocol="toy")
         metrics = []
-        for quantity in FAMILY.tracks[0].scored:
+        for quantity in dict.fromkeys(part for track in FAMILY.tracks for part in track.scored):
             value = measured.value if quantity.direction == "match" else proportion(right[pool.labels != 0]).value
             metrics.append(
                 Metric(
