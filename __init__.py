@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .benchmark.commands.verbs import (
         check,
         doctor,
+        evaluate,
         method_names,
         new,
         prepare,
@@ -67,6 +68,7 @@ _VERBS = {
     ".benchmark.commands.verbs": (
         "check",
         "doctor",
+        "evaluate",
         "method_names",
         "new",
         "prepare",
@@ -96,6 +98,7 @@ __all__ = [
     "check",
     "compare",
     "doctor",
+    "evaluate",
     "method_names",
     "metrics",
     "new",

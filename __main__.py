@@ -49,6 +49,9 @@ Slurm = Annotated[
     list[str] | None, typer.Option("--slurm", help="key=value that jobs ask for: partition, time (minutes), mem, …")
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")]
+KeepModel = Annotated[
+    bool, typer.Option("--keep-model", help="Leave the weights beside each record, as safetensors; see `evaluate`.")
+]
 
 
 @app.command("list")
@@ -102,6 +105,7 @@ def run(
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     retry_failed: Retry = False,
+    keep_model: KeepModel = False,
     executor: Executor = "local",
     slurm: Slurm = None,
 ) -> None:
@@ -120,12 +124,53 @@ def run(
             time_limit=time_limit,
             memory_limit=memory_limit,
             retry_failed=retry_failed,
+            keep_model=keep_model,
             executor=executor,
             slurm=from_pairs(slurm or [], "--slurm key=value"),
             on_plan=progress.plan,
             on_event=progress.event,
         )
-    progress.print_records(out, records, results)
+    progress.print_records(out, records, results, kept=keep_model)
+    raise typer.Exit(progress.exit_code(RUNS_FAILED))
+
+
+@app.command()
+def evaluate(
+    task: Annotated[str, typer.Argument(help="The task.")],
+    file: Annotated[Path, typer.Argument(help="The state dict of its network, as safetensors.")],
+    seed: Annotated[int, typer.Option(help="Seed of what is sampled.")] = 0,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What to call the weights [default: the file's name; METHOD-kept for a kept model]."),
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the task; repeatable.")] = None,
+    device: Device = "auto",
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+    threads: Threads = 1,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
+    retry_failed: Retry = False,
+) -> None:
+    """Judges weights that were made elsewhere."""
+    with RunProgress(err) as progress:
+        record = unlearnbench.evaluate(
+            task,
+            file,
+            seed=seed,
+            name=name,
+            settings=from_pairs(set_ or []),
+            device=device,
+            results=results,
+            plugins=plugin or [],
+            threads=threads,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+            retry_failed=retry_failed,
+            on_plan=progress.plan,
+            on_event=progress.event,
+        )
+    progress.print_records(out, [record], results)
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
 
 
@@ -140,6 +185,7 @@ def suite(
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     retry_failed: Retry = False,
+    keep_model: KeepModel = False,
     executor: Executor = "local",
     slurm: Slurm = None,
 ) -> None:
@@ -155,6 +201,7 @@ def suite(
             time_limit=time_limit,
             memory_limit=memory_limit,
             retry_failed=retry_failed,
+            keep_model=keep_model,
             executor=executor,
             slurm=from_pairs(slurm or [], "--slurm key=value"),
             on_plan=progress.plan,
@@ -322,6 +369,7 @@ def validate(
 @app.command()
 def verify(
     record: Annotated[Path, typer.Argument(help="The record's file.")],
+    weights: Annotated[Path | None, typer.Option(help="The file of weights that were made elsewhere.")] = None,
     plugin: Plugins = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: the record's].")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in [default: none].")] = None,
@@ -334,6 +382,7 @@ def verify(
     with RunProgress(err) as progress:
         found = unlearnbench.verify(
             record,
+            weights=weights,
             plugins=plugin or [],
             results=results,
             out=out_dir,

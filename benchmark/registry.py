@@ -172,6 +172,11 @@ def add_plugin(path: Path) -> list[str]:
     return names
 
 
+def defines_only_methods(path: Path) -> bool:
+    """Returns whether a plugin file that is registered brings nothing that tasks are made of."""
+    return not (families.add_file(path) or tasks.add_file(path))
+
+
 def add_plugins(paths: Iterable[str | Path]) -> None:
     """Registers all that some plugin files define.
 

@@ -8,7 +8,7 @@ from enum import Flag, auto
 
 from ..benchmark.family import Quantity
 from .ranking import Ranking, Row
-from .text import byte_size, from_to, judges, number, seconds, words
+from .text import COST_UNKNOWN, byte_size, from_to, judges, number, seconds, words
 
 Value = str | int | float | None
 
@@ -157,7 +157,7 @@ _LAST = (
         "unlearn_seconds",
         "Time",
         lambda row: row.unlearn_seconds,
-        lambda row: seconds(row.unlearn_seconds),
+        lambda row: COST_UNKNOWN if row.cost_unknown else seconds(row.unlearn_seconds),
         Where.TABLES | Where.HEAD | Where.DATA,
         "Median time of everything that touches forget or retain data",
     ),

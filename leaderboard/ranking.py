@@ -52,6 +52,11 @@ class Row(NamedTuple):
         """All runs, those that failed last."""
         return [*(run.record for run in self.runs), *self.failures]
 
+    @property
+    def cost_unknown(self) -> bool:
+        """Whether its weights were made elsewhere."""
+        return not any(record.is_run for record in self.records)
+
     def component(self, key: str) -> float | None:
         """Returns the mean of a component or of ``utility`` over the seeds."""
         values = [run.utility if key == "utility" else run.components[key] for run in self.runs]

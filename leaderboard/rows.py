@@ -12,7 +12,8 @@ from ..benchmark.records.record import Record
 def latest(records: Iterable[Record]) -> list[Record]:
     """Keeps what the newest source of every row left: one record a seed, none from an older source or other defaults.
 
-    A row is a task, a method, what was set of it, and a device. Averaging seeds of different sources would mix methods.
+    A row is a task, a method, what was set of it, and a device. Averaging seeds of different sources would mix methods. Of
+    weights that were made elsewhere the newest of each seed count: a file of them is no source.
     """
     rows: dict[tuple[str, str, str, str], dict[int, Record]] = {}
     for record in sorted(records, key=lambda record: (record.created, record.run_id)):
@@ -25,7 +26,9 @@ def latest(records: Iterable[Record]) -> list[Record]:
 
 
 def _source(record: Record) -> tuple[str, str]:
-    return record.method.source_sha256, canonical_sha256(record.method.config)
+    # Each seed has weights of its own; whoever made them says by their name which belong together.
+    source = record.method.source_sha256 if record.is_run else ""
+    return source, canonical_sha256(record.method.config)
 
 
 def config_text(record: Record) -> str:

@@ -19,6 +19,10 @@ def seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
 
 
+COST_UNKNOWN = "cost unknown"
+"""In place of the time of weights that were made elsewhere."""
+
+
 def byte_size(value: int | None) -> str:
     """Returns a size as the site shows it."""
     return "–" if value is None else f"{value / 2**20:,.0f} MiB"

@@ -257,6 +257,7 @@ def validate(
 def verify(
     record: str | Path,
     *,
+    weights: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
     results: str | Path | None = None,
     out: str | Path = "verifications",
@@ -267,6 +268,7 @@ def verify(
 
     Args:
         record: The record's file.
+        weights: The file of the weights, if they were made elsewhere.
         plugins: Files that define methods or tasks.
         results: Where the new record goes; by default it is thrown away.
         out: The folder that the attestation goes to, which `board` turns into a badge.
@@ -274,11 +276,11 @@ def verify(
         **options: See ``run_requests``.
 
     Raises:
-        BenchmarkError: The file is no record, its task or method is not this release's, or the run cannot be made.
+        BenchmarkError: The file is no record, its task, method or weights are others, or the run cannot be made.
     """
     import tempfile
 
-    from ..benchmark.commands.verbs import run
+    from ..benchmark.commands.verbs import evaluate, run
     from ..benchmark.records.store import read_record
     from ..benchmark.registry import add_plugins
     from .attestations import write_attestation
@@ -286,20 +288,21 @@ def verify(
 
     add_plugins(plugins)
     stored = read_record(Path(record))
-    checks.check_same_sources(stored)
+    file = None if weights is None else Path(weights).absolute()
+    checks.check_same_sources(stored, file)
     with tempfile.TemporaryDirectory() as folder:
-        (again,) = run(
-            stored.task.name,
-            stored.method.name,
-            seeds=[stored.seed],
-            settings=stored.settings,
-            results=results or folder,
-            plugins=plugins,
-            device=device or stored.device.kind,
-            threads=stored.device.threads,
-            retry_failed=True,
-            **options,
-        )
+        options |= {
+            "settings": stored.settings,
+            "results": results or folder,
+            "plugins": plugins,
+            "device": device or stored.device.kind,
+            "threads": stored.device.threads,
+            "retry_failed": True,
+        }
+        if file is not None:
+            again = evaluate(stored.task.name, file, seed=stored.seed, name=stored.method.name, **options)
+        else:
+            (again,) = run(stored.task.name, stored.method.name, seeds=[stored.seed], **options)
     comparisons = checks.compare(stored, again)
     path = checks.attestation_path(Path(out), stored)
     write_attestation(path, checks.attest(stored, again, comparisons))

@@ -35,8 +35,8 @@ class Honest(Toy):
         found.__class__ = self.problem_class
         return found
 
-    def evaluate(self, model, method, seed, device):
-        metrics, gallery = super().evaluate(model, method, seed, device)
+    def evaluate(self, model, seed, device):
+        metrics, gallery = super().evaluate(model, seed, device)
         around = [
             metric.model_copy(update={"ci_low": metric.value - 0.01, "ci_high": metric.value + 0.01})
             for metric in metrics
@@ -284,14 +284,24 @@ class HiddenWeight(Fault):
         return found
 
 
+class OtherNetwork(Fault):
+    """Judges weights in another network than it hands out."""
+
+    name = "other-network"
+    caught_by = {"weights"}
+
+    def network(self):
+        return nn.Linear(toy.DIMENSIONS, toy.CLASSES, bias=False)
+
+
 class Moody(Fault):
     """Other numbers each time."""
 
     name = "moody"
     caught_by = {"repeatable"}
 
-    def evaluate(self, model, method, seed, device):
-        return super().evaluate(model, method, int(torch.randint(10**6, ())), device)
+    def evaluate(self, model, seed, device):
+        return super().evaluate(model, int(torch.randint(10**6, ())), device)
 
 
 class Deaf(Fault):
@@ -300,8 +310,8 @@ class Deaf(Fault):
     name = "deaf"
     caught_by = {"noise"}
 
-    def evaluate(self, model, method, seed, device):
-        return super().evaluate(model, method, 0, device)
+    def evaluate(self, model, seed, device):
+        return super().evaluate(model, 0, device)
 
 
 class Changed(Fault):
@@ -311,8 +321,8 @@ class Changed(Fault):
     change: ClassVar[dict[str, Any]] = {"ci_low": None, "ci_high": None}
     caught_by = {"numbers"}
 
-    def evaluate(self, model, method, seed, device):
-        metrics, gallery = super().evaluate(model, method, seed, device)
+    def evaluate(self, model, seed, device):
+        metrics, gallery = super().evaluate(model, seed, device)
         return Evaluation([metrics[0].model_copy(update=self.change), *metrics[1:]], gallery)
 
 
@@ -346,10 +356,10 @@ class Meddling(Fault):
     name = "meddling"
     caught_by = {"judging", "repeatable"}
 
-    def evaluate(self, model, method, seed, device):
+    def evaluate(self, model, seed, device):
         with torch.no_grad():
             model.weight.mul_(0.5).add_(torch.rand(model.weight.shape))
-        return super().evaluate(model, method, seed, device)
+        return super().evaluate(model, seed, device)
 
 
 class SameOracle(Fault):
@@ -380,5 +390,5 @@ class Broken(Fault):
     name = "broken"
     caught_by = {"repeatable"}
 
-    def evaluate(self, model, method, seed, device):
+    def evaluate(self, model, seed, device):
         raise ValueError("no judge today")

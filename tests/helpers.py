@@ -42,9 +42,7 @@ GOOD = {
 UNTOUCHED = {**GOOD, "forget_accuracy": 0.99, "forget_gap": 0.0, "inverted_loss": 0.07, "relearned_gap": 0.0}
 """What the original reaches."""
 
-DIRECTIONS = dict(
-    zip(GOOD, ("match", "match", "match", "match", "min", "max", "max", "min", "max"), strict=True)
-)
+DIRECTIONS = dict(zip(GOOD, ("match", "match", "match", "match", "min", "max", "max", "min", "max"), strict=True))
 
 
 TASK = TaskInfo(

@@ -38,7 +38,7 @@ class Points(Toy):
     name = "points"
     family = registry.families.find("point-forgetting")
 
-    def evaluate(self, model, method, seed, device):
+    def evaluate(self, model, seed, device):
         pool, oracle = toy.blobs(), toy.trained([1, 2])
         images, labels = pool.images.repeat(50, 1), pool.labels.repeat(50)
         noisy = images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))

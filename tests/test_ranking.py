@@ -60,7 +60,9 @@ def test_to_be_alike_costs_on_both_sides_in_units_of_the_spread_between_oracles(
     board = rank([make_record("original", 0, UNTOUCHED), *oracles, make_record("a", 0, between(share))], track)
     (row,) = [row for row in board.rows if row.name == "a"]
     off = abs(share - 1)  # a spread is a tenth of the way
-    assert row.component("unasked") == pytest.approx(min(max(math.log(1 / max(off, 0.2)) / math.log(5), 0), 1), abs=1e-6)
+    assert row.component("unasked") == pytest.approx(
+        min(max(math.log(1 / max(off, 0.2)) / math.log(5), 0), 1), abs=1e-6
+    )
 
 
 def test_one_component_near_zero_does_not_send_a_run_to_zero():

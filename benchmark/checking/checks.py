@@ -107,6 +107,14 @@ def _layout(evidence: Evidence) -> Verdict:
     return Verdict("fail", fault) if fault else Verdict("pass")
 
 
+def _alone(evidence: Evidence) -> Verdict:
+    left = evidence.first.left_behind
+    if not left:
+        return Verdict("pass")
+    kept = "what it kept in place of or inside the network that it was handed is left behind and not judged"
+    return Verdict("note", f"{kept}: {shortened(left)}")
+
+
 def _budget(evidence: Evidence) -> Verdict:
     seen = evidence.first
     if seen.laps != 2 * seen.steps:
@@ -173,6 +181,9 @@ CHECKS = (
     Check("weights-changed", "Unlearning edits the model.", _weights_changed),
     Check("finite", "A weight that is not a number draws nothing.", _finite),
     Check("layout", "Names, shapes, types and device of the weights stay, so that judges can load them.", _layout),
+    Check(
+        "weights-alone", "The weights of the network that it was handed are judged, and nothing around them.", _alone
+    ),
     Check("budget", "What is counted is what was done: weights move inside counted steps.", _budget),
     Check(
         "data-untouched",

@@ -72,6 +72,8 @@ class Seen(BaseModel):
     is_oracle: bool = False
     not_finite: str | None = None
     layout_fault: str | None = None
+    left_behind: list[str] = []
+    """What was attached to the network that was handed out, or assigned in its place."""
     steps: int = 0
     laps: int = 0
     """Starts and ends of steps, counted beside the meter."""

@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args, get_origin
 
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
 
 from .. import origin
 from ..errors import BenchmarkError, first_line
@@ -24,6 +23,7 @@ from ..needs import Need
 from ..problem import Batch, Problem
 from ..records.places import assets_only_in
 from ..records.record import Metric
+from ..running.weights import Layout, load, take, write
 from ..task import Task
 from . import fingerprint
 from .need_calls import CALLS
@@ -218,8 +218,8 @@ def warm_up(subject: Subject) -> Iterator[str]:
 
 
 def weights(subject: Subject) -> Iterator[str]:
-    """Whether a fresh network with an edited one's weights, read from a file, is the edited one."""
-    problem, fresh = subject.problem(), subject.problem().model
+    """Whether the task's own network with an edited one's weights, read from a file, is the edited one."""
+    problem = subject.problem()
     batch = next(problem.batches("forget", 1))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -227,14 +227,15 @@ def weights(subject: Subject) -> Iterator[str]:
             weight.add_(0.01 * torch.randn(weight.shape, generator=generator))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
-        save_file({name: value.contiguous() for name, value in fingerprint.state_of(problem.model).items()}, file)
-        try:
-            fresh.load_state_dict(load_file(file))
-        except RuntimeError as error:
-            yield f"the weights do not fit a fresh network: {first_line(error)[:120]}"
+        write(file, take(problem.model, Layout.of(problem.model)).state)
+        fresh = subject.task.network()
+        misfit = Layout.of(fresh).misfit(fingerprint.state_of(problem.model))
+        if misfit is not None:
+            yield f"the weights of a problem's model {misfit} by its `network`"
             return
+        load(file, fresh)
     with torch.no_grad():
-        if not torch.equal(problem.loss(batch, problem.model.eval()), problem.loss(batch, fresh.eval())):
+        if not torch.equal(problem.loss(batch, problem.model.eval()), problem.loss(batch, fresh)):
             yield "a fresh network with the same weights has another loss; all that a model is must be in its state dict"
 
 

@@ -24,6 +24,7 @@ from ..problem import Problem
 from ..running.identity import Configured, check_files, check_oracle
 from ..running.shared_code import SharedCode
 from ..running.torch_setup import configure_torch
+from ..running.weights import Layout
 from ..seeds import derive_seed
 from ..task import Task
 from . import fingerprint, source_scan, toy
@@ -39,6 +40,7 @@ class _Before(NamedTuple):
     model: nn.Module
     state: dict[str, Tensor]
     layout: dict[str, str]
+    network: Layout
     pools: dict[str, Any]
     data: dict[str, str]
     base: str
@@ -80,7 +82,7 @@ class TrialRun:
         self._unlearn(method, problem)
         watch.end()
         self._look_around(problem, before)
-        self._look_at_the_model(problem.model, before)
+        self._look_at_the_model(problem, before)
         self._take_over(watch, method, problem)
 
     def _describe(self, method: Method, beside_task: bool) -> None:
@@ -112,6 +114,7 @@ class TrialRun:
             model=problem.model,
             state=fingerprint.state_of(problem.model),
             layout=fingerprint.layout_of(problem.model),
+            network=Layout.of(problem.model),
             pools=pools,
             data=fingerprint.digests_of(pools),
             base=_digest(_base()),
@@ -150,13 +153,17 @@ class TrialRun:
         threads = fingerprint.running_threads()
         seen.threads = [name for ident, name in threads.items() if ident not in before.threads]
 
-    def _look_at_the_model(self, model: nn.Module, before: _Before) -> None:
-        seen = self.seen
-        wrapped = getattr(model, "model", None)
-        edited = wrapped if model is not before.model and isinstance(wrapped, nn.Module) else model
-        after = fingerprint.state_of(edited)
-        seen.digest = _digest(model)
-        seen.layout_fault = fingerprint.first_difference(before.layout, fingerprint.layout_of(edited))
+    def _look_at_the_model(self, problem: Problem, before: _Before) -> None:
+        """Looks at what would be judged: the weights of the network that was handed out."""
+        seen, model = self.seen, before.model
+        attached = before.network.attached(model.state_dict())
+        replaced = [] if problem.model is model else ["problem.model"]
+        seen.left_behind = [*replaced, *dict.fromkeys(name.rpartition(".")[0] for name in attached)]
+        after, layout = fingerprint.state_of(model), fingerprint.layout_of(model)
+        for name in attached:
+            del after[name], layout[name]
+        seen.digest = fingerprint.digest_of(after)
+        seen.layout_fault = fingerprint.first_difference(before.layout, layout)
         seen.changed = not all(k in before.state and torch.equal(before.state[k], v) for k, v in after.items())
         bad = [name for name, value in after.items() if value.is_floating_point() and not torch.isfinite(value).all()]
         seen.not_finite = bad[0] if bad else None

@@ -24,6 +24,8 @@ from rich.progress import (
 from rich.table import Table
 
 from .. import registry
+from ..errors import shortened
+from ..records.record import model_filename
 
 if TYPE_CHECKING:
     from ..checking.report import CheckReport
@@ -86,15 +88,25 @@ class RunProgress:
         else:
             seconds = record.cost.unlearn_seconds if record.cost else None
             took = "" if seconds is None else f" (unlearning took {seconds:.1f} s)"
-            self._console.print(f"[green]done[/green] {name}{took}")
+            self._console.print(f"[green]done[/green] {name}{took if record.is_run else ' (cost unknown)'}")
+        if record.weights is not None and record.weights.left_behind:
+            left = shortened(record.weights.left_behind)
+            self._console.print(f"[yellow]left behind[/yellow] {name}: {escape(left)}; weights alone are judged")
 
     def exit_code(self, failure: int) -> int:
         """Returns 0 if every run ended well."""
         return failure if self._failed else 0
 
     @staticmethod
-    def print_records(console: Console, records: list[Record], results: Path) -> None:
-        """Prints the headline metrics of some records."""
+    def print_records(console: Console, records: list[Record], results: Path, *, kept: bool = False) -> None:
+        """Prints the headline metrics of some records, and where they are.
+
+        Args:
+            console: Where to print.
+            records: What to print.
+            results: The folder of the records.
+            kept: Whether the weights are beside them.
+        """
         measured = {metric.name for record in records for metric in record.metrics}
         shown = [name for name in _headlines(records) if name in measured]
         table = Table("seed", "status", *[name.replace("_", " ") for name in shown], box=box.SIMPLE_HEAD)
@@ -104,6 +116,8 @@ class RunProgress:
         console.print(table)
         for record in records:
             console.print(str(results / record.filename), markup=False)
+            if kept and record.weights is not None:
+                console.print(str(results / model_filename(record.filename)), markup=False)
 
 
 def _headlines(records: list[Record]) -> list[str]:

@@ -53,6 +53,40 @@ def run(
     return records
 
 
+def evaluate(
+    task: str,
+    file: str | Path,
+    *,
+    seed: int = 0,
+    name: str | None = None,
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> Record:
+    """Judges weights of a task's network that were made elsewhere, and returns the record, made earlier or now.
+
+    What they cost is not known, so ``cost`` is None. The metrics are those of the run that left the weights, to the last digit,
+    but for what a task measures on the way there (``Task.retrace``).
+
+    Args:
+        task: A registered task.
+        file: The state dict of its network, whole and nothing else, as safetensors.
+        seed: Of the noise that samples are drawn from, and of the oracle that stands beside.
+        name: What to call them; by default the file's name, and METHOD-kept for what ``keep_model`` left.
+        settings: Of the task, as with ``--set``.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: The file is not one of the task's network's weights, a name or a setting is not valid, or see ``run``.
+    """
+    from ..running.identity import weights_name
+    from ..running.requests import Request
+
+    path = Path(file).absolute()
+    called = weights_name(path) if name is None else name
+    records, _ = run_requests([Request(task, called, [seed], settings or {}, weights=path)], **options)
+    return records[0]
+
+
 def suite(name: str, **options: Any) -> tuple[list[Record], list[Refused]]:
     """Runs a suite, built in or from a TOML file, and returns its records and the pairs that do not fit.
 
@@ -79,6 +113,7 @@ def run_requests(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     retry_failed: bool = False,
+    keep_model: bool = False,
     executor: str = "local",
     slurm: dict[str, Any] | None = None,
     on_plan: Callable[[int], None] = lambda count: None,
@@ -96,6 +131,8 @@ def run_requests(
         time_limit: Seconds for one run.
         memory_limit: Gigabytes for one run.
         retry_failed: Whether runs that failed before are made again.
+        keep_model: Whether the weights that a run leaves stay beside its record, as ``….model.safetensors``; a finished run
+            whose weights are not there is made again.
         executor: ``local``, or ``slurm`` for jobs on a cluster.
         slurm: What each job asks the cluster for, such as ``{"partition": "gpu", "time": 120}``.
         on_plan: Told how many runs there are.
@@ -116,7 +153,14 @@ def run_requests(
     from ..running.planner import check_names, plan_apart, start_server
 
     folder = Path(results)
-    where = Placement(folder, device, threads, tuple(Path(path) for path in plugins), any_device=executor == "slurm")
+    where = Placement(
+        folder,
+        device,
+        threads,
+        tuple(Path(path) for path in plugins),
+        any_device=executor == "slurm",
+        keep_model=keep_model,
+    )
     check_names(requests, where.plugins)
     with start_server(requests, where) as server:
         from ..running.executors import make_executor

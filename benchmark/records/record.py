@@ -23,7 +23,8 @@ MAX_RECORD_BYTES = 4 * 2**20
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
+MAX_NAME = 64
+NAME_PATTERN = rf"^[a-z0-9][a-z0-9.-]{{0,{MAX_NAME - 1}}}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Config = dict[str, Any]
 FILE = "file"
@@ -94,7 +95,7 @@ class Weights(_Part):
     sha256: Sha256
     """Of the weights as a safetensors file."""
     left_behind: list[str] = []
-    """Modules that the method attached to the network; they are no part of it and were not judged."""
+    """Modules that the method attached to the network, and ``problem.model`` if it put another in its place: not judged."""
 
 
 class Gallery(_Part):
@@ -292,18 +293,25 @@ class Record(_Part):
             for metric in self.metrics
         }
 
+    @property
+    def is_run(self) -> bool:
+        """Whether a method was run; else weights that were made elsewhere were evaluated, and what they cost is not known."""
+        return self.method.distribution != WEIGHTS
+
     def rerun_command(self) -> str:
-        """Returns the command that makes this run again, quoted for a shell; FILE stands for a plugin's file."""
-        made_here = self.method.distribution != WEIGHTS
-        words = ["run" if made_here else "evaluate", self.task.name, self.method.name if made_here else "FILE"]
+        """Returns the command that makes this run again, quoted for a shell.
+
+        FILE stands for a plugin's file, WEIGHTS_FILE for weights that were made elsewhere.
+        """
+        words = ["run", self.task.name, self.method.name]
+        if not self.is_run:
+            words = ["evaluate", self.task.name, "WEIGHTS_FILE", "--seed", str(self.seed), "--name", self.method.name]
         if self.device.kind != "cpu" or self.device.threads != 1:
             words += ["--device", self.device.kind, "--threads", str(self.device.threads)]
         sources = {part.source_sha256 for part in (self.task, self.method) if part.distribution == FILE}
         names = ["FILE"] if len(sources) < 2 else ["TASK_FILE", "METHOD_FILE"]
-        plugins = names if sources else []
-        if not made_here:
-            words += ["--seed", str(self.seed), "--name", self.method.name]
-        return command(*words, seeds=[self.seed] if made_here else [], settings=self.settings, plugins=plugins)
+        seeds = [self.seed] if self.is_run else []
+        return command(*words, seeds=seeds, settings=self.settings, plugins=names if sources else [])
 
 
 def record_filename(task: str, method: str, seed: int, run_id: str) -> str:

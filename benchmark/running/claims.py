@@ -46,7 +46,8 @@ class Claim:
             handle = _lock(lock)
             if handle is None:
                 return None
-            for part in path.parent.glob(f".{path.name}.*.part"):
+            # Of the record, and of weights that are kept beside it.
+            for part in path.parent.glob(f".{path.stem}.*.part"):
                 part.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(lock, error) from error
@@ -64,7 +65,7 @@ class Claim:
 
 def sweep(path: Path) -> None:
     """Removes what killed runners left beside a finished record, unless somebody is at work on it."""
-    if any(path.parent.glob(f".{path.name}.*")):
+    if any(path.parent.glob(f".{path.stem}.*")):
         claim = Claim.take(path)
         if claim is not None:
             claim.release()

@@ -20,7 +20,7 @@ from typing import IO, Any, Self, TextIO
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from .. import registry
+from .. import origin, registry
 from ..errors import BenchmarkError, Diverged, first_line
 from ..measuring.device import describe_device, resolve_device
 from ..measuring.provenance import collect_provenance
@@ -51,11 +51,16 @@ class Order(BaseModel):
     """The weights."""
     sha256: str
     """Of the file, which may lie where others can write."""
+    plugins: list[Path]
+    """What the task needs of the plugin files: a method's is not loaded, unless it is the task's, too."""
 
     @classmethod
     def of(cls, spec: RunSpec, task: Task, file: Path, sha256: str) -> Self:
         """Returns the order to evaluate a file of weights on a run's task."""
-        return cls(spec=spec, task_settings=passed(task), file=file, sha256=sha256)
+        own = origin.plugin_files(*type(task).__mro__)
+        others = [] if origin.is_builtin(type(task)) else spec.plugins
+        needed = [path for path in others if path in own or not registry.defines_only_methods(path)]
+        return cls(spec=spec, task_settings=passed(task), file=file, sha256=sha256, plugins=needed)
 
 
 class Answer(BaseModel):
@@ -204,9 +209,7 @@ def answer(order: Order) -> Answer:
     device = resolve_device(spec.device)
     torch.manual_seed(derive_seed("global", spec.seed))
     try:
-        # A plugin that is no task's, such as a method's, is not loaded here.
-        if not registry.tasks.is_builtin(spec.task):
-            registry.add_plugins(spec.plugins)
+        registry.add_plugins(order.plugins)
         task = make_task(spec.task, order.task_settings)
         network = weights.load(order.file, task.network().to(device), data)
         return Answer(sha256=sha256, evaluation=task.evaluate(network, spec.seed, device))

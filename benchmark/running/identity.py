@@ -12,7 +12,7 @@ from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable, unknown_name
 from ..method import Method
 from ..records.files import canonical_sha256, file_sha256
-from ..records.record import NAME_PATTERN, WEIGHTS, Device, MethodInfo, TaskInfo
+from ..records.record import MAX_NAME, NAME_PATTERN, WEIGHTS, Device, MethodInfo, TaskInfo
 from ..task import Task
 
 
@@ -154,6 +154,13 @@ def method_info(method: Method) -> MethodInfo:
     )
 
 
+def weights_name(file: Path) -> str:
+    """Returns what weights are called if nobody says: METHOD-kept if a run left them, else the file's name made valid."""
+    kept = re.fullmatch(r"seed\d+-[0-9a-f]{12}\.model", file.stem)
+    plain = f"{file.absolute().parent.name}-kept" if kept else file.stem
+    return re.sub(r"[^a-z0-9.]+", "-", plain.lower()).strip("-.")[:MAX_NAME].rstrip("-.")
+
+
 def weights_info(name: str, file: Path) -> MethodInfo:
     """Returns weights that were made elsewhere as a record shows what made them.
 
@@ -163,13 +170,19 @@ def weights_info(name: str, file: Path) -> MethodInfo:
     if not file.is_file():
         raise BenchmarkError(f"There is no file {file} of weights; name one that safetensors wrote.")
     if not re.fullmatch(NAME_PATTERN, name):
-        raise BenchmarkError(f"'{name}' cannot name weights: take lower-case letters, digits, dots and hyphens.")
+        raise BenchmarkError(
+            f"'{name}' cannot name weights; give them with --name one of lower-case letters, digits, dots and hyphens."
+        )
     if name in registry.methods.names():
         raise BenchmarkError(f"'{name}' is a registered method; give the weights another name with --name.")
+    try:
+        digest = file_sha256(file)
+    except OSError as error:
+        raise BenchmarkError(f"{file} cannot be read: {error.strerror}; name a file that safetensors wrote.") from None
     return MethodInfo(
         name=name,
         role="method",
-        source_sha256=file_sha256(file),
+        source_sha256=digest,
         distribution=WEIGHTS,
         config={},
         config_passed={},

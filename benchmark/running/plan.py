@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable
 from ..method import Method
-from ..records.record import Device, MethodInfo, Record, TaskInfo, record_filename
+from ..records.files import file_sha256
+from ..records.record import Device, MethodInfo, Record, Status, TaskInfo, model_filename, record_filename
 from ..records.store import find_record
 from ..task import Task
 from .forks import LIBRARIES
-from .identity import Configured, RunSpec, check_files, method_info, passed, run_id, task_info
+from .identity import (
+    Configured,
+    RunSpec,
+    check_files,
+    make_task,
+    method_info,
+    passed,
+    run_id,
+    task_info,
+    weights_info,
+)
 from .requests import Request
 
 
@@ -41,17 +52,20 @@ class Plan(NamedTuple):
         return f"{self.task.name} {self.method.name} seed {self.spec.seed}"
 
     def find(self, results: Path) -> Record | None:
-        """Returns the run's record, or None while there is none that can be read."""
-        if not self.any_device:
-            record = find_record(results, self.filename)
-            return record if record is not None and record.run_id == self.run_id else None
-        folder = Path(self.filename).parent
-        names = [folder / path.name for path in (results / folder).glob(f"seed{self.spec.seed}-*.json")]
-        found = [record for name in names if (record := find_record(results, str(name))) and self._is_of(record)]
-        return max(found, key=lambda record: record.created, default=None)
+        """Returns the run's record, or None while there is none to be read or the weights that are asked for are not there."""
+        if self.any_device:
+            folder = Path(self.filename).parent
+            names = [str(folder / path.name) for path in (results / folder).glob(f"seed{self.spec.seed}-*.json")]
+        else:
+            names = [self.filename]
+        found = [record for name in names if (record := find_record(results, name)) and self._is_of(record)]
+        whole = [record for record in found if not self.spec.keep_model or _has_model(record, results)]
+        return max(whole, key=lambda record: record.created, default=None)
 
     def _is_of(self, record: Record) -> bool:
-        """Whether a record is this run's on any device of the kind that was asked for."""
+        """Whether a record is this run's; one of another machine, on any device of the kind that was asked for."""
+        if not self.any_device:
+            return record.run_id == self.run_id
         return (
             record.task.sha256 == self.task.sha256
             and record.method.source_sha256 == self.method.source_sha256
@@ -60,6 +74,14 @@ class Plan(NamedTuple):
             and record.device.threads == self.spec.threads
             and self.spec.device in ("auto", record.device.kind)
         )
+
+
+def _has_model(record: Record, results: Path) -> bool:
+    """Whether the weights that a run left are beside its record; one that failed has left none."""
+    if record.weights is None:
+        return record.status is not Status.OK
+    file = results / model_filename(record.filename)
+    return file.is_file() and file_sha256(file) == record.weights.sha256
 
 
 class Event(NamedTuple):
@@ -94,6 +116,17 @@ class Placement(NamedTuple):
     plugins: tuple[Path, ...] = ()
     any_device: bool = False
     """Whether other machines make the runs."""
+    keep_model: bool = False
+    """Whether the weights stay beside each record."""
+
+
+class _Made(NamedTuple):
+    """What a request is for, resolved."""
+
+    task: Task
+    method: MethodInfo
+    settings: dict[str, Any]
+    modules: tuple[str, ...]
 
 
 def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], list[Refused]]:
@@ -115,33 +148,48 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
             except BenchmarkError as error:
                 refused.append(Refused(request.task, request.method, str(error)))
                 continue
-        pair = Configured.of(request.task, request.method, request.settings)
         try:
-            pair.check()
+            made = _made(request)
         except NotApplicable as error:
             refused.append(Refused(request.task, request.method, str(error)))
             continue
-        key = f"{request.task} {passed(pair.task)}"
+        key = f"{request.task} {passed(made.task)}"
         if key not in described:
             # A task's hash reads all its files, so once is enough.
-            check_files(pair.task)
-            described[key] = task_info(pair.task)
-        task, method = described[key], method_info(pair.method)
+            check_files(made.task)
+            described[key] = task_info(made.task)
+        task, method = described[key], made.method
         for seed in request.seeds:
             spec = RunSpec(
                 task=request.task,
                 method=request.method,
                 seed=seed,
-                settings=pair.settings,
+                settings=made.settings,
+                weights=request.weights,
+                keep_model=where.keep_model and request.weights is None,
                 device=chosen,
                 threads=where.threads,
                 plugins=[path.resolve() for path in where.plugins],
                 results=where.results.resolve(),
             )
             identity = run_id(task, method, seed, shown)
-            modules = _modules(pair)
-            plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device, modules))
+            plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device, made.modules))
     return list(plans.values()), refused
+
+
+def _made(request: Request) -> _Made:
+    """Resolves a request.
+
+    Raises:
+        NotApplicable: The task and the method do not fit.
+        BenchmarkError: See ``plan``.
+    """
+    if request.weights is not None:
+        task = make_task(request.task, request.settings)
+        return _Made(task, weights_info(request.method, request.weights), passed(task), _modules(task))
+    pair = Configured.of(request.task, request.method, request.settings)
+    pair.check()
+    return _Made(pair.task, method_info(pair.method), pair.settings, _modules(*pair))
 
 
 def _device(where: Placement) -> tuple[str, Device]:
@@ -155,9 +203,9 @@ def _device(where: Placement) -> tuple[str, Device]:
     return device.type, describe_device(device, where.threads)
 
 
-def _modules(pair: Configured) -> tuple[str, ...]:
+def _modules(*configured: Task | Method) -> tuple[str, ...]:
     """What a server may import before it forks: nothing that a plugin brings or names."""
-    classes = [*reversed(type(pair.task).__mro__), *reversed(type(pair.method).__mro__)]
+    classes = [cls for one in configured for cls in reversed(type(one).__mro__)]
     own = [cls for cls in classes if issubclass(cls, Task | Method) and origin.is_builtin(cls)]
     libraries = [name for cls in own for name in vars(cls).get("libraries", ())]
     return tuple(dict.fromkeys([*LIBRARIES, *libraries, *(cls.__module__ for cls in own)]))

@@ -57,8 +57,7 @@ def check_names(requests: Iterable[Request], plugins: Sequence[Path]) -> None:
         check_file(path)
     if not plugins:
         for request in requests:
-            registry.tasks.check(request.task)
-            registry.methods.check(request.method)
+            _check_name(request)
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def start_server(requests: Iterable[Request], where: Placement) -> Iterator[Fork
         yield None
         return
     tasks = registry.tasks.built_in_modules(request.task for request in requests)
-    methods = registry.methods.built_in_modules(request.method for request in requests)
+    methods = registry.methods.built_in_modules(request.method for request in requests if request.weights is None)
     with ForkServer(worker_environment(where.threads), [__name__, *tasks, *methods, WORKER]) as server:
         yield server
 
@@ -98,8 +97,7 @@ def plan_here(requests: list[Request], where: Placement) -> Planned:
     for path in where.plugins:
         registry.add_plugin(path)
     for request in requests:
-        registry.tasks.check(request.task)
-        registry.methods.check(request.method)
+        _check_name(request)
     plans, refused = plan(requests, where)
     gpus: list[str] = []
     if not where.any_device and any(item.spec.device == "cuda" for item in plans):
@@ -109,6 +107,12 @@ def plan_here(requests: list[Request], where: Placement) -> Planned:
     tasks = {registry.tasks.get(item.task.name) for item in plans}
     families = {task.family.name: task.family for task in tasks if not origin.is_builtin(task)}
     return Planned(plans, refused, gpus, list(families.values()))
+
+
+def _check_name(request: Request) -> None:
+    registry.tasks.check(request.task)
+    if request.weights is None:
+        registry.methods.check(request.method)
 
 
 def _ask(server: ForkServer, order: str, log: IO[str]) -> Planned:

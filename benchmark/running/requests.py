@@ -24,6 +24,8 @@ class Request(NamedTuple):
     """``--set`` pairs, of the task and of the method alike."""
     by_name: bool = True
     """Whether the method was named, and not found by ``*``: a broken plugin that nobody asked for stops nothing."""
+    weights: Path | None = None
+    """Weights to evaluate instead of running anything; ``method`` is then what to call them."""
 
 
 class Block(BaseModel):

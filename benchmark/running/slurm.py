@@ -181,20 +181,26 @@ class SlurmExecutor:
 def run_command(item: Plan, results: Path, limits: Limits, retry_failed: bool) -> list[str]:
     """Returns the command that a job runs: one run, with everything that the user asked for."""
     spec = item.spec
-    words = [sys.executable, "-m", __package__.partition(".")[0], "run", spec.task, spec.method]
-    words += ["--seeds", str(spec.seed), "--results", str(results), "--device", spec.device]
-    words += ["--threads", str(spec.threads), "--workers", "1", "--time-limit", str(limits.seconds)]
+    words = [sys.executable, "-m", __package__.partition(".")[0]]
+    if spec.weights is None:
+        words += ["run", spec.task, spec.method, "--seeds", str(spec.seed), "--workers", "1"]
+    else:
+        words += ["evaluate", spec.task, str(spec.weights), "--seed", str(spec.seed), "--name", spec.method]
+    words += ["--results", str(results), "--device", spec.device]
+    words += ["--threads", str(spec.threads), "--time-limit", str(limits.seconds)]
     if limits.memory_bytes is not None:
         words += ["--memory-limit", str(limits.memory_bytes / GIGABYTE)]
     words += to_words(spec.settings)
     for path in spec.plugins:
         words += ["--plugin", str(path)]
+    words += ["--keep-model"] if spec.keep_model else []
     return [*words, *(["--retry-failed"] if retry_failed else [])]
 
 
 def job_name(item: Plan, results: Path) -> str:
-    """Returns a job's name, which no other run of this or another results folder shares."""
-    digest = hashlib.sha256(f"{results} {item.run_id}".encode()).hexdigest()[:12]
+    """Returns a job's name, which no other run of this or another results folder shares, nor one that keeps no weights."""
+    whole = f"{results} {item.run_id}{' with its weights' if item.spec.keep_model else ''}"
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
     return f"{item.method.name}-seed{item.spec.seed}-{digest}"
 
 

@@ -27,12 +27,19 @@ class Layout(NamedTuple):
     """Shape and type of every entry of its state."""
     modules: frozenset[str]
     """The names of all modules in it."""
+    tied: tuple[tuple[str, ...], ...] = ()
+    """Names of entries that are one and the same weight."""
 
     @classmethod
     def of(cls, network: nn.Module) -> Self:
         """Returns a network's layout."""
-        entries = {name: (tuple(value.shape), value.dtype) for name, value in network.state_dict().items()}
-        return cls(entries, frozenset(name for name, _ in network.named_modules(remove_duplicate=False)))
+        state = network.state_dict(keep_vars=True)
+        entries = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
+        modules = frozenset(name for name, _ in network.named_modules(remove_duplicate=False))
+        same: dict[int, list[str]] = {}
+        for name, value in state.items():
+            same.setdefault(id(value), []).append(name)
+        return cls(entries, modules, tuple(tuple(names) for names in same.values() if len(names) > 1))
 
     def attached(self, names: Iterable[str]) -> list[str]:
         """Returns those entries that belong to modules which the network does not have."""
@@ -51,6 +58,10 @@ class Layout(NamedTuple):
                 return f"hold '{name}' with the shape {tuple(value.shape)} instead of {shape}"
             if value.dtype != kind:
                 return f"hold '{name}' as {_type_name(value.dtype)} instead of {_type_name(kind)}"
+        for first, *others in self.tied:
+            for other in others:
+                if not _same(state[first], state[other]):
+                    return f"hold two values of '{first}' and '{other}', which are one weight of the task's network"
         return None
 
 
@@ -119,11 +130,6 @@ def load(path: Path, network: nn.Module, data: bytes | None = None) -> nn.Module
         raise BenchmarkError(f"The weights in {path} {misfit}; give the state of the task's network as it is.")
     check_finite(state)
     network.load_state_dict(state)
-    untied = [name for name, value in network.state_dict().items() if not torch.equal(value.cpu(), state[name])]
-    if untied:
-        raise BenchmarkError(
-            f"The weights in {path} untie {shortened(untied)}, which the task's network shares with others; give one value."
-        )
     return network.eval()
 
 
@@ -136,6 +142,11 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise Diverged(f"the weight '{name}' is not finite")
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape and type hold the same, NaN being NaN."""
+    return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
 
 
 def _type_name(kind: torch.dtype) -> str:

@@ -132,9 +132,10 @@ class Run:
         self._shared.require_unchanged()
         problem.retire()
         try:
-            return weights.take(network, layout)
+            taken = weights.take(network, layout)
         except Diverged as error:
             raise Diverged(f"{error} after {problem.meter.steps} steps") from None
+        return taken if problem.model is network else taken._replace(left_behind=["problem.model", *taken.left_behind])
 
     @property
     def _kept(self) -> Path:

@@ -22,6 +22,8 @@ class Entry(NamedTuple):
     failed_runs: int
     unlearn_seconds: float | None
     """Median over the seeds."""
+    cost_unknown: bool
+    """Whether its weights were made elsewhere."""
 
 
 class BoardPairs(NamedTuple):
@@ -64,7 +66,17 @@ def board_pairs(board: Ranking, rows: Sequence[Row], absent: Sequence[str] = ())
 
 def _entry(row: Row) -> Entry:
     seeds = sorted({run.record.seed for run in row.runs} | {record.seed for record in row.failures})
-    return Entry(row.name, row.role, row.rank, row.score, row.interval, seeds, len(row.failures), row.unlearn_seconds)
+    return Entry(
+        row.name,
+        row.role,
+        row.rank,
+        row.score,
+        row.interval,
+        seeds,
+        len(row.failures),
+        row.unlearn_seconds,
+        row.cost_unknown,
+    )
 
 
 def _notes(board: Ranking, rows: Sequence[Row], pairs: Sequence[Pair], absent: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from ...benchmark.metrics.intervals import Interval
 from ..markdown import code, markdown_table, plain
 from ..ranking import SIGNIFICANCE
-from ..text import number, seconds
+from ..text import COST_UNKNOWN, number, seconds
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair, TimeRatio
 
@@ -156,7 +156,7 @@ def _rows_table(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
             number(row.score),
             "–" if row.interval is None else f"{row.interval.low:.2f} to {row.interval.high:.2f}",
             ", ".join(map(str, row.seeds)) + (f" ({row.failed_runs} failed)" if row.failed_runs else ""),
-            seconds(row.unlearn_seconds),
+            COST_UNKNOWN if row.cost_unknown else seconds(row.unlearn_seconds),
         ]
         for row in board.rows
     ]

@@ -18,6 +18,7 @@ from scipy import stats
 from ...benchmark.metrics.intervals import Floats, Interval
 from ...benchmark.records.record import Cost, Record
 from ..significance import holm
+from ..text import COST_UNKNOWN
 from .pairing import PairedRow
 from .verdicts import Finding, Verdict
 
@@ -78,7 +79,8 @@ def why_not(pair: PairedRow) -> str:
     if not pair.same_device:
         return "time is compared within one device alone"
     if any(_block(record) is None for run in runs for record in run):
-        return "some runs have no times"
+        made_here = any(record.is_run for run in runs for record in run)
+        return "some runs have no times" if made_here else COST_UNKNOWN
     if len(runs) < FEWEST_RUNS:
         return f"{len(runs)} runs a side are too few to judge time, which takes {FEWEST_RUNS}"
     if not interleaved(runs):
@@ -136,6 +138,8 @@ def _counted(pair: PairedRow, margin: float) -> Finding:
     """Counts do not jitter, so they are compared as they are, on whatever device."""
     costs = [(old.cost, new.cost) for old, new in pair.finished]
     known = [(old, new) for old, new in costs if old is not None and new is not None]
+    if not known:
+        return pair.finding("counts", Verdict.NOT_JUDGED, f"{COST_UNKNOWN}.")
     changes = {name: _totals(known, name) for name in _COUNTS}
     changed = {name: totals for name, totals in changes.items() if totals[0] != totals[1]}
     if not changed:

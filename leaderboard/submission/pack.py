@@ -16,9 +16,15 @@ from ...benchmark.records.files import file_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, record_bytes
 from ...benchmark.running.identity import Configured, make_method, method_info
+from ..rows import latest
 from .layout import method_path
 from .requirements import REFERENCES, SEEDS, RowKey
 from .validate import validate
+
+_PUBLISH = (
+    "The records know the weights by their SHA-256 alone: publish the files, so that anyone can run "
+    "`unlearnbench verify RECORD --weights FILE`."
+)
 
 
 class Submission(NamedTuple):
@@ -55,7 +61,10 @@ def submit(
         BenchmarkError: There is no such method or folder, no run of the method, or the folder is not empty.
     """
     registry.add_plugins(plugins)
-    registry.methods.check(method)
+    mine = [record for record in load_records([results]).records if record.method.name == method]
+    made_here = not mine or any(record.is_run for record in mine)
+    if made_here:
+        registry.methods.check(method)
     for task in tasks:
         registry.tasks.check(task)
         if not registry.tasks.is_builtin(task):
@@ -64,22 +73,23 @@ def submit(
             )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BenchmarkError(f"The folder {out} is not empty; choose another with --out, or remove it.")
-    mine = [record for record in load_records([results]).records if record.method.name == method]
     elsewhere = sorted({record.task.name for record in mine if not registry.tasks.is_builtin(record.task.name)})
     asked = [
         record for record in mine if record.task.name in tasks or (not tasks and record.task.name not in elsewhere)
     ]
     if not asked:
         where = f" on a task of the suite in {results}" if elsewhere else f" in {results}"
-        proposed = _run_command(tasks[0] if tasks else "digits-vae", method)
+        there = tasks[0] if tasks else "digits-vae"
+        proposed = _run_command(there, method) if made_here else command("evaluate", there, "FILE", "--name", method)
         raise BenchmarkError(f"There is no run of '{method}'{where}; make some with `{proposed}`.")
-    current, outdated = _by_source(asked, _current_source(method))
-    files = _staged(current, results, accepted, method)
-    problems = [*outdated, *_whole_task(method, current), *_checked(files, accepted)]
+    # Weights that were made elsewhere have no source: they are known by their hash, one a seed.
+    current, outdated = _by_source(asked, _current_source(method)) if made_here else (latest(asked), [])
+    files = _staged(current, results, accepted, method if made_here else None)
+    problems = [*outdated, *(_whole_task(method, current) if made_here else ()), *_checked(files, accepted)]
     if not problems:
         for name, data in files.items():
             write_atomically(out / name, data)
-    notes = [*_not_run(method, current)]
+    notes = [*_not_run(method, current)] if made_here else [_PUBLISH]
     if elsewhere and not tasks:
         notes.append(f"Left out, since they are not on a task of the suite: the runs on {', '.join(elsewhere)}.")
     return Submission(out, [] if problems else sorted(files), problems, notes)
@@ -153,8 +163,8 @@ def _embedded(method: str) -> list[str]:
     return fitting
 
 
-def _staged(records: Sequence[Record], results: Path, accepted: Path | None, method: str) -> dict[str, bytes]:
-    """The submission's files: the runs, the reference rows that the board lacks, the method's file."""
+def _staged(records: Sequence[Record], results: Path, accepted: Path | None, method: str | None) -> dict[str, bytes]:
+    """The submission's files: the runs, the reference rows that the board lacks, the method's file, if it has one."""
     boards = {(record.task.sha256, record.device.group) for record in records}
     there = {record.run_id for record in load_records([accepted]).records} if accepted is not None else set()
     references = [
@@ -166,7 +176,7 @@ def _staged(records: Sequence[Record], results: Path, accepted: Path | None, met
         and record.run_id not in there
     ]
     files = {record.filename: record_bytes(record) for record in [*records, *references]}
-    if not registry.methods.is_builtin(method):
+    if method is not None and not registry.methods.is_builtin(method):
         files[method_path(method)] = origin.source(registry.methods.get(method)).path.read_bytes()
     return files
 

@@ -88,8 +88,12 @@ def _ending(record: Record) -> Iterator[str]:
     good = record.status is Status.OK
     if good == (record.reason is not None):
         yield f"ended as {record.status.value} {'with' if good else 'without'} a reason."
-    if good and (record.cost is None or not record.metrics):
+    if good and ((record.is_run and record.cost is None) or not record.metrics):
         yield "ended as ok without its cost or its metrics."
+    if not record.is_run and record.cost is not None:
+        yield "holds a cost, though its weights were made elsewhere."
+    if not record.is_run and good and (record.weights is None or record.weights.sha256 != record.method.source_sha256):
+        yield "does not hold the hash of the weights that it says were judged."
     if not good and record.metrics:
         yield f"ended as {record.status.value} with metrics."
 

@@ -72,7 +72,8 @@ def _seeds(key: RowKey, records: list[Record]) -> Iterable[str]:
 def _source(key: RowKey, records: list[Record]) -> Iterable[str]:
     by_device: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        by_device[record.device.group].add(record.method.source_sha256)
+        # Each seed has weights of its own, where those were made elsewhere.
+        by_device[record.device.group].add(record.method.source_sha256 if record.is_run else "")
     for device, sources in sorted(by_device.items()):
         if len(sources) > 1:
             yield f"{key.name} mixes {len(sources)} versions of the method's file on {device}; run all seeds with one."

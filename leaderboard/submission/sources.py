@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import canonical_sha256
-from ...benchmark.records.record import MethodInfo, Record, TaskInfo
+from ...benchmark.records.record import WEIGHTS, MethodInfo, Record, TaskInfo
 from ...benchmark.running.identity import make_method, make_task, method_info, task_info
 from .layout import METHODS, method_path
 
@@ -67,7 +67,11 @@ class Sources:
             return
         if method.role != "method":
             yield f"calls itself a {method.role} row, which only methods of the suite can be."
-        if name not in self._files:
+        if method.distribution == WEIGHTS:
+            # The weights are known by their hash, and nobody but who has them can judge them again.
+            if method.config or method.config_passed:
+                yield "is of weights that were made elsewhere, and has settings of a method."
+        elif name not in self._files:
             yield f"comes without the method's file, {method_path(name)}."
         elif hashlib.sha256(self._files[name]).hexdigest() != method.source_sha256:
             yield f"was made with another file than {method_path(name)}; run it again with that file."

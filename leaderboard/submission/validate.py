@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ...benchmark import registry
 from ...benchmark.records.record import Identity, Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
+from ..ranking import tracks_of
 from .layout import METHODS, Contents, Fault, method_path, read_contents
 from .plausible import implausible
 from .recompute import drift
@@ -148,8 +149,13 @@ class _Peers:
         if theirs is None or record.status is not Status.OK:
             return
         mine = _by_key(record)
-        if theirs.keys() - mine.keys():
-            yield f"lacks the metric '{_first(theirs.keys() - mine.keys())}', unlike the accepted records of the task."
+        lacking = theirs.keys() - mine.keys()
+        if not record.is_run:
+            # What is measured on the way to weights is not known of those that were made elsewhere, and is not scored.
+            scored = {quantity.name for track in tracks_of(record.task) for quantity in track.scored}
+            lacking = {key for key in lacking if key[0] in scored}
+        if lacking:
+            yield f"lacks the metric '{_first(lacking)}', unlike the accepted records of the task."
         if mine.keys() - theirs.keys():
             yield f"holds the metric '{_first(mine.keys() - theirs.keys())}', unlike the accepted records of the task."
         different = [key for key, way in mine.items() if key in theirs and way not in theirs[key]]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.record import FILE, Metric, Record, Status, utc_now
-from ...benchmark.running.identity import Configured, check_files, method_info
+from ...benchmark.running.identity import Configured, check_files, make_task, method_info, weights_info
 from ..attestations import Attestation, Statement, digest
 
 Verdict = Literal["same", "inside", "not judged", "differs"]
@@ -42,28 +42,43 @@ class Verification(NamedTuple):
         return all(item.verdict != "differs" for item in self.comparisons)
 
 
-def check_same_sources(record: Record) -> None:
-    """Raises if the task or the method is another than the record's, so that a run of it would say nothing.
+def check_same_sources(record: Record, weights: Path | None = None) -> None:
+    """Raises if the task, the method or the weights are others than the record's, so that a run of them would say nothing.
+
+    Args:
+        record: The record.
+        weights: The file of weights that were made elsewhere.
 
     Raises:
-        BenchmarkError: It is, or a name is not registered.
+        BenchmarkError: They are, or a name is not registered, or the weights are lacking.
     """
+    if record.is_run != (weights is None):
+        raise BenchmarkError(
+            "The record is of a run, which leaves its weights anew; leave --weights out."
+            if record.is_run
+            else "The record is of weights that were made elsewhere; give their file with --weights FILE."
+        )
     task, name = record.task.name, record.method.name
     unknown = [f"task '{task}'"] if task not in registry.tasks.names() else []
-    unknown += [f"method '{name}'"] if name not in registry.methods.names() else []
+    unknown += [f"method '{name}'"] if record.is_run and name not in registry.methods.names() else []
     if unknown:
         be, their = ("is", "its file") if len(unknown) == 1 else ("are", "the files of both")
         raise BenchmarkError(
             f"The {' and the '.join(unknown)} {be} not part of the suite; give {their} with --plugin FILE."
         )
-    pair = Configured.of(task, name, record.settings)
-    method = method_info(pair.method)
-    if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
-        raise BenchmarkError(
-            f"The record was made with another version of the method '{name}'; give that file with --plugin."
+    if weights is None:
+        pair = Configured.of(task, name, record.settings)
+        made, method = pair.task, method_info(pair.method)
+        instead = f"with another version of the method '{name}'; give that file with --plugin."
+    else:
+        made, method = make_task(task, record.settings), weights_info(name, weights)
+        instead = (
+            f"of other weights than those in {weights}; give the file with the SHA-256 {record.method.source_sha256}."
         )
-    check_files(pair.task)
-    if pair.task.sha256() != record.task.sha256:
+    if (method.source_sha256, method.config) != (record.method.source_sha256, record.method.config):
+        raise BenchmarkError(f"The record was made {instead}")
+    check_files(made)
+    if made.sha256() != record.task.sha256:
         way_out = "; give that file with --plugin" if record.task.distribution == FILE else " than this release's"
         raise BenchmarkError(f"The record was made on another version of the task '{task}'{way_out}.")
 
@@ -122,6 +137,6 @@ def _verdict(stored: Metric, again: Metric | None, same_machine: bool) -> Verdic
 
 
 def _counts(record: Record, again: Record) -> Iterator[Agreement]:
-    for name in _COUNTS:
+    for name in _COUNTS if record.is_run else ():
         stored, now = (getattr(run.cost, name, None) for run in (record, again))
         yield Agreement(name.replace("_", " "), stored, now, "same" if stored == now else "differs")
