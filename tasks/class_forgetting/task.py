@@ -35,6 +35,7 @@ class ClassForgettingTask(OneClassTask):
     """Forgets a class of a class-conditional diffusion model. A concrete task says which network and data."""
 
     family: ClassVar[Family] = FAMILY
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = (
         "diffusers.models.unets.unet_2d",
         "diffusers.schedulers.scheduling_ddim",
