@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -138,7 +139,21 @@ def examine(task: OneClassTask, folder: Path) -> dict[str, Any]:
         }
     if isinstance(task, ClassForgettingTask):
         found["sampler"] = _other_sampler(task, pool, records, folder)
+        found["seconds"] = _seconds(task)
     return found
+
+
+def _seconds(task: ClassForgettingTask) -> dict[str, float]:
+    """What an evaluation takes of the processor, whoever else uses it: the attackers, and all else."""
+    model = task.load_model(task.base_file)
+    exam = task.exam(task.other_oracles(model), CPU)
+    spent = []
+    # The first one keeps the features of real pictures on the disk.
+    for chosen in (replace(exam, budget=None), replace(exam, budget=None), exam):
+        start = time.process_time()
+        evaluation.evaluate(chosen, model, 0, CPU)
+        spent.append(time.process_time() - start)
+    return {"attackers": spent[2] - spent[1], "rest": spent[1]}
 
 
 def _parted(pool: Iterable[Specimen], values: dict[str, float]) -> tuple[list[float], list[float]]:
@@ -226,6 +241,12 @@ def render(found: dict[str, Any]) -> str:
                 f"With {found_with['steps']} solver steps and {found_with['samples']} samples a set, Kendall's tau with the "
                 f"order above is {found_with['tau']:.2f}; the score that moves most, that of `{found_with['of']}`, moves by "
                 f"{found_with['largest']:.3f}.\n"
+            )
+        if "seconds" in task:
+            spent = task["seconds"]
+            parts.append(
+                f"The attackers take {spent['attackers']:.1f} s of the processor in an evaluation, all else {spent['rest']:.1f} s: "
+                f"they add {spent['attackers'] / spent['rest']:.0%}.\n"
             )
     return "\n".join(parts)
 
