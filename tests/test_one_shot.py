@@ -113,6 +113,11 @@ def test_committed_oracles_score_high_on_both_tracks_and_the_original_next_to_no
         assert rows["ascent"].score == 0
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_committed_records_are_of_the_task_as_it_is(name):
+    assert {record.task.sha256 for record in committed(name)} == {make_task(name, {}).sha256()}
+
+
 def test_going_beyond_the_oracle_costs_on_the_second_track_alone():
     """Retain-projected surgery makes pictures of the digit more foreign than an oracle finds them."""
     one, two = (

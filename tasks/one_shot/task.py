@@ -48,7 +48,8 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
 
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""
-        return {"sampler": self.sampling(), "batch_size": self.batch_size, **evaluation.sample_counts()}
+        counts = {**evaluation.sample_counts(), "probe": retracing.SAMPLES}
+        return {"sampler": self.sampling(), "batch_size": self.batch_size, **counts}
 
     def sampling(self) -> str:
         """See ``RetrainedTask.sampling``."""
