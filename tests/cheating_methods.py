@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from pydantic import field_validator
 from safetensors import safe_open
+from torch.nn.utils import parametrizations
 from torch.optim import Adam
 
 import unlearnbench
@@ -450,6 +451,49 @@ class NotFinite(Method):
     def unlearn(self, problem):
         with torch.no_grad():
             problem.parameters()[0][0] = float("nan")
+
+
+class Wrapped(Honest):
+    """Assigns another module, which answers in place of the network."""
+
+    name = "x-wrapped"
+    caught_by: ClassVar = {"weights-alone"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        problem.model = torch.nn.Sequential(problem.model)
+
+
+class Attached(Honest):
+    """Puts a module of its own inside the network."""
+
+    name = "x-attached"
+    caught_by: ClassVar = {"weights-alone"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        problem.model.gate = torch.nn.Sequential(torch.nn.Linear(2, 2))
+
+
+class OnlyWrapped(Method):
+    """Changes no weight, and has a module of its own answer."""
+
+    name = "x-only-wrapped"
+    caught_by: ClassVar = {"weights-alone", "weights-changed"}
+
+    def unlearn(self, problem):
+        problem.model = torch.nn.Sequential(problem.model)
+
+
+class Parametrized(Honest):
+    """Leaves weights that are computed from others, which no other network has."""
+
+    name = "x-parametrized"
+    caught_by: ClassVar = {"layout", "weights-changed"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        parametrizations.weight_norm(problem.model.decoder)
 
 
 class Halved(Honest):
