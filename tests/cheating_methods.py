@@ -189,7 +189,7 @@ class Loss(Honest):
 
     def unlearn(self, problem):
         super().unlearn(problem)
-        Problem.check_finite = lambda self: None
+        Problem.retire = lambda self: None
 
 
 class SharedModel(Honest):
@@ -475,6 +475,23 @@ class Attached(Honest):
         problem.model.gate = torch.nn.Sequential(torch.nn.Linear(2, 2))
 
 
+class Swapped(Method):
+    """Shows another module while it trains the network outside of counted steps."""
+
+    name = "x-swapped"
+    caught_by: ClassVar = {"weights-alone", "budget"}
+    steps: int = 2
+    """Steps."""
+
+    def unlearn(self, problem):
+        network, optimizer = problem.model, Adam(problem.parameters(), lr=1e-3)
+        problem.model = torch.nn.Linear(1, 1)
+        for _ in problem.own_steps(self.steps):
+            pass
+        for forget in problem.epoch("forget"):
+            descend(optimizer, -problem.loss(forget, network).mean())
+
+
 class OnlyWrapped(Method):
     """Changes no weight, and has a module of its own answer."""
 
@@ -489,7 +506,7 @@ class Parametrized(Honest):
     """Leaves weights that are computed from others, which no other network has."""
 
     name = "x-parametrized"
-    caught_by: ClassVar = {"layout", "weights-changed"}
+    caught_by: ClassVar = {"layout", "weights-alone", "budget"}
 
     def unlearn(self, problem):
         super().unlearn(problem)
