@@ -14,7 +14,8 @@ from rich.markup import escape
 
 import unlearnbench
 
-from .benchmark.command_line import command, from_pairs
+from .benchmark.command_line import command, from_pairs, parse_seeds
+from .benchmark.commands import options
 from .benchmark.commands.terminal import RunProgress, task_progress
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
@@ -32,33 +33,12 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="File that defines methods, tasks or families; repeatable.")
-]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
-Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
-TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: 1800].")]
-MemoryLimit = Annotated[
-    float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
-]
-Executor = Annotated[str, typer.Option(help="local or slurm.")]
-Slurm = Annotated[
-    list[str] | None, typer.Option("--slurm", help="key=value that jobs ask for: partition, time (minutes), mem, …")
-]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")]
-KeepModel = Annotated[
-    bool, typer.Option("--keep-model", help="Leave the weights beside each record, as safetensors; see `evaluate`.")
-]
-
 
 @app.command("list")
 def list_(
     kind: Annotated[str, typer.Argument(help="tasks, methods or suites.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Shows the tasks, methods or suites that are there."""
     from .benchmark.commands.catalogue import catalogue
@@ -74,9 +54,9 @@ def list_(
 @app.command()
 def prepare(
     task: Annotated[str, typer.Argument(help="The task.")],
-    set_: Settings = None,
+    set_: options.Settings = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder to make everything in from scratch.")] = None,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
     settings = from_pairs(set_ or [])
@@ -96,18 +76,18 @@ def run(
     task: Annotated[str, typer.Argument(help="The task.")],
     method: Annotated[str, typer.Argument(help="The method.")],
     seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
-    set_: Settings = None,
-    device: Device = "auto",
-    results: Results = Path("results"),
-    plugin: Plugins = None,
-    workers: Workers = None,
-    threads: Threads = 1,
-    time_limit: TimeLimit = None,
-    memory_limit: MemoryLimit = None,
-    retry_failed: Retry = False,
-    keep_model: KeepModel = False,
-    executor: Executor = "local",
-    slurm: Slurm = None,
+    set_: options.Settings = None,
+    device: options.Device = "auto",
+    results: options.Results = Path("results"),
+    plugin: options.Plugins = None,
+    workers: options.Workers = None,
+    threads: options.Threads = 1,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
+    retry_failed: options.Retry = False,
+    keep_model: options.KeepModel = False,
+    executor: options.Executor = "local",
+    slurm: options.Slurm = None,
 ) -> None:
     """Runs a method on a task."""
     with RunProgress(err) as progress:
@@ -139,18 +119,15 @@ def evaluate(
     task: Annotated[str, typer.Argument(help="The task.")],
     file: Annotated[Path, typer.Argument(help="The state dict of its network, as safetensors.")],
     seed: Annotated[int, typer.Option(help="Seed of what is sampled.")] = 0,
-    name: Annotated[
-        str | None,
-        typer.Option(help="What to call the weights [default: the file's name; METHOD-kept for a kept model]."),
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the weights; by default like their file.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the task; repeatable.")] = None,
-    device: Device = "auto",
-    results: Results = Path("results"),
-    plugin: Plugins = None,
-    threads: Threads = 1,
-    time_limit: TimeLimit = None,
-    memory_limit: MemoryLimit = None,
-    retry_failed: Retry = False,
+    device: options.Device = "auto",
+    results: options.Results = Path("results"),
+    plugin: options.Plugins = None,
+    threads: options.Threads = 1,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
+    retry_failed: options.Retry = False,
 ) -> None:
     """Judges weights that were made elsewhere."""
     with RunProgress(err) as progress:
@@ -177,17 +154,17 @@ def evaluate(
 @app.command()
 def suite(
     name: Annotated[str, typer.Argument(help="A built-in suite (`list suites`) or a TOML file.")],
-    device: Device = "auto",
-    results: Results = Path("results"),
-    plugin: Plugins = None,
-    workers: Workers = None,
-    threads: Threads = 1,
-    time_limit: TimeLimit = None,
-    memory_limit: MemoryLimit = None,
-    retry_failed: Retry = False,
-    keep_model: KeepModel = False,
-    executor: Executor = "local",
-    slurm: Slurm = None,
+    device: options.Device = "auto",
+    results: options.Results = Path("results"),
+    plugin: options.Plugins = None,
+    workers: options.Workers = None,
+    threads: options.Threads = 1,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
+    retry_failed: options.Retry = False,
+    keep_model: options.KeepModel = False,
+    executor: options.Executor = "local",
+    slurm: options.Slurm = None,
 ) -> None:
     """Runs a matrix of tasks, methods and seeds; what is finished is not done again."""
     with RunProgress(err) as progress:
@@ -219,7 +196,7 @@ def board(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the site.")] = Path("site"),
     committed: Annotated[bool, typer.Option(help="Show the records that ship with the suite, too.")] = True,
     verifications: Annotated[Path, typer.Option(help="Folder of what `verify` attests.")] = Path("verifications"),
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Builds the leaderboard's page and prints the ranking."""
     from .leaderboard.terminal import print_ranking
@@ -244,7 +221,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     plot: Annotated[Path | None, typer.Option(help="SVG file to draw the differences into.")] = None,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Says which of some methods is better, seed by seed, and how many seeds would tell."""
     if as_json and as_markdown:
@@ -279,12 +256,9 @@ def new(
 def check(
     what: Annotated[str, typer.Argument(help="A file that defines a method or a task, or a registered name.")],
     task: Annotated[str | None, typer.Option(help="A task to try a method on, instead of the toy problem.")] = None,
-    set_: Settings = None,
-    plugin: Plugins = None,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(min=1, help="Seconds for one of a method's five runs [default: 180], or a task's two [900]."),
-    ] = None,
+    set_: options.Settings = None,
+    plugin: options.Plugins = None,
+    time_limit: options.CheckTimeLimit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Holds a method (on a toy problem) or a task (on few samples) to its contract: on the CPU, in about a minute."""
@@ -314,7 +288,7 @@ def regress(
     junit: Annotated[Path | None, typer.Option(help="File for JUnit's XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for Markdown, - for the terminal.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Says whether methods got worse: exit code 0 fine, 1 regression, 2 inconclusive or a mistake, 3 not comparable."""
     from .leaderboard.regression.report import write_reports
@@ -336,8 +310,8 @@ def regress(
 def submit(
     method: Annotated[str, typer.Argument(help="The method, with all the settings that there are runs of.")],
     task: Annotated[list[str] | None, typer.Option(help="A task to submit; repeatable [default: all].")] = None,
-    results: Results = Path("results"),
-    plugin: Plugins = None,
+    results: options.Results = Path("results"),
+    plugin: options.Plugins = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to pack into.")] = Path("submission"),
 ) -> None:
     """Packs a method's runs and its file for the leaderboard, or says all that is missing."""
@@ -356,7 +330,7 @@ def validate(
     ] = None,
     own: Annotated[list[str] | None, typer.Option(help="A method whose rows may change; repeatable.")] = None,
     attest: Annotated[Path | None, typer.Option(help="File to write the attestation to.")] = None,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> None:
     """Checks a submission, without running anything of it."""
     from .leaderboard.submission.terminal import print_validation
@@ -370,11 +344,11 @@ def validate(
 def verify(
     record: Annotated[Path, typer.Argument(help="The record's file.")],
     weights: Annotated[Path | None, typer.Option(help="The file of weights that were made elsewhere.")] = None,
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: the record's].")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in [default: none].")] = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of attestations.")] = Path("verifications"),
-    time_limit: TimeLimit = None,
+    time_limit: options.TimeLimit = None,
 ) -> None:
     """Makes a record's run again and says whether the numbers agree."""
     from .leaderboard.submission.terminal import print_verification
@@ -397,7 +371,7 @@ def verify(
 
 @app.command()
 def doctor(
-    plugin: Plugins = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    plugin: options.Plugins = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Says what this machine can run and what is missing."""
     findings = unlearnbench.doctor(plugin or [])
@@ -407,23 +381,6 @@ def doctor(
     for finding in findings:
         mark = "[green]ok  [/green]" if finding.ok else "[yellow]lack[/yellow]"
         out.print(f"{mark}  {escape(finding.what)}: {escape(finding.detail)}")
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Reads ``0,1,2``.
-
-    Raises:
-        BenchmarkError: It is not a list of whole numbers from 0.
-    """
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise BenchmarkError(
-            f"'{text}' is no list of seeds; give different whole numbers from 0, such as --seeds 0,1,2."
-        )
-    return seeds
 
 
 def main() -> None:

@@ -62,6 +62,23 @@ def from_pairs(pairs: Iterable[str], form: str = "--set key=value") -> dict[str,
     return settings
 
 
+def parse_seeds(text: str) -> list[int]:
+    """Reads ``0,1,2``.
+
+    Raises:
+        BenchmarkError: It is not a list of whole numbers from 0.
+    """
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
+    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise BenchmarkError(
+            f"'{text}' is no list of seeds; give different whole numbers from 0, such as --seeds 0,1,2."
+        )
+    return seeds
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)

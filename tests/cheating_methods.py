@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from pydantic import field_validator
 from safetensors import safe_open
+from torch.nn.utils import parametrizations
 from torch.optim import Adam
 
 import unlearnbench
@@ -188,7 +189,7 @@ class Loss(Honest):
 
     def unlearn(self, problem):
         super().unlearn(problem)
-        Problem.check_finite = lambda self: None
+        Problem.retire = lambda self: None
 
 
 class SharedModel(Honest):
@@ -450,6 +451,66 @@ class NotFinite(Method):
     def unlearn(self, problem):
         with torch.no_grad():
             problem.parameters()[0][0] = float("nan")
+
+
+class Wrapped(Honest):
+    """Assigns another module, which answers in place of the network."""
+
+    name = "x-wrapped"
+    caught_by: ClassVar = {"weights-alone"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        problem.model = torch.nn.Sequential(problem.model)
+
+
+class Attached(Honest):
+    """Puts a module of its own inside the network."""
+
+    name = "x-attached"
+    caught_by: ClassVar = {"weights-alone"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        problem.model.gate = torch.nn.Sequential(torch.nn.Linear(2, 2))
+
+
+class Swapped(Method):
+    """Shows another module while it trains the network outside of counted steps."""
+
+    name = "x-swapped"
+    caught_by: ClassVar = {"weights-alone", "budget"}
+    steps: int = 2
+    """Steps."""
+
+    def unlearn(self, problem):
+        network, optimizer = problem.model, Adam(problem.parameters(), lr=1e-3)
+        problem.model = torch.nn.Linear(1, 1)
+        for _ in problem.own_steps(self.steps):
+            pass
+        for forget in problem.epoch("forget"):
+            descend(optimizer, -problem.loss(forget, network).mean())
+
+
+class OnlyWrapped(Method):
+    """Changes no weight, and has a module of its own answer."""
+
+    name = "x-only-wrapped"
+    caught_by: ClassVar = {"weights-alone", "weights-changed"}
+
+    def unlearn(self, problem):
+        problem.model = torch.nn.Sequential(problem.model)
+
+
+class Parametrized(Honest):
+    """Leaves weights that are computed from others, which no other network has."""
+
+    name = "x-parametrized"
+    caught_by: ClassVar = {"layout", "weights-alone", "budget"}
+
+    def unlearn(self, problem):
+        super().unlearn(problem)
+        parametrizations.weight_norm(problem.model.decoder)
 
 
 class Halved(Honest):

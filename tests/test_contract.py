@@ -308,7 +308,7 @@ def test_check_prints_what_failed_and_exits_with_one(cli, tmp_path):
     assert "the weights are what they were" in done.stdout
     assert "another seed gives the same weights" in done.stdout
     assert "'x-nothing' on 'toy'" in done.stdout
-    assert "1 of 22 checks failed" in done.stdout
+    assert "1 of 23 checks failed" in done.stdout
 
 
 @pytest.mark.parametrize("kind", [TensorPool, BytePool])

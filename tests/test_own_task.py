@@ -77,7 +77,9 @@ def test_a_task_and_a_method_in_two_files_from_prepare_to_the_guard(cli, here):
 
     # Scored after the commands that the board proposes.
     board = ["board", "--results", "results", "--no-committed"]
-    for command in (commands := proposed(cli(*board).stdout)):
+    # Each of the two tracks says so.
+    commands = [list(command) for command in dict.fromkeys(map(tuple, proposed(cli(*board).stdout)))]
+    for command in commands:
         assert command[3:] == [*LACKING, "--plugin", "FILE"]
         assert cli(*command[:-1], "toy.py", "--device", "cpu").returncode == 0
     assert [command[2] for command in commands] == ["original", "oracle"]

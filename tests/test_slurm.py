@@ -180,7 +180,7 @@ def test_a_job_is_the_whole_command(tmp_path):
     assert words[1:6] == ["-m", "unlearnbench", "run", "toy", "toy-good"]
     said = " ".join(words[6:])
     assert said == (
-        f"--seeds 3 --results {tmp_path} --device auto --threads 1 --workers 1 --time-limit 60 --memory-limit 2.0 "
+        f"--seeds 3 --workers 1 --results {tmp_path} --device auto --threads 1 --time-limit 60 --memory-limit 2.0 "
         f"--set steps=7 --plugin {TOY} --retry-failed"
     )
 

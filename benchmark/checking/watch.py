@@ -45,7 +45,10 @@ class Watch:
         self._problem = problem
         # Between a problem's class and its task's, which may be a plugin's, nothing is private.
         self._homes = {type(problem).__module__, *(base.__module__ for base in type(task).__mro__)}
-        self._weights, self._backward = _weights(problem), 0
+        # What is judged, whatever the method puts in its place.
+        self._network = problem.model
+        self._names = [name for name, _ in problem.model.named_parameters()]
+        self._weights, self._backward = self._now(), 0
         problem.meter.on_step = self._lap
         problem.model.register_forward_hook(self._forward)
         register_optimizer_step_post_hook(self._optimized)
@@ -79,7 +82,7 @@ class Watch:
         if self.laps % 2 == 0:
             self._compare()
         else:
-            self._weights, self._backward = _weights(self._problem), self._problem.meter.backward_passes
+            self._weights, self._backward = self._now(), self._problem.meter.backward_passes
         self.laps += 1
         self._tick()
 
@@ -93,10 +96,15 @@ class Watch:
         """Looks for weights that are not what the last step left; before its first step a method may do as it likes."""
         if not self.laps:
             return
-        now = _weights(self._problem)
+        now = self._now()
         if len(now) != len(self._weights) or not all(map(torch.equal, now, self._weights)):
             self.moved_outside = True
             self.trained_outside |= self._problem.meter.backward_passes > self._backward
+
+    def _now(self) -> list[Tensor]:
+        """Those of the weights that were handed out that are still there."""
+        found = dict(self._network.named_parameters())
+        return [found[name].detach().clone() for name in self._names if name in found]
 
 
 def _watched_class(cls: type[Problem], watch: Watch) -> type[Problem]:
@@ -122,10 +130,6 @@ def _watched_class(cls: type[Problem], watch: Watch) -> type[Problem]:
 
     members = {"__getattribute__": read, "__setattr__": write, "require": require, "__module__": cls.__module__}
     return type(cls.__name__, (cls,), members)
-
-
-def _weights(problem: Problem) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in problem.model.parameters()]
 
 
 def _kill() -> None:
