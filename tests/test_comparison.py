@@ -99,7 +99,7 @@ def test_swapping_the_methods_turns_every_sign_and_changes_nothing_else(with_fai
 def test_components_and_metrics_stand_beside_the_score():
     pair = pairs(THREE, "a", "b")["a", "b"]
     names = [part.name for part in pair.parts]
-    assert names[:4] == ["removal", "likeness", "leakage", "utility"]
+    assert names[:5] == ["asked", "unasked", "inverted", "relearned", "utility"]
     assert "forget_accuracy, resnet" in names
     (accuracy,) = [part for part in pair.parts if part.name == "forget_accuracy, resnet"]
     # Each share of the way from 0.99 to 0.01 takes 0.98 of the accuracy.
@@ -119,7 +119,7 @@ def test_the_time_is_a_geometric_mean_of_ratios_over_shared_seeds():
 
 
 def test_one_shared_seed_is_the_normal_test_of_what_the_sampling_leaves_open():
-    records = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.85])]
+    records = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.89])]
     (board,) = compare_records(records, ["a", "b"]).boards
     (pair,) = board.pairs
     rows = {row.name: row.runs[0] for row in rank_all(records)[0].rows}
@@ -243,7 +243,7 @@ def test_the_frame_and_the_json_hold_every_number():
         assert (row["p_holm"], row["verdict"]) == (pair.p_holm, pair.verdict)
         assert read[first, second]["score"]["value"] == pair.score.value
         assert len(read[first, second]["parts"]) == len(pair.parts)
-    assert repr(comparison).splitlines()[0] == "digits-ddpm: a and b: a is better"
+    assert repr(comparison).splitlines()[0] == "digits-ddpm · forgetting: a and b: a is better"
 
 
 HOSTILE = {"note": "`x` | <img src=x> @team *b*"}
@@ -268,7 +268,7 @@ def test_the_terminals_table_keeps_names_and_numbers_whole(width):
     text = console.export_text()
     assert "+0.1" in text
     assert " a " in text.split("Differences")[0]
-    assert ("removal" in text) == (width == 200)
+    assert ("relearned" in text) == (width == 200)
 
 
 def test_an_undefined_metric_is_left_out_of_the_pairs_numbers():

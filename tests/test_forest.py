@@ -68,7 +68,7 @@ def test_the_winner_is_set_bold(plotted):
 def test_it_has_a_title_both_colour_schemes_and_asks_for_nothing(plotted):
     _, tree = plotted
     source = ElementTree.tostring(tree, encoding="unicode")
-    assert tree.find(f"{SVG}title").text == "Paired differences of scores: digits-ddpm"
+    assert tree.find(f"{SVG}title").text == "Paired differences of scores: digits-ddpm · forgetting"
     assert "prefers-color-scheme: dark" in source
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|href|<script|url\(", source)
 
