@@ -245,8 +245,8 @@ def render(found: dict[str, Any]) -> str:
         if "seconds" in task:
             spent = task["seconds"]
             parts.append(
-                f"The attackers take {spent['attackers']:.1f} s of the processor in an evaluation, all else {spent['rest']:.1f} s: "
-                f"they add {spent['attackers'] / spent['rest']:.0%}.\n"
+                f"The attackers take {spent['attackers']:.1f} s of the processor in an evaluation, all else "
+                f"{spent['rest']:.1f} s: they add {spent['attackers'] / spent['rest']:.0%}.\n"
             )
     return "\n".join(parts)
 
@@ -261,11 +261,11 @@ INTRODUCTION = """\
 
 Written by `python -m unlearnbench.docs.make.meta_evaluation`; the numbers are in [meta-evaluation.json](meta-evaluation.json).
 
-A score of forgetting is worth as much as it tells models that hold a class from models that do not. Below, both kinds are
-scored: the original, fine-tunes on retained data, edits of the label's embedding, wrappers, and models that were retrained with
-a few pictures of the class hold it; models that were retrained without it, by the oracles' recipe and by others, do not. The AUC
-is the share of pairs of one model of either kind in which the number is larger for the one without the class; its interval
-resamples models. An oracle is scored by the other oracles.
+A score of forgetting is worth as much as it tells models that hold a class from models that do not. Below, both kinds
+are scored: the original, fine-tunes on retained data, edits of the label's embedding, wrappers, and models that were
+retrained with a few pictures of the class hold it; models that were retrained without it, by the oracles' recipe and
+by others, do not. The AUC is the share of pairs of one model of either kind in which the number is larger for the one
+without the class; its interval resamples models. An oracle is scored by the other oracles.
 """
 
 
