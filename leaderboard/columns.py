@@ -54,11 +54,14 @@ class Column:
 
 
 def columns_of(board: Ranking, where: Where) -> list[Column]:
-    """Returns the columns of a board that are shown somewhere, in order."""
+    """Returns the columns of a board that are shown somewhere, in order; what no row of it was measured by has none."""
     parts = [_component(part.key, part.meaning) for part in board.track.components]
     if parts:
-        parts.append(_component("utility", "One minus the largest share of a gate's margin that is used up"))
-    measured = [column for quantity in board.track.columns for column in _measured(quantity)]
+        parts.append(
+            _component("utility", "One minus the largest share of a gate's margin, beyond its noise, that is used up")
+        )
+    known = [quantity for quantity in board.track.columns if any(row.metric(quantity.name) for row in board.rows)]
+    measured = [column for quantity in known for column in _measured(quantity)]
     return [column for column in (*_FIRST, *parts, *measured, *_LAST) if column.where & where]
 
 
@@ -136,7 +139,7 @@ _FIRST = (
         lambda row: row.score,
         lambda row: number(row.score),
         Where.TABLES | Where.HEAD | Where.DATA,
-        "Geometric mean of the components and the utility, mean over seeds",
+        "Geometric mean of the components times the utility, mean over seeds",
         share=True,
     ),
     Column(

@@ -181,11 +181,11 @@ def regress(
     for problem in before.problems + now.problems:
         raise BenchmarkError(problem)
     tasks = sorted({record.task.name for record in before.records})
-    oracles = [folder for task in tasks if (folder := COMMITTED_RESULTS / task / "oracle").is_dir()]
+    rows = (COMMITTED_RESULTS / task / name for task in tasks for name in ("oracle", "original"))
     return compare_runs(
         before.records,
         now.records,
-        references=load_records(oracles).records,
+        references=load_records([folder for folder in rows if folder.is_dir()]).records,
         margins={name: as_margin(name, value) for name, value in (margins or {}).items()},
         cost=cost,
         same_device=same_device,

@@ -79,19 +79,20 @@ def test_the_frame_of_records_has_a_row_a_run_with_the_boards_scores(records, tm
     for row in board.rows:
         found = frame[frame.method == row.method]
         assert list(found.seed) == sorted(found.seed)
-        assert found.score.mean() == pytest.approx(row.score)
+        assert found.score_forgetting.mean() == pytest.approx(row.score)
     (first,) = frame[(frame.method == "a") & (frame.seed == 0)].to_dict("records")
     assert first["forget_accuracy_resnet"] == pytest.approx(between(0.9)["forget_accuracy"])
     assert first["unlearn_seconds"] == 10.0
     (failure,) = frame[frame.status == "failed"].to_dict("records")
-    assert failure["score"] == 0
-    assert np.isnan(failure["removal"])
+    assert failure["score_forgetting"] == 0
+    assert np.isnan(failure["relearned_forgetting"])
 
 
 def test_tracks_and_settings_of_a_task_are_told_apart(tmp_path):
     shipped = ub.records()
     mae = shipped[shipped.task == "digits-mae"]
-    assert mae.score.isna().all()
+    assert "score" not in mae.dropna(axis=1)
+    assert mae.filter(like="_forgetting").isna().all(axis=None)
     assert mae[["score_suppression", "score_indistinguishability"]].notna().all(axis=None)
     other = TASK.model_copy(update={"config_passed": {"forget_class": 7}, "sha256": "7" * 64})
     write_record(tmp_path, make_record("a", 0, GOOD, task=other))
@@ -118,4 +119,4 @@ def test_a_comparison_carries_what_could_not_be_read(records, tmp_path):
     (tmp_path / "results" / "broken.json").write_text("{")
     found = ub.compare(["a", "b"], folders=[tmp_path / "results"], committed=False)
     assert len(found.problems) == 1
-    assert repr(found) == "digits-ddpm: a and b: a is better"
+    assert repr(found) == "digits-ddpm · forgetting: a and b: a is better"

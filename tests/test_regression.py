@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import GOOD, IDENTITY, ROOT, TASK, UNTOUCHED, anchors, between, make_record
+from helpers import GOOD, IDENTITY, ROOT, SCALES, TASK, UNTOUCHED, anchors, make_record
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.docs.make.guarding import KINDS, PAGE, RATES, rates, simulate, templates, with_tables
 from unlearnbench.leaderboard.regression.losses import ALPHA, BOUND, POWER, Loss, Series, detectable, paired_loss
-from unlearnbench.leaderboard.regression.margins import Margin, Measure, measures
+from unlearnbench.leaderboard.regression.margins import Margin, Measure, Target, measures
 from unlearnbench.leaderboard.regression.noise import NOTHING, Moderated, Prior
 from unlearnbench.leaderboard.regression.regress import compare
 from unlearnbench.leaderboard.regression.verdicts import Verdict
@@ -24,12 +24,15 @@ JITTER = (0.001, -0.002, 0.0, 0.002, -0.001)
 
 def history(seeds=3, noise=JITTER, **worse):
     """A baseline and what came after it, in which some metrics are worse by something."""
-    before = [make_record("mine", seed, {k: v + noise[seed] for k, v in GOOD.items()}) for seed in range(seeds)]
-    after = [
-        make_record("mine", seed, {k: v + worse.get(k, 0.0) - noise[seed] / 2 for k, v in GOOD.items()})
-        for seed in range(seeds)
-    ]
-    return before, after
+
+    def made(share, moved):
+        values = [
+            {k: v + moved.get(k, 0.0) + share * noise[seed] * SCALES.get(k, 1.0) for k, v in GOOD.items()}
+            for seed in range(seeds)
+        ]
+        return [make_record("mine", seed, found) for seed, found in enumerate(values)]
+
+    return made(1.0, {}), made(-0.5, worse)
 
 
 def verdicts(comparison):
@@ -75,10 +78,25 @@ def test_the_detectable_loss_is_called_significant_as_often_as_promised(freedom)
 
 @pytest.mark.parametrize(
     ("worse", "value", "bad"),
-    [("less", 0.9, -0.9), ("more", 0.9, 0.9), ("off target", 0.9, 0.4), ("below goal", 0.9, 0.1)],
+    [
+        ("less", 0.9, -0.9),
+        ("more", 0.9, 0.9),
+        ("off target", 0.9, 0.4),
+        ("off target", 0.1, 0.4),
+        ("short of target", 0.9, 0.0),
+        ("short of target", 0.1, 0.4),
+        ("below goal", 0.9, 0.1),
+    ],
 )
 def test_which_way_is_worse(worse, value, bad):
-    assert Measure("m", worse, Margin(0.1), goal=1.0).badness(value, 0.5) == pytest.approx(bad)
+    assert Measure("m", worse, Margin(0.1), goal=1.0).badness(value, Target(0.5, 0.0)) == pytest.approx(bad)
+
+
+def test_short_of_a_target_is_on_the_originals_side_and_on_either_where_that_is_not_known():
+    measure = Measure("m", "short of target", Margin(0.1))
+    assert measure.badness(0.9, Target(0.5, 1.0)) == pytest.approx(0.4)
+    assert measure.badness(0.1, Target(0.5, 1.0)) == 0.0
+    assert measure.badness(0.1, Target(0.5)) == pytest.approx(0.4)
 
 
 def test_a_goal_is_reached_at_its_value_and_no_worse_beyond():
@@ -90,10 +108,17 @@ def test_a_goal_is_reached_at_its_value_and_no_worse_beyond():
 def test_a_familys_tracks_say_what_is_guarded():
     family = registry.families.find("class-forgetting")
     found = {m.metric: (m.worse, str(m.margin)) for m in measures(family, dict.fromkeys(GOOD, "max"))}
-    assert found["forget_accuracy"] == ("off target", "0.05")
-    assert found["fid_retain"] == ("more", "25.0%")
-    assert found["retain_accuracy"] == ("less", "0.025")
+    assert found["forget_accuracy"] == ("short of target", "0.05")
+    # Indistinguishability holds it to both sides.
+    assert found["inverted_loss"] == ("off target", "5.0%")
+    # A quarter of the way from a gate's noise to its end.
+    assert found["fid_retain"] == ("more", "26.2%")
+    assert found["retain_accuracy"] == ("less", "0.03125")
     assert len(found) == len(GOOD)
+    gates = {gate.quantity.name: gate for track in family.tracks for gate in track.gates}
+    guarded = measures(family, dict.fromkeys(gates, "max"))
+    assert {m.metric for m in guarded} == gates.keys()
+    assert all(m.margin.value > gates[m.metric].noise for m in guarded)
     # A family that is not known is guarded by its metrics' own directions.
     directions = {"speed": "max", "error": "min", "share": "match", "picture": "info"}
     own = {m.metric: m.worse for m in measures(None, directions)}
@@ -103,7 +128,7 @@ def test_a_familys_tracks_say_what_is_guarded():
 def test_an_unchanged_method_is_fine_and_one_that_is_worse_by_its_margin_is_a_regression():
     before, after = history()
     assert compare(before, after, references=anchors()).verdict is Verdict.FINE
-    for metric, by in (("retain_accuracy", -0.03), ("forget_accuracy", 0.06), ("fid_retain", 0.3)):
+    for metric, by in (("retain_accuracy", -0.04), ("forget_gap", -0.004), ("fid_retain", 0.3)):
         before, after = history(**{metric: by})
         found = compare(before, after, references=anchors())
         assert verdicts(found)[metric] is Verdict.REGRESSION
@@ -141,7 +166,7 @@ def test_intervals_of_another_library_version_do_not_make_equal_runs_different()
 def test_better_is_fine_and_a_margin_can_be_set():
     before, after = history(retain_accuracy=0.03)
     assert compare(before, after, references=anchors()).exit_code == 0
-    before, after = history(retain_accuracy=-0.03)
+    before, after = history(retain_accuracy=-0.04)
     assert compare(before, after, references=anchors(), margins={"retain_accuracy": 0.1}).exit_code == 0
     with pytest.raises(BenchmarkError, match="did you mean retain_accuracy"):
         compare(before, after, references=anchors(), margins={"retain_acuracy": 0.1})
@@ -149,18 +174,30 @@ def test_better_is_fine_and_a_margin_can_be_set():
         compare(before, after, references=anchors(), margins={"retain_accuracy": -1})
 
 
-def test_away_from_the_oracle_is_worse_on_either_side():
-    middle = {**between(0.5), "forget_accuracy": 0.5}
-    oracles = [make_record("oracle", seed, {**GOOD, "forget_accuracy": 0.4}) for seed in range(3)]
-    before = [make_record("mine", seed, {**middle, "forget_accuracy": 0.35 + JITTER[seed]}) for seed in range(3)]
-    after = [make_record("mine", seed, {**middle, "forget_accuracy": 0.25 - JITTER[seed]}) for seed in range(3)]
-    assert verdicts(compare(before, after, references=oracles))["forget_accuracy"] is Verdict.REGRESSION
-    assert verdicts(compare(after, before, references=oracles))["forget_accuracy"] is Verdict.FINE
+def at(method, metric, *values):
+    return [make_record(method, seed, {**GOOD, metric: value}) for seed, value in enumerate(values)]
+
+
+def test_away_from_the_oracle_is_worse_on_either_side_where_a_track_looks_at_both():
+    oracles = at("oracle", "inverted_loss", 0.1, 0.1, 0.1)
+    before = at("mine", "inverted_loss", 0.1001, 0.0998, 0.1)
+    for value in (0.09, 0.11):
+        after = at("mine", "inverted_loss", value, value + 0.0001, value - 0.0001)
+        assert verdicts(compare(before, after, references=oracles))["inverted_loss"] is Verdict.REGRESSION
+        assert verdicts(compare(after, before, references=oracles))["inverted_loss"] is Verdict.FINE
     # Without an oracle nobody knows which way is worse.
     found = compare(before, after)
-    assert verdicts(found)["forget_accuracy"] is Verdict.NOT_COMPARABLE
+    assert verdicts(found)["inverted_loss"] is Verdict.NOT_COMPARABLE
     assert "unlearnbench run digits-ddpm oracle" in found.sentence
     assert found.exit_code == 3
+
+
+def test_beyond_the_oracle_is_no_worse_where_that_is_to_be_reached():
+    references = [*at("oracle", "forget_accuracy", 0.4, 0.4), *at("original", "forget_accuracy", 0.99, 0.99)]
+    reached, beyond, short = (at("mine", "forget_accuracy", *(v + j for j in JITTER[:3])) for v in (0.4, 0.1, 0.5))
+    assert verdicts(compare(reached, beyond, references=references))["forget_accuracy"] is Verdict.FINE
+    assert verdicts(compare(reached, short, references=references))["forget_accuracy"] is Verdict.REGRESSION
+    assert verdicts(compare(beyond, short, references=references))["forget_accuracy"] is Verdict.REGRESSION
 
 
 def changed(records, **fields):
@@ -242,7 +279,7 @@ def test_what_was_set_makes_another_row():
 
 
 def test_the_worst_class_is_guarded_whichever_it_is_and_classes_one_by_one_are_not():
-    before, after = history(retain_accuracy_worst=-0.1)
+    before, after = history(retain_accuracy_worst=-0.12)
 
     def per_class(records, worst):
         made = []
@@ -290,7 +327,7 @@ def test_noise_far_beyond_the_margins_decides_nothing():
     assert not row.resolves("retain_accuracy", 3, 0.0)
     found = rates([row], "worse, too noisy", 3, 0.0, 50)
     assert found[Verdict.FINE] <= 3
-    assert found[Verdict.INCONCLUSIVE] >= 40
+    assert found[Verdict.INCONCLUSIVE] > 25
 
 
 def noise_of(row):
@@ -302,22 +339,23 @@ def test_many_rows_at_once_are_no_more_often_flagged_than_one():
     generator = np.random.default_rng(1)
     flagged, histories = 0, 40
     for _ in range(histories):
-        before, after, oracles = [], [], []
+        before, after, references = [], [], []
         for row in generator.choice(len(committed()), size=5, replace=False):
             chosen = committed()[row]
             old, new = simulate(chosen, "unchanged", "", 3, 0.0, generator)
-            before, after, oracles = [*before, *old], [*after, *new], [*oracles, *chosen.oracles]
-        flagged += compare(before, after, references=oracles, cost="off").verdict is Verdict.REGRESSION
+            before, after, references = [*before, *old], [*after, *new], [*references, *chosen.references]
+        flagged += compare(before, after, references=references, cost="off").verdict is Verdict.REGRESSION
     assert flagged <= 1
 
 
 def test_a_history_that_is_worse_is_worse_by_exactly_the_margin():
     generator = np.random.default_rng(0)
     row = next(row for row in committed() if "retain_accuracy" in row.found)
+    margin = row.found["retain_accuracy"][0].margin.value
     before, after = simulate(row, "worse", "retain_accuracy", 3, 1.0, generator)
     for old, new in zip(before, after, strict=True):
         for a, b in zip(old.metrics, new.metrics, strict=True):
-            assert a.value - b.value == pytest.approx(0.025 if a.name == "retain_accuracy" else 0.0, abs=1e-12)
+            assert a.value - b.value == pytest.approx(margin if a.name == "retain_accuracy" else 0.0, abs=1e-12)
 
 
 def test_the_page_is_what_the_file_says_and_the_file_keeps_the_promise():

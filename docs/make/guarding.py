@@ -23,8 +23,8 @@ from ...benchmark.records.files import write_atomically
 from ...benchmark.records.record import Metric, Record, Status
 from ...benchmark.records.store import load_records
 from ...leaderboard.markdown import markdown_table
-from ...leaderboard.regression.losses import Key, Series, detectable, oracle_values, overall, series
-from ...leaderboard.regression.margins import Measure, measures
+from ...leaderboard.regression.losses import Key, Series, detectable, overall, series, targets_of
+from ...leaderboard.regression.margins import Measure, Target, measures
 from ...leaderboard.regression.noise import ON_FILE, Moderated, Prior, fit_all, moderate, prior_for, priors
 from ...leaderboard.regression.pairing import PairedRow, pair_runs
 from ...leaderboard.regression.regress import compare
@@ -50,11 +50,11 @@ class Template(NamedTuple):
     """A committed row that histories are made of."""
 
     records: list[Record]
-    oracles: list[Record]
+    references: list[Record]
     found: dict[str, tuple[Measure, Series]]
     """Every guarded metric, as it scatters between the committed seeds."""
-    targets: dict[Key, float]
-    """What the oracles reached."""
+    targets: dict[Key, Target]
+    """What the reference rows reached."""
     spread: dict[tuple[str, str | None], tuple[float, float]]
     """Mean and deviation of every metric and judge over the committed seeds."""
 
@@ -72,16 +72,16 @@ class Template(NamedTuple):
 def templates(records: Iterable[Record]) -> list[Template]:
     """Returns the rows of records that hold a method with enough seeds."""
     done = [record for record in latest(records) if record.status is Status.OK]
-    targets = oracle_values(done)
+    targets = targets_of(done)
     made = []
     for pair in pair_runs(done, done).pairs:
         rows = list(pair.baseline.values())
         if len(rows) < FEWEST_SEEDS or rows[0].method.role != "method":
             continue
-        oracles = [r for r in done if r.method.name == "oracle" and r.task.sha256 == rows[0].task.sha256]
+        references = [r for r in done if r.method.role == "reference" and r.task.sha256 == rows[0].task.sha256]
         found = _guarded(pair, targets)
         thin = [_thin(record, found) for record in rows]
-        made.append(Template(thin, [_thin(r, found) for r in oracles], found, targets, _spread(thin)))
+        made.append(Template(thin, [_thin(r, found) for r in references], found, targets, _spread(thin)))
     return made
 
 
@@ -138,7 +138,7 @@ def rates(
     for index in generator.integers(len(choices), size=histories):
         row, metric = choices[index]
         before, now = simulate(row, kind, metric, seeds, shared, generator)
-        found = compare(before, now, references=row.oracles, cost="off")
+        found = compare(before, now, references=row.references, cost="off")
         if kind in ("worse", "worse, too noisy"):
             verdicts[next(finding.verdict for finding in found.findings if finding.what == metric)] += 1
         else:
@@ -220,7 +220,7 @@ def main() -> None:
     write_atomically(PAGE, with_tables(PAGE.read_text(), found).encode())
 
 
-def _guarded(pair: PairedRow, targets: Mapping[Key, float]) -> dict[str, tuple[Measure, Series]]:
+def _guarded(pair: PairedRow, targets: Mapping[Key, Target]) -> dict[str, tuple[Measure, Series]]:
     first = next(iter(pair.baseline.values()))
     directions = {metric.name: metric.direction for metric in overall(first).values()}
     found = {}
@@ -262,7 +262,7 @@ def _with_move(row: Template, name: str, move: float, before: Sequence[Record], 
         for metric in record.metrics:
             if metric.name == name and metric.value is not None:
                 scale = abs(shown[name, metric.judge][0]) if measure.margin.relative else 1.0
-                target = row.targets.get(_key(record, metric), 0.0)
+                target = row.targets.get(_key(record, metric))
                 metric = _at(metric, _moved(measure, metric.value, move * measure.margin.value * scale, target))
             metrics.append(metric)
         moved.append(record.model_copy(update={"metrics": metrics}))
@@ -279,24 +279,34 @@ def _key(record: Record, metric: Metric) -> Key:
     return record.task.sha256, metric.name, metric.judge, metric.identity
 
 
-def _moved(measure: Measure, value: float, by: float, target: float) -> float:
+def _moved(measure: Measure, value: float, by: float, target: Target | None) -> float:
     """Makes a value worse by an amount, or better if that is negative; nothing gets better than at its target."""
-    if measure.worse == "off target":
-        return value + (1.0 if value >= target else -1.0) * max(by, -abs(value - target))
+    if measure.needs_target and target is not None:
+        shown = value if measure.worse == "off target" or target.original is None else target.original
+        away = 1.0 if shown >= target.oracle else -1.0
+        short = measure.badness(value, target)
+        if by < 0:
+            return value - away * min(-by, short)
+        # What lies beyond its target counts as if it had reached it.
+        return (value if short else target.oracle) + away * by
     return value + (-by if measure.worse in ("less", "below goal") else by)
 
 
 def _within(metric: Metric, mean: float, value: float) -> float:
-    """Keeps shares in [0, 1], and distances and errors above zero."""
+    """Keeps shares in [0, 1], and distances and errors above zero; a difference may be below it."""
     share = metric.ci_method == "wilson" or metric.name == "coverage"
+    if mean <= 0 or (metric.ci_low or 0.0) < 0:
+        return value
     return float(np.clip(value, 0.0, 1.0)) if share else max(value, 0.05 * mean)
 
 
 def _movable(row: Template, metric: str) -> bool:
     """Whether the metric can get worse by its margin at all: a coverage of 0.02 cannot lose 0.075."""
     measure, known = row.found[metric]
-    return measure.worse in ("more", "off target", "above goal") or bool(
-        measure.badness(0.0, 0.0) - known.before.max() > measure.margin.value
+    return (
+        measure.needs_target
+        or measure.worse in ("more", "above goal")
+        or bool(measure.badness(0.0, None) - known.before.max() > measure.margin.value)
     )
 
 

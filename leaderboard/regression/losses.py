@@ -12,7 +12,7 @@ from scipy import special
 
 from ...benchmark.metrics.intervals import Floats
 from ...benchmark.records.record import Identity, Metric, Record, Status
-from .margins import Measure
+from .margins import Measure, Target
 from .noise import Moderated, Prior, moderate, sampling_variance
 from .pairing import PairedRow
 
@@ -76,7 +76,7 @@ class Series(NamedTuple):
     current: float
 
 
-def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, float]) -> Series | str | None:
+def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, Target]) -> Series | str | None:
     """Returns a metric of a pair as series, or why it cannot be compared; None if neither side has it."""
     sides = [[_by_judge(record, measure.metric) for record in side] for side in zip(*pair.finished, strict=True)]
     judges = sides[0][0].keys()
@@ -89,7 +89,7 @@ def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, float]) -> S
             if a.identity != b.identity:
                 return f"{measure.metric} was measured with another {_difference(a.identity, b.identity)}."
         target = targets.get((pair.finished[0][0].task.sha256, measure.metric, judge, old[0].identity))
-        if measure.worse == "off target" and target is None:
+        if measure.needs_target and target is None:
             command = pair.finished[0][0].task.run_command("oracle")
             return f"{measure.metric} is held against the oracle; add its records to the baseline: `{command}`."
         before, now = (np.asarray([_value(metric) for metric in side]) for side in (old, new))
@@ -148,11 +148,16 @@ def _student_quantile(tail: float, freedom: float) -> float:
     return -float(special.stdtrit(freedom, tail))
 
 
-def oracle_values(records: Sequence[Record]) -> dict[Key, float]:
-    """Returns the oracles' mean values; of a seed that occurs twice, the record named last counts."""
+def targets_of(records: Sequence[Record]) -> dict[Key, Target]:
+    """Returns the oracles' and the originals' mean values; of a seed that occurs twice, the record named last counts."""
+    oracles, originals = (_means(records, name) for name in ("oracle", "original"))
+    return {key: Target(value, originals.get(key)) for key, value in oracles.items()}
+
+
+def _means(records: Sequence[Record], name: str) -> dict[Key, float]:
     found: dict[Key, dict[int, float]] = defaultdict(dict)
     for record in records:
-        if record.method.name != "oracle" or record.status is not Status.OK:
+        if record.method.name != name or record.status is not Status.OK:
             continue
         for metric in overall(record).values():
             if metric.value is not None:

@@ -10,17 +10,24 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from ...benchmark.errors import BenchmarkError, unknown_name
-from ...benchmark.family import Component, Family, Margin, Track
+from ...benchmark.family import Component, Family, Gate, Margin, Track
 
-GATE_SHARE = 0.5
-"""A gated metric's margin is this share of what the board's gate allows."""
+GATE_SHARE = 0.25
+"""A gated metric's margin is where the board takes away this share of its utility, which is always beyond the gate's noise."""
 
 
 OTHER_MARGIN = Margin(0.1, relative=True)
 """Of a quantity that declares none, and of every metric of a family that is scored on no track."""
 
 
-Worse = Literal["less", "more", "off target", "below goal", "above goal"]
+Worse = Literal["less", "more", "off target", "short of target", "below goal", "above goal"]
+
+
+class Target(NamedTuple):
+    """What the reference rows reached."""
+
+    oracle: float
+    original: float | None = None
 
 
 class Measure(NamedTuple):
@@ -31,21 +38,30 @@ class Measure(NamedTuple):
     margin: Margin
     goal: float = 0.0
 
-    def badness(self, value: float, target: float | None) -> float:
+    @property
+    def needs_target(self) -> bool:
+        """Whether it is held against the oracle."""
+        return self.worse in ("off target", "short of target")
+
+    def badness(self, value: float, target: Target | None) -> float:
         """Returns a number that grows as the metric gets worse.
 
         Args:
             value: The metric.
-            target: The oracle's value, for what is worse the further it is ``off target``.
+            target: Of what is worse the further it is ``off target``, on either side of the oracle, or ``short of target``,
+                on the original's side alone; where no original is known, both are the same.
         """
         if self.worse == "less":
             return -value
         if self.worse == "more":
             return value
-        if self.worse == "off target":
+        if self.needs_target:
             if target is None:
                 raise ValueError(f"{self.metric} needs a target")
-            return abs(value - target)
+            off = value - target.oracle
+            if self.worse == "off target" or target.original is None:
+                return abs(off)
+            return max(0.0, off if target.original >= target.oracle else -off)
         # To go beyond a goal is no worse than to reach it.
         return max(0.0, self.goal - value if self.worse == "below goal" else value - self.goal)
 
@@ -65,8 +81,13 @@ def measures(
     """
     tracks = family.tracks if family is not None else ()
     found = [measure for track in tracks for measure in _scored(track)] or _by_direction(directions)
-    chosen = {measure.metric: measure for measure in reversed(found) if measure.metric in directions}
-    return [_with_margin(measure, margins or {}) for measure in reversed(chosen.values())]
+    chosen: dict[str, Measure] = {}
+    for measure in found:
+        known = chosen.setdefault(measure.metric, measure)
+        # What one track holds to both sides of the oracle may not leave on the far one, whatever another track says.
+        if (known.worse, measure.worse) == ("short of target", "off target"):
+            chosen[measure.metric] = measure
+    return [_with_margin(measure, margins or {}) for name, measure in chosen.items() if name in directions]
 
 
 def check_margins(margins: Mapping[str, float], known: set[str]) -> None:
@@ -89,16 +110,22 @@ def _scored(track: Track) -> list[Measure]:
         Measure(
             gate.quantity.name,
             _away_from(gate.quantity.direction),
-            gate.quantity.margin or Margin(GATE_SHARE * gate.margin, gate.relative),
+            gate.quantity.margin or _share_of(gate),
         )
         for gate in track.gates
     ]
     return parts + gates
 
 
+def _share_of(gate: Gate) -> Margin:
+    return Margin(gate.noise + GATE_SHARE * (gate.margin - gate.noise), gate.relative)
+
+
 def _worse(part: Component) -> Worse:
     if part.kind == "goal":
         return "below goal" if part.quantity.direction == "max" else "above goal"
+    if part.kind == "reach":
+        return "short of target"
     return "more" if part.kind == "distance" else "off target"
 
 

@@ -23,8 +23,8 @@ from ...benchmark.records.record import Record
 from ...benchmark.registry import family_of
 from ..significance import holm
 from .costs import COST_METRICS, cost_findings
-from .losses import ALPHA, Key, Loss, oracle_values, overall, paired_loss, series
-from .margins import Measure, check_margins, measures
+from .losses import ALPHA, Key, Loss, overall, paired_loss, series, targets_of
+from .margins import Measure, Target, check_margins, measures
 from .noise import prior_for
 from .pairing import PairedRow, pair_runs, run_findings
 from .verdicts import Finding, Verdict, Verdicts
@@ -56,7 +56,7 @@ def compare(
     Args:
         baseline: How it was.
         current: How it is.
-        references: More records to take an oracle's numbers from, where the baseline has none.
+        references: More records to take the reference rows' numbers from, where the baseline has none.
         margins: Margins to use instead of the defaults, by metric.
         cost: Whether time is judged where it can be, has to be, or is not.
         same_device: Whether another device than the baseline's is not comparable at all.
@@ -69,7 +69,7 @@ def compare(
         raise BenchmarkError(f"--cost cannot be '{cost}'; choose {', '.join(COST_MODES)}.")
     paired = pair_runs(baseline, current, partial)
     findings, notes, cells = list(paired.findings), list(paired.notes), list[_Cell]()
-    targets = oracle_values([*references, *baseline])
+    targets = targets_of([*references, *baseline])
     known = set(COST_METRICS)
     for pair in paired.pairs:
         if same_device and not pair.same_device:
@@ -87,7 +87,7 @@ def compare(
 
 
 def _cells(
-    pair: PairedRow, targets: Mapping[Key, float], margins: Mapping[str, float]
+    pair: PairedRow, targets: Mapping[Key, Target], margins: Mapping[str, float]
 ) -> tuple[list[_Cell], list[Finding], set[str]]:
     """What can be tested of a row, what cannot, and the names of all that is guarded."""
     runs = pair.finished
