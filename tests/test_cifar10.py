@@ -278,7 +278,7 @@ def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_pa
     vit = file_sha256(Path(os.environ["UNLEARNBENCH_DATA"]) / cifar10_judges.FOLDER / "vit.safetensors")
     assert found["forget_accuracy", "test-vit"]["identity"]["weights_sha256"] == vit
     assert found["judge_accuracy", "resnet20"]["n"] == 30
-    assert {"fid_retain", "kid_retain", "coverage", "oracle_distance"} <= {
+    assert {"fid_retain", "kid_retain", "coverage", "oracle_distance_retain"} <= {
         name for name, judge in found if judge == "resnet20"
     }
     assert not any(str(tmp_path) in text or "/tmp" in text for text in (path.read_text(),))
@@ -317,9 +317,8 @@ def test_another_protocol_and_another_extractor_need_nothing_trained_anew(tiny, 
             return images.mean((2, 3))
 
     monkeypatch.setattr(type(task), "extractor", lambda self: ("means", Extractor(Means(), "0" * 64)))
-    method = make_method("original", {})
-    model = task.problem(method, 0, CPU).model.eval()
-    found = {(m.name, m.judge): m for m in task.evaluate(model, method, 0, CPU).metrics}
+    model = task.load_model("base-small.safetensors").eval()
+    found = {(m.name, m.judge): m for m in task.evaluate(model, 0, CPU).metrics}
     assert found["fid_retain", "means"].identity.weights_sha256 == "0" * 64
     assert ("fid_retain", "resnet20") not in found
     assert "stretched" in found["forget_accuracy", "resnet20"].identity.protocol
@@ -338,10 +337,9 @@ def test_distances_in_an_extractors_features_carry_its_identity(tiny, dinov2_fil
     assert task.missing() == []
     task.prepare(lambda what, done, total: pytest.fail("nothing is lacking"))
     assert task.sha256() != tiny.sha256()
-    method = make_method("original", {})
-    model = task.problem(method, 0, CPU).model.eval()
-    found = {(m.name, m.judge): m.identity for m in task.evaluate(model, method, 0, CPU).metrics}
-    for name in ("fid_retain", "kid_retain", "coverage", "off_manifold", "oracle_distance"):
+    model = task.load_model("base-small.safetensors").eval()
+    found = {(m.name, m.judge): m.identity for m in task.evaluate(model, 0, CPU).metrics}
+    for name in ("fid_retain", "kid_retain", "coverage", "off_manifold", "oracle_distance_null"):
         assert found[name, "dinov2-small"].weights_sha256 == file_sha256(dinov2_file)
         assert "guidance 1.5, uint8; features dinov2-small (vit_small" in found[name, "dinov2-small"].protocol
         assert (name, "resnet20") not in found

@@ -116,6 +116,26 @@ def test_a_method_page_shows_samples_of_original_oracle_and_method_side_by_side(
     assert "unlearnbench run digits-ddpm sfron --seeds 0" in text
 
 
+def test_what_no_row_was_measured_by_has_no_column(results, site, tmp_path):
+    def titles(page):
+        return re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', (page.parent / "index.html").read_text())
+
+    assert "Relearned" in titles(site / "index.html")
+    assert not {"Inverted acc.", "Benign acc."} & set(titles(site / "index.html"))
+    assert "benign_accuracy" not in json.loads((site / "board.json").read_text())[0]
+    record = make_record("salun", 1)
+    benign = record.metrics[0].model_copy(update={"name": "benign_accuracy", "direction": "info"})
+    write_record(results, record.model_copy(update={"metrics": [*record.metrics, benign]}))
+    assert "Benign acc." in titles(build_board([results], tmp_path / "other").page)
+
+
+def test_the_rules_hold_every_gate_with_its_noise_and_every_component(site):
+    rules = (site / "rules.html").read_text()
+    assert "retain loss at most the worse of original and oracle + 25% of it (1% is noise)" in rules
+    for part in ("asked", "unasked", "inverted", "relearned"):
+        assert f'<th scope="row">{part}</th>' in rules
+
+
 def test_a_failed_run_has_a_page_with_its_reason(site):
     assert "ended as failed" in next(site.glob("methods/*salun*.html")).read_text()
 

@@ -26,6 +26,9 @@ _LEFT_OUT = """## Left out
 """
 
 _HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheats, which must rank badly"}
+_CHEATS = """Weights alone are judged. What is wrapped around a model stays behind, so the rows that wrap it (`cheat-noise`, `cheat-gate` and
+`cheat-fill`) score what the original scores.
+"""
 
 
 def handbook() -> str:
@@ -34,6 +37,8 @@ def handbook() -> str:
     parts = [_INTRODUCTION]
     for role, heading in _HEADINGS.items():
         parts.append(f"## {heading}\n")
+        if role == "cheat":
+            parts.append(_CHEATS)
         parts += [_entry(cls) for cls in classes if cls.role == role]
     return "\n".join([*parts, _LEFT_OUT])
 
