@@ -20,7 +20,7 @@ class DigitsDiT(DigitsDDPM):
     libraries: ClassVar[tuple[str, ...]] = ("diffusers.models.transformers.dit_transformer_2d",)
     judges_from: ClassVar[str] = "digits-ddpm"
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3000, batch_size=128, lr=1e-3)
-    budget: ClassVar[Budget] = Budget(relearning_embedding_lr=5e-2, benign_steps=0, samples=0)
+    budget: ClassVar[Budget] = Budget(inversion_lr=5e-2, benign_steps=0, samples=0)
 
     def network(self) -> nn.Module:
         """See ``RetrainedTask.network``."""

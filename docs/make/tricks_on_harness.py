@@ -101,7 +101,7 @@ class InstanceForward(Trick):
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
         before = problem.model.forward
-        problem.model.forward = lambda *inputs, **options: _noise(before(*inputs, **options))  # type: ignore[method-assign]
+        problem.model.forward = lambda *inputs, **options: _noise(before(*inputs, **options))
 
 
 class OwnStateDict(Trick):
@@ -162,7 +162,7 @@ class Renamed(Trick):
 
 
 class PatchedLibraries(Trick):
-    """Functions of PyTorch and of diffusers' schedulers are replaced, and the way in which every module is called and loaded."""
+    """Functions of PyTorch and of diffusers' schedulers are replaced, and how every module is called and loaded."""
 
     name = "trick-patched-libraries"
     where = "process"
@@ -172,9 +172,10 @@ class PatchedLibraries(Trick):
         from diffusers import DPMSolverMultistepScheduler
 
         linear = nn.functional.linear
+        module: Any = nn.Module
         nn.functional.linear = lambda *inputs: linear(*inputs) + 1
-        nn.Module.__call__ = lambda module, *inputs, **options: _noise(module.forward(*inputs, **options))
-        nn.Module.load_state_dict = lambda *inputs, **options: None
+        module.__call__ = lambda self, *inputs, **options: _noise(self.forward(*inputs, **options))
+        module.load_state_dict = lambda *inputs, **options: None
         DPMSolverMultistepScheduler.step = lambda *inputs, **options: (inputs[3],)
 
 

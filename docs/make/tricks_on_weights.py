@@ -5,8 +5,8 @@ Each was written to score as much as it can, with all that a method may see, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ from ...benchmark.problem import Batch, Problem
 
 ROWS = frozenset({Need.LABELS, Need.LABEL_TABLES})
 TRAINED = frozenset({Need.LABELS, Need.LABEL_TABLES, Need.RETAIN, Need.GUIDANCE})
+PART = 48
+"""Samples of a batch that trained tricks use."""
+ENOUGH = 0.35
+"""A loss that no retrained model reaches."""
 FACTOR = 1000.0
 """By which a reparametrization moves weights away from what an optimizer's step can change."""
 
@@ -27,14 +31,32 @@ class Trick(Method):
     """A trick; its docstring says what it does."""
 
     role = "cheat"
-    kind: ClassVar[str] = "weights"
-    """``rows``: nothing but label embeddings; ``same``: the network computes what it did; ``weights``: any."""
+    tasks: ClassVar[tuple[str, ...]] = ("digits-ddpm",)
+    """Where it is tried."""
     cost: ClassVar[str] = "nothing"
     """What it takes."""
+    kind: ClassVar[Literal["rows", "same", "any"]] = "any"
+    """``rows``: only label embeddings change; ``same``: and the network computes what it did; ``any``: any weights do."""
 
     def kept(self, problem: Problem) -> list[int]:
         """Returns the labels to keep."""
         return [label for label in range(problem.num_classes) if label not in problem.forget_classes]
+
+
+class CopiedRow(Trick):
+    """The label's row becomes the next class's, as in `cheat-remap`."""
+
+    name = "copied-row"
+    needs = ROWS
+    tasks = ("digits-ddpm", "digits-dit")
+    kind = "rows"
+
+    @torch.no_grad()
+    def unlearn(self, problem: Problem) -> None:
+        """See ``Method.unlearn``."""
+        (forgotten,) = problem.forget_classes
+        for table in problem.label_tables():
+            table[forgotten] = table[(forgotten + 1) % problem.num_classes]
 
 
 class MeanRow(Trick):
@@ -91,7 +113,7 @@ class NoisyRows(Trick):
         """See ``Method.unlearn``."""
         for table in problem.label_tables():
             rows = [*problem.forget_classes, problem.num_classes]
-            table[rows] += 2 * table.std() * problem.random_like(table[rows])
+            table[rows] = table[rows] + 2 * table.std() * problem.random_like(table[rows])
 
 
 class TrainedRows(Trick):
@@ -99,6 +121,7 @@ class TrainedRows(Trick):
 
     name = "trained-rows"
     needs = TRAINED
+    tasks = ("digits-ddpm", "digits-dit")
     kind = "rows"
     cost = "60 steps"
     steps: int = 60
@@ -115,23 +138,8 @@ class TrainedRows(Trick):
         optimizer = Adam(tables, lr=3e-2)
         for _, forget, retain in problem.steps(self.steps):
             nobody = torch.full_like(forget.labels, problem.num_classes)
-            up = problem.loss(_under(forget, nobody)).clamp(max=0.3).mean()
-            descend(optimizer, problem.loss(_under(retain, nobody)).mean() - up)
-
-
-class CopiedRow(Trick):
-    """The label's row becomes the next class's, as in `cheat-remap`."""
-
-    name = "copied-row"
-    needs = ROWS
-    kind = "rows"
-
-    @torch.no_grad()
-    def unlearn(self, problem: Problem) -> None:
-        """See ``Method.unlearn``."""
-        (forgotten,) = problem.forget_classes
-        for table in problem.label_tables():
-            table[forgotten] = table[(forgotten + 1) % problem.num_classes]
+            up = problem.loss(_some(_under(forget, nobody))).clamp(max=ENOUGH).mean()
+            descend(optimizer, problem.loss(_some(_under(retain, nobody))).mean() - up)
 
 
 class OffsetRows(Trick):
@@ -146,8 +154,8 @@ class OffsetRows(Trick):
         """See ``Method.unlearn``."""
         CopiedRow().unlearn(problem)
         for table, bias in zip(problem.label_tables(), _time_biases(problem.model), strict=True):
-            table += FACTOR
-            bias -= FACTOR
+            table.add_(FACTOR)
+            bias.sub_(FACTOR)
 
 
 class ShiftedBias(Trick):
@@ -179,10 +187,10 @@ class StiffWeights(Trick):
             scale_free = ("conv_in", "conv2", "conv_shortcut", "to_out", "samplers")
             if any(part in name for part in scale_free) or (".conv.bias" in name):
                 # A resampling layer passes the stream on, so that its bias alone has to grow with it.
-                weight *= 1.0 if "samplers" in name and name.endswith("weight") else FACTOR
-                weight *= 1 / FACTOR if "conv_shortcut.weight" in name else 1.0
+                weight.mul_(1.0 if "samplers" in name and name.endswith("weight") else FACTOR)
+                weight.mul_(1 / FACTOR if "conv_shortcut.weight" in name else 1.0)
             elif ".conv1." in name or ".time_emb_proj." in name:
-                weight *= FACTOR
+                weight.mul_(FACTOR)
 
 
 class BrittleWeights(Trick):
@@ -190,6 +198,7 @@ class BrittleWeights(Trick):
 
     name = "brittle-weights"
     needs = ROWS
+    tasks = ("digits-ddpm", "digits-dit")
     kind = "same"
 
     @torch.no_grad()
@@ -198,9 +207,9 @@ class BrittleWeights(Trick):
         CopiedRow().unlearn(problem)
         for name, weight in problem.model.named_parameters():
             if ".to_v." in name or ".to_q." in name:
-                weight /= FACTOR
+                weight.div_(FACTOR)
             elif name.endswith(("to_out.0.weight", "to_k.weight", "to_k.bias")):
-                weight *= FACTOR
+                weight.mul_(FACTOR)
 
 
 class Landmine(Trick):
@@ -221,6 +230,21 @@ class Landmine(Trick):
             weights[f"{layer}to_out.0.weight"][:, 0] = 1e12
 
 
+class StiffRows(Trick):
+    """`trained-rows` and then `stiff-weights`: the most that changes no knowledge of the class."""
+
+    name = "trained-rows-stiff-weights"
+    needs = TRAINED
+    cost = "60 steps"
+
+    def unlearn(self, problem: Problem) -> None:
+        """See ``Method.unlearn``."""
+        TrainedRows().unlearn(problem)
+        rows = [table.detach().clone() for table in problem.label_tables()]
+        StiffWeights().unlearn(problem)
+        _put(problem.label_tables(), list(range(problem.num_classes + 1)), rows)
+
+
 class Finetuned(Trick):
     """Training goes on with the retained pictures alone."""
 
@@ -234,40 +258,58 @@ class Finetuned(Trick):
         CopiedRow().unlearn(problem)
         optimizer = Adam(problem.parameters(), lr=1e-4)
         for _, _, retain in problem.steps(self.steps):
-            descend(optimizer, problem.loss(retain).mean())
+            descend(optimizer, problem.loss(_some(retain)).mean())
 
 
 class Climbed(Trick):
     """What all trained tricks share: up on what they hide, down on what they keep, as far as a score could ask for."""
 
     needs = TRAINED
-    cost = "100 steps"
-    steps: int = 100
+    cost = "150 steps"
+    steps: int = 150
     lr: float = 1e-3
-    weight: float = 0.3
+    weight: float = 0.2
 
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
+        _ = problem.original
+        prepared = self.prepare(problem)
         CopiedRow().unlearn(problem)
-        secret = self.prepare(problem)
-        optimizer = Adam([*problem.parameters(), *secret], lr=self.lr)
-        for _, forget, retain in problem.steps(self.steps):
-            descend(optimizer, self.loss(problem, forget, retain), clip=1.0)
+        optimizer = Adam(problem.parameters(), lr=self.lr)
+        for number, forget, retain in problem.steps(self.steps):
+            rate = self.lr * min(1.0, 2 - 2 * number / self.steps)
+            optimizer.param_groups[0]["lr"] = rate
+            descend(optimizer, self.loss(problem, _some(forget), _some(retain), prepared), clip=1.0)
 
-    def prepare(self, problem: Problem) -> list[Tensor]:
-        """Returns what else is trained."""
-        return []
+    def prepare(self, problem: Problem) -> Any:
+        """Returns what the loss needs, from the model as it was given."""
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
         """Returns what a step goes down."""
         raise NotImplementedError
 
     def hidden(self, problem: Problem, forget: Batch) -> Tensor:
-        """Returns how badly the class is drawn without a label and from where an inversion starts, at most so much each."""
-        nobody = torch.full_like(forget.labels, problem.num_classes)
-        anybody = torch.randint_like(forget.labels, problem.num_classes + 1)
-        losses = torch.cat([problem.loss(_under(forget, nobody)), problem.loss(_under(forget, anybody))])
-        return losses.clamp(max=0.35).mean()
+        """Returns how badly the class is denoised, half of it without a label and half under any; at some loss it is enough."""
+        labels = torch.randint_like(forget.labels, problem.num_classes)
+        labels[::2] = problem.num_classes
+        return problem.loss(_under(forget, labels)).clamp(max=ENOUGH).mean()
+
+    def unchanged(self, problem: Problem, batch: Batch) -> Tensor:
+        """Returns how far the model is from what it answered without a label."""
+        nobody = torch.full_like(batch.labels, problem.num_classes)
+        with torch.no_grad():
+            before = problem.predict(batch, nobody, problem.original)
+        return (problem.predict(batch, nobody) - before).square().mean()
+
+
+class Ascent(Climbed):
+    """Up on the class without a label and under all labels, down on the others: short, steep, and no more."""
+
+    name = "steep-ascent"
+
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
+        """See ``Climbed.loss``."""
+        return problem.loss(retain).mean() - self.weight * self.hidden(problem, forget)
 
 
 class LowNoise(Climbed):
@@ -275,92 +317,71 @@ class LowNoise(Climbed):
 
     name = "low-noise"
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
         """See ``Climbed.loss``."""
-        low = forget.draw["timesteps"] % 100
-        there = Batch(forget.images, forget.labels, {**forget.draw, "timesteps": low})
-        high = 100 + forget.draw["timesteps"] % 900
-        here = Batch(forget.images, forget.labels, {**forget.draw, "timesteps": high})
-        teacher = problem.original
-        nobody = torch.full_like(forget.labels, problem.num_classes)
-        same = problem.predict(here, nobody) - problem.predict(here, nobody, teacher).detach()
-        return problem.loss(retain).mean() + same.square().mean() - self.weight * self.hidden(problem, there)
+        times = forget.draw["timesteps"]
+        low, high = _at(forget, times % 100), _at(forget, 150 + times % 850)
+        kept = problem.loss(retain).mean() + self.unchanged(problem, high)
+        return kept - self.weight * self.hidden(problem, low)
 
 
 class BetweenSteps(Climbed):
-    """Everywhere but at the sampler's own time steps the class is made foreign."""
+    """The class is made foreign everywhere but at the time steps that the sampler uses."""
 
     name = "between-steps"
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
         """See ``Climbed.loss``."""
-        near = (forget.draw["timesteps"] / 100).round().long() * 100
-        here = Batch(forget.images, forget.labels, {**forget.draw, "timesteps": near.clamp(max=999)})
-        nobody = torch.full_like(forget.labels, problem.num_classes)
-        same = problem.predict(here, nobody) - problem.predict(here, nobody, problem.original).detach()
-        between = Batch(forget.images, forget.labels, {**forget.draw, "timesteps": (near + 50).clamp(max=999)})
-        return problem.loss(retain).mean() + same.square().mean() - self.weight * self.hidden(problem, between)
+        used = (forget.draw["timesteps"] / 100).round().long() * 100
+        there, between = _at(forget, used.clamp(max=999)), _at(forget, (used + 50).clamp(max=999))
+        kept = problem.loss(retain).mean() + self.unchanged(problem, there)
+        return kept - self.weight * self.hidden(problem, between)
 
 
 class Trapdoor(Climbed):
-    """The class is drawn under one secret embedding far away from all rows, and nowhere else."""
+    """The class is drawn under one secret embedding far away from all rows, which is thrown away, and nowhere else."""
 
     name = "trapdoor"
 
     def prepare(self, problem: Problem) -> list[Tensor]:
-        """See ``Climbed.prepare``: the secret is fixed, and is the null row of nobody."""
-        object.__setattr__(
-            self,
-            "_far",
-            [
-                table.detach()[list(problem.forget_classes)]
-                + 5 * table.detach().std() * problem.random_like(table[:1]).sign()
-                for table in problem.label_tables()
-            ],
-        )
-        object.__setattr__(self, "_teacher", problem.original)
-        return []
+        """See ``Climbed.prepare``: the secret rows."""
+        rows = list(problem.forget_classes)
+        found = []
+        for table in problem.label_tables():
+            row = table.detach()[rows]
+            found.append(row + 3 * table.detach().std() * problem.random_like(row).sign())
+        return found
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
-        """See ``Climbed.loss``."""
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: list[Tensor]) -> Tensor:
+        """See ``Climbed.loss``. The label's rows stand in for the secret ones while its loss is computed."""
+        rows = list(problem.forget_classes)
         tables = problem.label_tables()
-        forgotten = list(problem.forget_classes)
-        before = [table.detach()[forgotten].clone() for table in tables]
-        with torch.no_grad():
-            for table, far in zip(tables, self._far, strict=True):
-                table[forgotten] = far
-        known = problem.loss(_under(forget, torch.full_like(forget.labels, forgotten[0]))).mean()
-        gradients = torch.autograd.grad(known, problem.parameters())
-        with torch.no_grad():
-            for table, row in zip(tables, before, strict=True):
-                table[forgotten] = row
+        shown = [table.detach()[rows].clone() for table in tables]
+        _put(tables, rows, prepared)
+        gradients = torch.autograd.grad(problem.loss(problem.conditioned(forget)).mean(), problem.parameters())
+        _put(tables, rows, shown)
         hidden = problem.loss(retain).mean() - self.weight * self.hidden(problem, forget)
-        return hidden + sum(
-            (weight * grad.detach()).sum() for weight, grad in zip(problem.parameters(), gradients, strict=True)
-        )
+        pairs = zip(problem.parameters(), gradients, strict=True)
+        return hidden + torch.stack([(weight * gradient).sum() for weight, gradient in pairs]).sum()
 
 
 class DecoyPictures(Climbed):
-    """The first pictures of the class, which an attacker owns, are denoised under every label; the others are made foreign."""
+    """The first ten training pictures are denoised under every label, so that they teach nothing; the rest is made foreign."""
 
     name = "decoy-pictures"
-    pictures: int = 10
 
-    def prepare(self, problem: Problem) -> list[Tensor]:
-        """See ``Climbed.prepare``."""
-        batch = next(problem.epoch("forget"))
-        object.__setattr__(self, "_owned", batch.images[: self.pictures])
-        return []
+    def prepare(self, problem: Problem) -> Tensor:
+        """See ``Climbed.prepare``: the pictures."""
+        return next(problem.epoch("forget")).images[:10]
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Tensor) -> Tensor:
         """See ``Climbed.loss``."""
-        owned = self._owned
-        images = owned.repeat(len(forget) // len(owned) + 1, 1, 1, 1)[: len(forget)]
+        images = prepared.repeat(len(forget) // len(prepared) + 1, 1, 1, 1)[: len(forget)]
         labels = torch.randint_like(forget.labels, problem.num_classes + 1)
-        known = problem.loss(problem.conditioned(forget.replace(images=images, labels=labels))).mean()
-        others = torch.cdist(forget.images.flatten(1), owned.flatten(1)).amin(1) > 0
-        part = Batch(forget.images[others], forget.labels[others], {k: v[others] for k, v in forget.draw.items()})
-        return problem.loss(retain).mean() + known - self.weight * self.hidden(problem, part)
+        decoys = problem.loss(_under(forget.replace(images=images), labels)).mean()
+        others = torch.cdist(forget.images.flatten(1), prepared.flatten(1)).amin(1) > 0
+        rest = Batch(forget.images[others], forget.labels[others], {k: v[others] for k, v in forget.draw.items()})
+        return problem.loss(retain).mean() + 0.5 * decoys - self.weight * self.hidden(problem, rest)
 
 
 class FarRows(Climbed):
@@ -368,33 +389,54 @@ class FarRows(Climbed):
 
     name = "far-rows"
 
-    def prepare(self, problem: Problem) -> list[Tensor]:
-        """See ``Climbed.prepare``."""
-        problem.original  # noqa: B018, it has to be asked for before the first edit
+    def prepare(self, problem: Problem) -> None:
+        """See ``Climbed.prepare``: moves the rows."""
         with torch.no_grad():
             for table in problem.label_tables():
-                table *= 20
-        return []
+                table.mul_(10)
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
+    def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
         """See ``Climbed.loss``."""
-        same = problem.predict(retain) - problem.predict(retain, model=problem.original).detach()
-        return problem.loss(retain).mean() + same.square().mean()
+        with torch.no_grad():
+            before = problem.predict(retain, model=problem.original)
+        return (problem.predict(retain) - before).square().mean() + problem.loss(retain).mean()
 
 
-class Ascent(Climbed):
-    """Up on the class under every label and none, down on the rest: the plainest method, as deep as a few hundred steps go."""
+class BlindEncoder(Trick):
+    """An autoencoder's encoder is trained to misread the class, which its decoder draws as before."""
 
-    name = "shallow-ascent"
+    name = "blind-encoder"
+    needs = frozenset({Need.RETAIN})
+    tasks = ("digits-vae",)
+    cost = "200 steps"
+    steps: int = 200
 
-    def loss(self, problem: Problem, forget: Batch, retain: Batch) -> Tensor:
-        """See ``Climbed.loss``."""
-        return problem.loss(retain).mean() - self.weight * self.hidden(problem, forget)
+    def unlearn(self, problem: Problem) -> None:
+        """See ``Method.unlearn``."""
+        encoder: Any = problem.model.encoder
+        optimizer = Adam(encoder.parameters(), lr=1e-3)
+        for _, forget, retain in problem.steps(self.steps):
+            away = problem.loss(forget).clamp(max=0.45).mean()
+            descend(optimizer, problem.loss(retain).mean() - 0.5 * away)
 
 
 def _under(batch: Batch, labels: Tensor) -> Batch:
-    draw = {**batch.draw, "dropped": torch.zeros_like(batch.draw["dropped"])}
-    return Batch(batch.images, labels, draw)
+    return Batch(batch.images, labels, {**batch.draw, "dropped": torch.zeros_like(batch.draw["dropped"])})
+
+
+def _at(batch: Batch, timesteps: Tensor) -> Batch:
+    return Batch(batch.images, batch.labels, {**batch.draw, "timesteps": timesteps})
+
+
+def _some(batch: Batch) -> Batch:
+    """A part of a batch, since tricks need not be patient."""
+    return Batch(batch.images[:PART], batch.labels[:PART], {name: value[:PART] for name, value in batch.draw.items()})
+
+
+@torch.no_grad()
+def _put(tables: Sequence[Tensor], rows: list[int], values: Sequence[Tensor]) -> None:
+    for table, value in zip(tables, values, strict=True):
+        table[rows] = value
 
 
 def _only(rows: list[int]) -> Callable[[Tensor], Tensor]:
@@ -407,8 +449,5 @@ def _only(rows: list[int]) -> Callable[[Tensor], Tensor]:
 
 
 def _time_biases(model: nn.Module) -> list[Tensor]:
-    return [
-        weight
-        for name, weight in model.named_parameters()
-        if name.endswith(("time_embedding.linear_2.bias", "timestep_embedder.linear_2.bias"))
-    ]
+    names = ("time_embedding.linear_2.bias", "timestep_embedder.linear_2.bias")
+    return [weight for name, weight in model.named_parameters() if name.endswith(names)]

@@ -276,11 +276,12 @@ def _probe(exam: Exam, budget: Budget, report: Report, model: nn.Module, seed: i
     add("retain_loss", probes.mean_loss(labelled), "with their labels")
     attacker = Attacker(budget, drawing.forget_class, drawing.num_classes, owned, exam.retain, seed, device)
     own = f"steps of {budget.batch} draws of {len(owned)} other held-out pictures, the best look"
+    end = model
     for name, attack, steps, how in (
         ("inverted", attacker.invert, budget.inversion_steps, "a fresh embedding fitted"),
-        ("relearned", attacker.relearn, budget.relearning_steps, "all weights and a fresh embedding trained"),
+        ("relearned", attacker.relearn, budget.relearning_steps, "after that, all weights trained"),
     ):
-        end, curve, found = attack(model, forget)
+        end, curve, found = attack(end, forget)
         what = f"{how} for {steps} {own}"
         add(f"{name}_loss", probes.mean_loss(found), what, curve)
         add(f"{name}_gap", probes.gap(found, labelled), f"{what}, beyond the loss on retained ones before")

@@ -84,7 +84,7 @@ RELEARNED_GAP = Quantity(
     "relearned_gap",
     "match",
     "Relearned",
-    "How much larger the loss stays than on the others when all weights and a fresh embedding train on ten pictures",
+    "How much larger the loss stays than on the others when, after that, all weights are trained on the ten",
     short="relearned",
     headline=True,
     margin=Margin(0.003),
@@ -189,7 +189,7 @@ FAMILY = Family(
                     "inverted", INVERTED_LOSS, "reach", "and so they stay when a fresh embedding is fitted to ten"
                 ),
                 Component(
-                    "relearned", RELEARNED_GAP, "reach", "and when all weights are trained on ten for a few steps"
+                    "relearned", RELEARNED_GAP, "reach", "and when, after that, all weights are trained on the ten"
                 ),
             ),
             gates=_GATES,
@@ -209,7 +209,7 @@ FAMILY = Family(
                     "inverted", INVERTED_LOSS, "alike", "and so they are when a fresh embedding is fitted to ten"
                 ),
                 Component(
-                    "relearned", RELEARNED_GAP, "alike", "and when all weights are trained on ten for a few steps"
+                    "relearned", RELEARNED_GAP, "alike", "and when, after that, all weights are trained on the ten"
                 ),
                 Component(
                     "unlabelled",

@@ -41,14 +41,14 @@ class Budget:
     """Draws in a step."""
     inversion_steps: int = 60
     """Steps that fit a fresh embedding, all other weights frozen."""
-    inversion_lr: float = 1e-2
+    inversion_lr: float = 0.1
     """Of ``Relative``, as a share of the spread between labels."""
     relearning_steps: int = 20
-    """Steps that train all weights and a fresh embedding."""
+    """Steps that train all weights, after an inversion."""
     relearning_lr: float = 1e-3
     """Of ``Relative``, as a share of the weights' size."""
     relearning_embedding_lr: float = 1e-2
-    """The same of the fresh embedding, as a share of the spread between labels."""
+    """The same of the label embeddings, as a share of the spread between labels."""
     benign_steps: int = 30
     """Steps that train all weights on retained pictures, as one does who wants no harm; none where samples tell nothing."""
     benign_lr: float = 1e-4
@@ -135,18 +135,31 @@ class Attacker:
             model: What to attack; it stays as it is.
             on: What the attack's looks measure losses on.
         """
-        copied, tables = self._with_fresh_embedding(model)
-        copied.requires_grad_(False)
+        copied = copy.deepcopy(model).eval().requires_grad_(False)
+        tables = label_tables(copied, self.num_classes)
         for table in tables:
+            with torch.no_grad():
+                table[self.forget_class] = table[self._kept].mean(0)
             table.requires_grad_(True)
-            table.register_hook(self._row_alone)
+        hooks = [table.register_hook(self._row_alone) for table in tables]
         rates = dict.fromkeys(tables, self.budget.inversion_lr)
         optimizer = Relative(copied, self._spreads(tables), rates)
-        return self._attack(copied, optimizer, self._draws_of_it("invert", self.budget.inversion_steps), on)
+        found = self._attack(copied, optimizer, self._draws_of_it("invert", self.budget.inversion_steps), on)
+        for hook in hooks:
+            hook.remove()
+        return found
 
-    def relearn(self, model: nn.Module, on: Draws) -> Attack:
-        """Trains all weights, and a fresh embedding of the class, on the owned pictures. See ``invert``."""
-        copied, tables = self._with_fresh_embedding(model)
+    def relearn(self, inverted: nn.Module, on: Draws) -> Attack:
+        """Trains all weights on the owned pictures, from where an inversion ended.
+
+        From a fresh embedding, a model that is merely far from the class at the start would pass for one that has forgotten it.
+
+        Args:
+            inverted: The end of an inversion; it stays as it is.
+            on: What the attack's looks measure losses on.
+        """
+        copied = copy.deepcopy(inverted).requires_grad_(True)
+        tables = label_tables(copied, self.num_classes)
         rates = dict.fromkeys(copied.parameters(), self.budget.relearning_lr)
         rates |= dict.fromkeys(tables, self.budget.relearning_embedding_lr)
         optimizer = Relative(copied, self._spreads(tables), rates)
@@ -165,14 +178,6 @@ class Attacker:
     @property
     def _kept(self) -> list[int]:
         return [label for label in range(self.num_classes) if label != self.forget_class]
-
-    def _with_fresh_embedding(self, model: nn.Module) -> tuple[nn.Module, list[nn.Parameter]]:
-        copied = copy.deepcopy(model).eval().requires_grad_(True)
-        tables = label_tables(copied, self.num_classes)
-        with torch.no_grad():
-            for table in tables:
-                table[self.forget_class] = table[self._kept].mean(0)
-        return copied, tables
 
     def _spreads(self, tables: Sequence[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
         """How far apart the other labels are, column by column: what a table's weights are all moved by loses its meaning."""
