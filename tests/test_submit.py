@@ -159,7 +159,7 @@ def test_a_rerun_agrees_within_the_intervals_and_not_outside():
     assert [item.name for item in compare(record, near) if item.verdict == "inside"] == ["coverage resnet"]
     far = make_record("sfron", 0, between(0.9, coverage=0.95))
     found = attest(record, far, compare(record, far)).statements[0]
-    assert (found.agrees, found.differs, found.compared) == (False, ["coverage resnet"], 13)
+    assert (found.agrees, found.differs, found.compared) == (False, ["coverage resnet"], 15)
     failed = make_record("sfron", 0, status=Status.FAILED, reason="x")
     assert [item.verdict for item in compare(record, failed)] == ["differs"]
     assert [item.verdict for item in compare(failed, failed)] == ["same"]
@@ -240,7 +240,7 @@ def test_verify_runs_a_record_again(cli, tmp_path):
     (record,) = (tmp_path / "results").rglob("*.json")
     done = cli("verify", record, "--plugin", TOY)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "13 numbers are the same, 0 within" in done.stdout
+    assert "17 numbers are the same, 0 within" in done.stdout
     assert "The record agrees." in done.stdout
     (attestation,) = (tmp_path / "verifications").glob("*.json")
     assert Attestation.model_validate_json(attestation.read_text()).kind == "rerun"
