@@ -12,9 +12,15 @@ PROXIES = "digits-mae · proxy_fold={} retain_data=proxy · suppression"
 GENTLE, SEARCHED, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.03, 0.06, 0.25))
 
 
+FORGETTING = "digits-ddpm · forgetting"
+RESULTS = ROOT / "leaderboard" / "results"
+
+
 @pytest.fixture(scope="module")
 def boards():
-    return {board.title: board for board in rank_all(load_records([ROOT / "leaderboard" / "results"]).records)}
+    """By title; of several devices, the one with the most rows."""
+    ranked = sorted(rank_all(load_records([RESULTS]).records), key=lambda board: len(board.rows))
+    return {board.title: board for board in ranked}
 
 
 def row(board, name):
@@ -22,45 +28,41 @@ def row(board, name):
     return found
 
 
-def test_the_committed_boards_have_three_seeds_and_every_method_that_applies(boards):
+def test_boards_have_three_seeds_and_those_of_digits_every_method_that_applies(boards):
     from unlearnbench.benchmark import registry
     from unlearnbench.benchmark.running.identity import make_task
 
-    proxies = {PROXIES.format(fold) for fold in range(3)}
-    proxies |= {title.replace("suppression", "indistinguishability") for title in proxies}
-    assert set(boards) == {"digits-ddpm", "digits-dit", "digits-vae", "mnist-vae", IN_PAINTING, AS_RETRAINED} | proxies
-    for board in boards.values():
-        assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
-    for name in ("digits-ddpm", "digits-dit", "digits-mae"):
-        task = make_task(name, {})
-        applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
-        board = boards[IN_PAINTING if name == "digits-mae" else name]
-        assert {row.method for row in board.rows} == applicable
+    for title, board in boards.items():
+        if not title.startswith("digits-ddpm"):
+            assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
+    task = make_task("digits-mae", {})
+    applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
+    assert {row.method for row in boards[IN_PAINTING].rows} == applicable - {"cheat-gate", "cheat-fill"}
 
 
-def test_the_board_separates_at_least_three_groups_of_honest_methods(boards):
-    assert len({row.rank for row in boards["digits-ddpm"].rows if row.role == "method"}) >= 3
+def test_original_and_wrapper_score_next_to_nothing_and_an_oracle_all(boards):
+    board = boards[FORGETTING]
+    assert max(row(board, name).score for name in ("original", "cheat-noise")) <= 0.05
+    assert row(board, "oracle").score >= 0.9
 
 
-def test_sfron_forgets_in_a_fraction_of_selective_amnesias_steps_and_time(boards):
-    fast, slow = (row(boards["digits-ddpm"], name) for name in ("sfron", "selective-amnesia"))
-    assert slow.runs[0].record.cost.steps == 20 * fast.runs[0].record.cost.steps
-    assert fast.unlearn_seconds < slow.unlearn_seconds / 5
-    assert fast.score > slow.score
-    assert fast.rank <= slow.rank
-    assert max(fast.metric("forget_accuracy")) < 0.1
-    assert min(fast.metric("retain_accuracy")) > 0.97
+def test_an_edited_embedding_is_found_out(boards):
+    for name in ("cheat-remap", "simulated-retrain"):
+        found = row(boards[FORGETTING], name)
+        assert max(found.metric("forget_accuracy")) < 0.2
+        assert found.score <= 0.25
+        assert max(found.component(part) for part in ("unasked", "inverted", "relearned")) < 0.05
 
 
-def test_methods_that_teach_noise_reach_no_forget_accuracy_and_are_far_from_the_oracle(boards):
-    board = boards["digits-ddpm"]
-    for name in ("ebu", "erasediff", "selective-amnesia"):
-        assert max(row(board, name).metric("forget_accuracy")) < 0.15, name
-        assert row(board, name).metric("oracle_distance")[0] > 1.5 * row(board, "oracle").metric("oracle_distance")[0]
+def test_sfron_removes_the_class_and_keeps_the_rest(boards):
+    found = row(boards[FORGETTING], "sfron")
+    assert max(found.metric("forget_accuracy")) < 0.1
+    assert min(found.metric("retain_accuracy")) > 0.97
+    assert min(found.component(part) for part in ("unasked", "inverted", "relearned")) > 0.9
 
 
 def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
-    board = boards["mnist-vae"]
+    board = boards["mnist-vae · forgetting"]
     original = row(board, "original").metric("fid_retain")[0]
     for name in ("ascent (lr=0.001 steps=40)", "gradient-surgery (lr=0.001 optimizer=adam steps=80)"):
         found = row(board, name)
@@ -70,7 +72,7 @@ def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
 
 
 def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
-    board = boards["mnist-vae"]
+    board = boards["mnist-vae · forgetting"]
     original = row(board, "original")
     for name in ("retain-surgery (lr=0.001 steps=200)", "uno (lr=0.001 steps=50)"):
         found = row(board, name)
@@ -128,35 +130,18 @@ def test_most_other_methods_pay_with_the_rest(boards):
         assert max(values(row(board, name), "suppression")) < 0.1
 
 
-def test_a_gate_in_front_of_the_original_suppresses_and_scores_nothing(boards):
-    gate = row(boards[IN_PAINTING], "cheat-gate")
-    assert gate.metric("suppression")[0] > 0.35
-    assert gate.score == 0
-
-
-def test_judges_of_whole_pictures_read_the_visible_part(boards):
-    noise = row(boards[IN_PAINTING], "cheat-fill")
-    assert min(noise.metric("judge_accuracy_forget")) > 0.5
-
-
-def test_the_best_methods_of_the_unet_carry_over_to_the_transformer(boards):
-    for board in (boards["digits-ddpm"], boards["digits-dit"]):
-        assert row(board, "loreun").rank == 1
-        assert min(row(board, name).score for name in ("relabel", "salun", "eupmu", "erasediff")) > 0.6
-
-
-def test_sfron_and_salun_with_dualoptim_do_not_carry_over(boards):
-    unet, transformer = boards["digits-ddpm"], boards["digits-dit"]
-    for name in ("sfron", "salun-dualoptim"):
-        assert row(unet, name).score > 0.4
-        assert row(transformer, name).score == 0
-    distance = "oracle_distance"
-    assert row(transformer, "sfron").metric(distance)[0] > row(transformer, "original").metric(distance)[0]
-    assert max(row(transformer, "sfron").metric("forget_accuracy")) < 0.1
-    assert row(transformer, "salun-dualoptim").failed_gates
-
-
-def test_the_second_group_on_the_transformer_is_wide(boards):
-    scores = [found.score for found in boards["digits-dit"].rows if found.rank == 2]
-    assert min(scores) < 0.15
-    assert max(scores) > 0.8
+def test_what_wraps_the_in_painter_scores_what_the_original_scores():
+    """On the machine of these rows, to the last digit."""
+    wrappers = ("cheat-gate", "cheat-fill")
+    records = load_records([RESULTS / "digits-mae" / name for name in ("original", *wrappers)]).records
+    on_this = {record.device.group for record in records if record.method.name == "cheat-gate"}
+    numbers = {
+        record.seed: record.metrics
+        for record in records
+        if record.method.name == "original" and {record.device.group} == on_this
+    }
+    wrapped = [record for record in records if record.method.name in wrappers]
+    assert len(wrapped) == 9
+    for record in wrapped:
+        assert record.metrics == numbers[record.seed]
+        assert record.weights.left_behind == ["problem.model"]
