@@ -263,7 +263,7 @@ class Relative:
 
 @torch.no_grad()
 def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
-    """The size of each trained weight: the lesser of its row's and its column's, of a bias that of most weights in its row."""
+    """The size of each trained weight: the lesser of its row's and its column's; of a bias its own, or its row's if that is less."""
     found = {weight: weight.square().mean().sqrt() for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
@@ -279,7 +279,8 @@ def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
         else:
             found[weight] = biases
         if isinstance(bias, nn.Parameter):
-            found[bias] = biases
+            # Either may be out of proportion to what the layer gives, at no cost to who wrote it so.
+            found[bias] = torch.minimum(found[bias], biases)
     return found
 
 

@@ -101,7 +101,7 @@ class ClassSuppressionTask(PreparedTask):
 
     def budget(self) -> Budget:
         """Returns what the attacker has who fits a fresh embedding: its steps take about a hundredth of what samples take."""
-        return Budget(batch=16, inversion_steps=300, draws=256, samples=self.inverted_samples)
+        return Budget(batch=16, inversion_steps=300, inversion_lr=1e-2, draws=256, samples=self.inverted_samples)
 
     # What a run needs.
 
