@@ -26,8 +26,8 @@ _LEFT_OUT = """## Left out
 """
 
 _HEADINGS = {"method": "Methods", "reference": "Reference rows", "cheat": "Cheats, which must rank badly"}
-_CHEATS = """Weights alone are judged. What is wrapped around a model stays behind, so the rows that wrap it (`cheat-noise`, `cheat-gate` and
-`cheat-fill`) score what the original scores.
+_CHEATS = """Weights alone are judged. What is wrapped around a model stays behind, so the rows that wrap it (`cheat-noise`,
+`cheat-gate` and `cheat-fill`) score what the original scores.
 """
 
 
