@@ -72,7 +72,7 @@ def test_shapes_and_dtypes_are_kept_and_weights_are_finite(outcomes, task, metho
     problem, before = outcomes(task, method)
     after = core(problem.model).state_dict()
     assert {name: (v.shape, v.dtype) for name, v in before.items()} == {n: (v.shape, v.dtype) for n, v in after.items()}
-    problem.check_finite()
+    assert all(value.isfinite().all() for value in after.values() if value.is_floating_point())
 
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)

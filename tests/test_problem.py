@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnbench.benchmark.errors import BenchmarkError, Diverged
+from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.measuring.counts import Meter
 from unlearnbench.benchmark.needs import Need
 
@@ -99,13 +99,6 @@ def test_the_meter_finds_the_tensor_in_every_kind_of_output():
         meter.watch(model)
         model(torch.zeros(3, 2))
         assert (meter.forward_passes, meter.forward_samples) == (1, 3)
-
-
-def test_weights_that_are_not_finite_are_named(problem):
-    with torch.no_grad():
-        problem.parameters()[0][0, 0] = float("inf")
-    with pytest.raises(Diverged, match="'weight' is not finite after 0 steps"):
-        problem.check_finite()
 
 
 def test_needs_are_checked_before_anything_runs(toy):
