@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from unlearnbench.benchmark.metrics.intervals import jackknife, student, wilson
+from unlearnbench.benchmark.metrics.intervals import jackknife, student, welch, wilson
 from unlearnbench.leaderboard.significance import bootstrap_mean, holm, paired_p_value, seeds_to_separate
 
 
@@ -39,6 +39,20 @@ def test_student_is_its_closed_form():
 
 def test_one_value_has_no_interval_over_seeds():
     assert student([1.0]) is None
+
+
+numbers = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=2, max_size=9)
+
+
+@given(numbers, numbers)
+def test_welch_is_scipys(first, second):
+    assume(len(set(first)) > 1 and len(set(second)) > 1)
+    theirs = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert welch(np.array(first), np.array(second)) == pytest.approx((theirs.low, theirs.high), rel=1e-6, abs=1e-6)
+
+
+def test_welch_of_values_that_are_all_equal_is_a_point():
+    assert welch(np.ones(3), np.zeros(4)) == (1.0, 1.0)
 
 
 @given(st.integers(2, 6).flatmap(lambda k: st.tuples(st.just(k), st.integers(1, 8))))
