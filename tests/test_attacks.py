@@ -9,13 +9,13 @@ import torch
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.running import weights
 from unlearnbench.benchmark.running.identity import make_task
-from unlearnbench.docs.make import attacks, tricks_on_harness, tricks_on_weights
+from unlearnbench.docs.make import attacks, trained_tricks, tricks_on_harness, tricks_on_weights
 from unlearnbench.docs.make.attacks import Bench, few_samples, left, tricks
 from unlearnbench.tasks.class_forgetting import probes
 from unlearnbench.tasks.class_forgetting.probes import Attacker, Draws
 
 CPU = torch.device("cpu")
-ON_WEIGHTS, ON_HARNESS = tricks(tricks_on_weights), tricks(tricks_on_harness)
+ON_WEIGHTS, ON_HARNESS = tricks(tricks_on_weights, trained_tricks), tricks(tricks_on_harness)
 ORIGINAL, ROWS = 0.05, 0.25
 """What may be scored at most by what computes all that the original does, and by edits of label embeddings alone."""
 REFUSED = {

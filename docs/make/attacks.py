@@ -38,7 +38,7 @@ from ...leaderboard.scoring import Anchors, RunScore, score_run
 from ...tasks.class_forgetting.probes import Budget
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.retraining.retrained import ORACLE_SEEDS
-from . import tricks_on_harness, tricks_on_weights
+from . import trained_tricks, tricks_on_harness, tricks_on_weights
 
 PAGE = Path(__file__).parents[1] / "attacks.md"
 RESULTS = PAGE.with_suffix(".json")
@@ -51,10 +51,17 @@ ASKED_OF = "digits-vae"
 Outcome = dict[str, Any]
 
 
-def tricks(module: ModuleType) -> dict[str, type[Method]]:
-    """Returns a module's tricks by name."""
-    classes = (value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Method))
-    return {cls.name: cls for cls in classes if "name" in vars(cls) and cls.__module__ == module.__name__}
+def tricks(*modules: ModuleType) -> dict[str, type[Method]]:
+    """Returns the tricks of some modules by name."""
+    return {
+        cls.name: cls
+        for module in modules
+        for cls in vars(module).values()
+        if inspect.isclass(cls)
+        and issubclass(cls, Method)
+        and "name" in vars(cls)
+        and cls.__module__ == module.__name__
+    }
 
 
 def few_samples(name: str, samples: dict[str, int] | None = None, budget: Budget | None = None) -> Task:
@@ -169,7 +176,7 @@ def read() -> dict[str, dict[str, Outcome]]:
 
 def tables(found: dict[str, dict[str, Outcome]]) -> dict[str, str]:
     """Returns the page's tables by their marks."""
-    known = tricks(tricks_on_weights)
+    known = tricks(tricks_on_weights, trained_tricks)
     rows = []
     for key, outcome in found["weights"].items():
         task, name = key.split("/")
@@ -205,7 +212,7 @@ def _sentence(trick: type[Method]) -> str:
 def main(names: list[str]) -> int:
     """Tries what is named or has no outcome, and writes the page."""
     found = read()
-    known: dict[str, Any] = tricks(tricks_on_weights)
+    known: dict[str, Any] = tricks(tricks_on_weights, trained_tricks)
     for name, trick in known.items():
         for task in trick.tasks:
             key = f"{task}/{name}"
