@@ -33,6 +33,8 @@ MEDDLED = {
     "trick-late-thread": "while its weights were judged",
 }
 """What a failed run says; the others score as the original."""
+ALWAYS = {"digits-ddpm/copied-row", "digits-ddpm/stiff-weights", "digits-ddpm/brittle-weights", "digits-ddpm/landmine"}
+"""Tried in every round of tests, one of each kind; the others take the longer one."""
 FREE = [
     (task, name)
     for name, trick in ON_WEIGHTS.items()
@@ -61,7 +63,7 @@ def quick():
         if name not in benches:
             budget = make_task(name, {}).budget
             budget = dataclasses.replace(budget, batch=32, draws=96, looks=1, samples=0, benign_steps=0)
-            benches[name] = Bench(few_samples(name, {"forget": 24, "retain": 72, "null": 24}, budget))
+            benches[name] = Bench(few_samples(name, {"forget": 24, "retain": 72, "null": 24}, budget, judges=1))
         return benches[name]
 
     return bench
@@ -91,7 +93,10 @@ def test_what_acts_on_the_process_changes_no_number_or_fails_the_run():
         assert MEDDLED.get(name, "as the original") in outcome["outcome"], name
 
 
-@pytest.mark.parametrize(("task", "name"), FREE)
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [pytest.param(*pair, marks=() if "/".join(pair) in ALWAYS else pytest.mark.slow) for pair in FREE],
+)
 def test_edits_without_training_score_next_to_nothing(quick, task, name):
     bench, trick = quick(task), ON_WEIGHTS[name]
     run = bench.score(trick())

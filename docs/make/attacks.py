@@ -64,13 +64,16 @@ def tricks(*modules: ModuleType) -> dict[str, type[Method]]:
     }
 
 
-def few_samples(name: str, samples: dict[str, int] | None = None, budget: Budget | None = None) -> Task:
+def few_samples(
+    name: str, samples: dict[str, int] | None = None, budget: Budget | None = None, judges: int | None = None
+) -> Task:
     """Returns a task that draws few samples; its scores stand beside anchors that were evaluated in the same way.
 
     Args:
         name: The task's.
         samples: In each set.
-        budget: Of the attackers, if not the task's own.
+        budget: Of the attackers, if not the task's own without the samples that no score has.
+        judges: How many of them are asked, if not all.
     """
     kind: Any = type(make_task(name, {}))
     if not issubclass(kind, ClassForgettingTask):
@@ -78,7 +81,7 @@ def few_samples(name: str, samples: dict[str, int] | None = None, budget: Budget
         return found
     counts = SAMPLES if samples is None else samples
     chosen = budget or replace(kind.budget, samples=0, benign_steps=0)
-    attributes = {"sample_counts": lambda self: counts, "budget": chosen}
+    attributes = {"sample_counts": lambda self: counts, "budget": chosen, "judge_names": kind.judge_names[:judges]}
     made: Task = type(kind.__name__, (kind,), {"__module__": kind.__module__, **attributes})()
     return made
 

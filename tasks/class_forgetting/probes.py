@@ -263,7 +263,7 @@ class Relative:
 
 @torch.no_grad()
 def _sizes(model: nn.Module) -> dict[nn.Parameter, Tensor]:
-    """The size of each trained weight: the lesser of its row's and its column's; of a bias its own, or its row's if less."""
+    """The size of each trained weight: the lesser of its row's and its column's, of a bias of its own and its row's."""
     found = {weight: weight.square().mean().sqrt() for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
