@@ -222,7 +222,7 @@ def render(found: dict[str, Any]) -> str:
         for name, track in task["tracks"].items():
             keys = list(track["telling"])
             parts.append(f"### {name.capitalize()}\n" if name else "")
-            parts.append(_telling_table(track["telling"]))
+            parts.append(_telling_table(track["telling"]) + "\n")
             rows = [
                 [
                     one["name"],
@@ -232,7 +232,7 @@ def render(found: dict[str, Any]) -> str:
                 ]
                 for one in sorted(track["models"], key=lambda one: (-one["score"], one["name"]))
             ]
-            parts.append(markdown_table(["model", "what it is", "holds it", *keys, "utility"], rows))
+            parts.append(markdown_table(["model", "what it is", "holds it", *keys, "utility"], rows) + "\n")
             taus = ", ".join(f"{judge} {tau:.2f}" for judge, tau in track["judges"].items())
             parts.append(f"Kendall's tau of the order under one judge alone and under all: {taus}.\n")
         if "sampler" in task:
