@@ -163,7 +163,7 @@ def test_every_trick_is_on_the_page_and_what_scores_is_listed_as_open(page, foun
     for key, outcome in found["weights"].items():
         name = key.split("/")[1]
         bar = {"same": ORIGINAL, "rows": ROWS, "any": ROWS}[ON_WEIGHTS[name].kind]
-        if outcome["score"] > bar:
+        if attacks.lifted(outcome) > bar:
             assert f"`{name}`" in still_open, key
     for name in set(ON_HARNESS) - set(REFUSED) - set(MEDDLED):
         assert found["harness"][name]["outcome"] == "as the original", name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +36,7 @@ from ...benchmark.running import weights
 from ...benchmark.running.identity import make_method, make_task, method_info, run_id, task_info
 from ...benchmark.task import Task
 from ...leaderboard.markdown import markdown_table
-from ...leaderboard.scoring import Anchors, RunScore, score_run
+from ...leaderboard.scoring import FLOOR, Anchors, RunScore, score_run
 from ...tasks.class_forgetting.probes import Budget
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.retraining.retrained import ORACLE_SEEDS
@@ -185,10 +187,10 @@ def tables(found: dict[str, dict[str, Outcome]]) -> dict[str, str]:
         task, name = key.split("/")
         trick: Any = known[name]
         parts = " ".join(f"{value:.2f}" for value in outcome["components"].values())
-        cells = [f"`{name}`", task, _sentence(trick), trick.cost, parts, f"{outcome['utility']:.2f}"]
-        rows.append((outcome["score"], [*cells, f"{outcome['score']:.3f}"]))
+        cells = [f"`{name}`", task, _sentence(trick), trick.cost, parts, f"{lifted(outcome):.2f}"]
+        rows.append((lifted(outcome), [*cells, f"{outcome['utility']:.2f}", f"{outcome['score']:.3f}"]))
     rows.sort(key=lambda row: -row[0])
-    titles = ["trick", "task", "what it does", "cost", "components", "utility", "score"]
+    titles = ["trick", "task", "what it does", "cost", "components", "their mean", "utility", "score"]
     on_harness: dict[str, Any] = tricks(tricks_on_harness)
     lines = [
         [f"`{name}`", _sentence(on_harness[name]), outcome["outcome"]] for name, outcome in found["harness"].items()
@@ -197,6 +199,11 @@ def tables(found: dict[str, dict[str, Outcome]]) -> dict[str, str]:
         "weights": markdown_table(titles, (cells for _, cells in rows)),
         "harness": markdown_table(["trick", "what it does", "what becomes of it"], lines),
     }
+
+
+def lifted(outcome: Outcome) -> float:
+    """Returns the geometric mean of a trick's components: what it would score if it harmed nothing else."""
+    return math.exp(fmean(math.log(max(value, FLOOR)) for value in outcome["components"].values()))
 
 
 def rendered(page: str, found: dict[str, dict[str, Outcome]]) -> str:
