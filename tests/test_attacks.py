@@ -29,12 +29,13 @@ ALONE = [name for name, trick in ON_HARNESS.items() if trick.where == "process"]
 MEDDLED = {
     "trick-patched-suite": "The method replaced",
     "trick-forged-order": "other weights were judged",
-    "trick-swapped-file": "other weights were judged",
     "trick-late-thread": "while its weights were judged",
 }
 """What a failed run says; the others score as the original."""
-ALWAYS = {"digits-ddpm/copied-row", "digits-ddpm/stiff-weights", "digits-ddpm/brittle-weights", "digits-ddpm/landmine"}
-"""Tried in every round of tests, one of each kind; the others take the longer one."""
+LATE = "trick-swapped-file"
+"""May come too late, when the weights were read already."""
+ALWAYS = {"digits-ddpm/copied-row", "digits-ddpm/stiff-weights"}
+"""Tried in every round of tests; the others in the longer one."""
 FREE = [
     (task, name)
     for name, trick in ON_WEIGHTS.items()
@@ -86,9 +87,11 @@ def test_what_is_around_the_network_is_left_behind_or_refused(name):
     assert taken.left_behind == (["gate"] if name == "trick-subclass" else [])
 
 
-def test_what_acts_on_the_process_changes_no_number_or_fails_the_run():
+def test_what_acts_on_the_process_changes_no_number_or_fails_the_run(warm):
     """In real runs, each in processes of its own."""
     outcomes = attacks.tried_on_harness(ALONE)
+    late = outcomes.pop(LATE)["outcome"]
+    assert late == "as the original" or MEDDLED["trick-forged-order"] in late
     for name, outcome in outcomes.items():
         assert MEDDLED.get(name, "as the original") in outcome["outcome"], name
 
@@ -165,7 +168,7 @@ def test_every_trick_is_on_the_page_and_what_scores_is_listed_as_open(page, foun
         bar = {"same": ORIGINAL, "rows": ROWS, "any": ROWS}[ON_WEIGHTS[name].kind]
         if attacks.lifted(outcome) > bar:
             assert f"`{name}`" in still_open, key
-    for name in set(ON_HARNESS) - set(REFUSED) - set(MEDDLED):
+    for name in set(ON_HARNESS) - set(REFUSED) - set(MEDDLED) - {LATE}:
         assert found["harness"][name]["outcome"] == "as the original", name
 
 

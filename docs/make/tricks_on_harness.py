@@ -12,7 +12,6 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -202,7 +201,7 @@ class ForgedOrder(Trick):
         (forgotten,) = problem.forget_classes
         file = Path(str(ORACLE).format(forgotten))
         spec = {"task": "digits-vae", "method": "original", "seed": 0, "results": "."}
-        order = {"spec": spec, "task_settings": {}, "file": str(file), "sha256": _sha256(file)}
+        order = {"spec": spec, "task_settings": {}, "file": str(file), "sha256": _sha256(file), "plugins": []}
         # Some tasks have a method unlearn once more, when the answer is there already.
         with contextlib.suppress(BrokenPipeError):
             evaluator._orders.write(json.dumps(order) + "\n")
@@ -218,15 +217,10 @@ class SwappedFile(Trick):
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
         (forgotten,) = problem.forget_classes
-        oracle = Path(str(ORACLE).format(forgotten)).read_bytes()
+        oracle, own = Path(str(ORACLE).format(forgotten)).read_bytes(), _own_temporary_folder()
 
         def swap() -> None:
-            end = time.monotonic() + 20
-            while time.monotonic() < end:
-                for file in _weights_files():
-                    file.write_bytes(oracle)
-                    return
-                time.sleep(1e-4)
+            _first_weights(own).write_bytes(oracle)
 
         threading.Thread(target=swap, daemon=True).start()
 
@@ -239,10 +233,10 @@ class LateThread(Trick):
 
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
+        own = _own_temporary_folder()
 
         def patch() -> None:
-            while not list(_weights_files()):
-                time.sleep(1e-4)
+            _first_weights(own)
             PatchedSuite().unlearn(problem)
 
         threading.Thread(target=patch, daemon=True).start()
@@ -278,9 +272,20 @@ def _last(model: nn.Module) -> nn.Module:
     return [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
 
 
-def _weights_files() -> Iterator[Path]:
-    for folder in Path(tempfile.gettempdir()).glob("unlearnbench-*"):
-        yield from folder.glob("**/*.safetensors")
+def _own_temporary_folder() -> Path:
+    """Returns a folder that this process's temporary files go to from now on: no other run's are touched."""
+    # In a folder that is given up with the run's cache: nobody else would remove it.
+    places.cache_folder().mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = tempfile.mkdtemp(prefix="trick-", dir=places.cache_folder())
+    return Path(tempfile.tempdir)
+
+
+def _first_weights(folder: Path) -> Path:
+    """Waits for a file of weights below a folder, as long as the process lives."""
+    while True:
+        for file in folder.glob("*/*.safetensors"):
+            return file
+        time.sleep(1e-4)
 
 
 def _sha256(file: Path) -> str:
