@@ -167,7 +167,9 @@ def test_a_worker_that_is_killed_just_before_its_runner_is_no_failed_run(forks, 
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
     time.sleep(0.3)
-    os.kill(process.pid, signal.SIGKILL)
+    # On a busy machine it may have given up by itself.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     expected = outcome(prepared)
     assert all(expected[name] == found for name, found in outcome(results).items())

@@ -75,11 +75,11 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
 
     def retrace(self, method: Method, seed: int, device: torch.device) -> list[Metric]:
         """See ``Task.retrace``: the step at which the forgotten class fell below the threshold."""
-        if Need.ORACLE in method.needs:
-            return []
         goal = Goal(self.name, self.forget_class, self.latent, self.threshold)
         name, judge = next(iter(self.load_judges().items()))
-        reached = retracing.first_step(goal, self.problem(method, seed, device), judge, method, seed)
+        # Retraining takes no steps from the original.
+        steps = Need.ORACLE not in method.needs
+        reached = retracing.first_step(goal, self.problem(method, seed, device), judge, method, seed) if steps else None
         report = Report(self.family, self.sampling(), {name: judge})
         real = evaluation.kept_reference(judge, self.training_pool(), self.forget_class)
         retracing.add_to(report, goal, reached, real, self.data_sha256())
