@@ -57,7 +57,7 @@ def exam():
         judges=judge,
         extractor=None,
         reference=evaluation.RealImages.of([(shown, train.labels)], FORGET, "digits", "0" * 64),
-        budget=Budget(inversion_steps=120, draws=64, samples=60),
+        budget=Budget(inversion_steps=120, inversion_lr=1e-2, draws=64, samples=60),
         owned=TensorPool(forgotten[:10], torch.full((10,), FORGET)),
         rest=TensorPool(forgotten[10:50], torch.full((40,), FORGET)),
     )
