@@ -10,7 +10,8 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.running import weights
 from unlearnbench.benchmark.running.identity import make_task
 from unlearnbench.docs.make import attacks, trained_tricks, tricks_on_harness, tricks_on_weights
-from unlearnbench.docs.make.attacks import Bench, few_samples, left, tricks
+from unlearnbench.docs.make.attacks import Bench, few_samples, tricks
+from unlearnbench.docs.make.model_pool import left
 from unlearnbench.tasks.class_forgetting import probes
 from unlearnbench.tasks.class_forgetting.probes import Attacker, Draws
 

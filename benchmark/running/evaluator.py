@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -23,15 +24,14 @@ from pydantic import BaseModel, ConfigDict
 from .. import origin, registry
 from ..errors import BenchmarkError, Diverged, first_line
 from ..measuring.device import describe_device, resolve_device
-from ..measuring.provenance import collect_provenance
-from ..records.files import file_sha256
 from ..records.record import Record, Status, Weights
 from ..records.store import next_moment
 from ..seeds import derive_seed
 from ..task import Evaluation, Task
 from . import weights
 from .forks import can_fork
-from .identity import RunSpec, make_task, passed, run_id, task_info, weights_info
+from .identity import RunIdentity, RunSpec, make_task, passed, task_info, weights_info
+from .limits import ending
 from .torch_setup import configure_torch
 
 
@@ -83,8 +83,9 @@ class Evaluator:
     """
 
     def __init__(self, prepare: Callable[[], None]) -> None:
+        self._code: int | None = None
+        self._child: int | subprocess.Popen[str]
         if can_fork():
-            self._child: int | subprocess.Popen[str]
             self._child, self._orders, self._answers = _fork(prepare)
         else:
             process = subprocess.Popen(
@@ -111,13 +112,16 @@ class Evaluator:
             Meddled: Other weights were judged than those of the order.
             BenchmarkError: The weights are not the network's, or the evaluation failed, which is no outcome of the run.
             MemoryError: The process was killed, as the kernel does when memory runs out.
+            ChildProcessError: It ended otherwise and gave no answer.
         """
         with contextlib.suppress(BrokenPipeError):
             self._orders.write(order.model_dump_json() + "\n")
             self._orders.flush()
         line = self._answers.readline()
-        if not line:
+        if not line and (code := self._wait()) == -signal.SIGKILL:
             raise MemoryError("the evaluation's process was killed, as the kernel does when memory runs out")
+        if not line:
+            raise ChildProcessError(f"the evaluation's process {ending(code)} and gave no answer")
         answer = Answer.model_validate_json(line)
         if answer.sha256 != order.sha256:
             raise Meddled(
@@ -129,12 +133,12 @@ class Evaluator:
             raise BenchmarkError(answer.error or "The evaluation gave nothing.")
         return answer.evaluation
 
-    def _wait(self) -> None:
-        if isinstance(self._child, int):
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._child, 0)
-        else:
-            self._child.wait()
+    def _wait(self) -> int:
+        """Returns the process's exit code, negative for a signal, when it has ended."""
+        if self._code is None:
+            child = self._child
+            self._code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if isinstance(child, int) else child.wait()
+        return self._code
 
 
 def evaluated(spec: RunSpec, evaluator: Evaluator, events: TextIO) -> Record:
@@ -146,33 +150,17 @@ def evaluated(spec: RunSpec, evaluator: Evaluator, events: TextIO) -> Record:
     assert spec.weights is not None
     registry.add_plugins(spec.plugins)
     task = make_task(spec.task, spec.settings)
-    shown, of_task, of_weights = (
-        describe_device(resolve_device(spec.device), spec.threads),
-        task_info(task),
-        weights_info(spec.method, spec.weights),
-    )
+    made = weights_info(spec.method, spec.weights)
+    identity = RunIdentity(task_info(task), made, spec.seed, describe_device(resolve_device(spec.device), spec.threads))
     print(json.dumps({"phase": "evaluate"}), file=events, flush=True)
-    sha256 = file_sha256(spec.weights)
-    status, reason, found = Status.OK, None, Evaluation([], None)
+    judged = Weights(sha256=made.source_sha256)
     try:
-        found = evaluator.evaluate(Order.of(spec, task, spec.weights, sha256))
+        found = evaluator.evaluate(Order.of(spec, task, spec.weights, judged.sha256))
     except Diverged as error:
-        status, reason = Status.DIVERGED, str(error)
-    return Record(
-        run_id=run_id(of_task, of_weights, spec.seed, shown),
-        created=next_moment(spec.results, of_task.name, of_weights.name),
-        task=of_task,
-        method=of_weights,
-        seed=spec.seed,
-        status=status,
-        reason=reason,
-        device=shown,
-        cost=None,
-        weights=Weights(sha256=sha256),
-        metrics=found.metrics,
-        gallery=found.gallery,
-        provenance=collect_provenance(),
-    )
+        outcome: dict[str, Any] = {"status": Status.DIVERGED, "reason": str(error)}
+    else:
+        outcome = {"found": found}
+    return identity.record(next_moment(spec.results, spec.task, spec.method), weights=judged, **outcome)
 
 
 def _fork(prepare: Callable[[], None]) -> tuple[int, IO[str], IO[str]]:

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable, unknown_name
+from ..measuring.provenance import collect_provenance
 from ..method import Method
 from ..records.files import canonical_sha256, file_sha256
-from ..records.record import MAX_NAME, NAME_PATTERN, WEIGHTS, Device, MethodInfo, TaskInfo
-from ..task import Task
+from ..records.record import MAX_NAME, NAME_PATTERN, WEIGHTS, Device, MethodInfo, Record, Status, TaskInfo
+from ..task import Evaluation, Task
 
 
 class RunSpec(BaseModel):
@@ -187,6 +188,33 @@ def weights_info(name: str, file: Path) -> MethodInfo:
         config={},
         config_passed={},
     )
+
+
+class RunIdentity(NamedTuple):
+    """All that decides a run's outcome, or an evaluation's of weights that were made elsewhere."""
+
+    task: TaskInfo
+    method: MethodInfo
+    seed: int
+    device: Device
+
+    @property
+    def run_id(self) -> str:
+        """The hash of all of it."""
+        return run_id(*self)
+
+    def record(self, created: str, found: Evaluation | None = None, **more: Any) -> Record:
+        """Returns the record of it.
+
+        Args:
+            created: When it ended.
+            found: What the judges found, if it came to that.
+            **more: Further fields of a record; unless they say otherwise it ended well, and at a cost that is not known.
+        """
+        metrics, gallery = found or Evaluation([], None)
+        parts = {**self._asdict(), "run_id": self.run_id, "created": created, "metrics": metrics, "gallery": gallery}
+        rest = {"status": Status.OK, "cost": None, "provenance": collect_provenance()}
+        return Record.model_validate({**parts, **rest, **more})
 
 
 def run_id(task: TaskInfo, method: MethodInfo, seed: int, device: Device) -> str:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ..errors import BenchmarkError
-from ..measuring.provenance import collect_provenance
 from ..records.record import Record, Status
 from ..records.store import find_record, next_moment, write_record
 from .claims import Claim
 from .forks import LOST, WORKER, Fork, ForkServer, ServerGone, worker_environment
+from .identity import RunIdentity
 from .limits import Limits, Watchdog, ending, kill_group
 from .plan import Event, Plan, Tell
 
@@ -164,19 +164,9 @@ class LocalExecutor:
             status, reason = Status.FAILED, ending(ended.code)
         else:
             status, reason = Status.FAILED, f"its process {ending(ended.code)} and no record"
-        return Record(
-            run_id=item.run_id,
-            created=next_moment(self._results, item.task.name, item.method.name),
-            task=item.task,
-            method=item.method,
-            seed=item.spec.seed,
-            status=status,
-            reason=reason,
-            device=item.device,
-            cost=None,
-            metrics=[],
-            provenance=collect_provenance(),
-        )
+        identity = RunIdentity(item.task, item.method, item.spec.seed, item.device)
+        created = next_moment(self._results, item.task.name, item.method.name)
+        return identity.record(created, status=status, reason=reason)
 
 
 class GpuPool:

@@ -23,14 +23,13 @@ from ..measuring.clock import Stopwatch, clock_for
 from ..measuring.counts import Meter
 from ..measuring.device import describe_device, resolve_device
 from ..measuring.peaks import MemoryWatch
-from ..measuring.provenance import collect_provenance
 from ..records.record import Cost, Phase, Record, Status, Weights, model_filename, record_filename
 from ..records.store import next_moment, write_record
 from ..seeds import derive_seed
 from ..task import Evaluation
 from . import weights
 from .evaluator import Evaluator, Meddled, Order, evaluated
-from .identity import Configured, RunSpec, method_info, run_id, task_info
+from .identity import Configured, RunIdentity, RunSpec, method_info, task_info
 from .limits import end_with_runner
 from .shared_code import SharedCode
 from .torch_setup import configure_torch, free_memory, is_out_of_memory
@@ -56,9 +55,8 @@ class Run:
         pair = Configured.of(spec.task, spec.method, spec.settings)
         pair.check()
         self._task, self._method = pair
-        self._shown = describe_device(self._device, spec.threads)
-        self._task_info, self._method_info = task_info(self._task), method_info(self._method)
-        self._run_id = run_id(self._task_info, self._method_info, spec.seed, self._shown)
+        shown = describe_device(self._device, spec.threads)
+        self._identity = RunIdentity(task_info(self._task), method_info(self._method), spec.seed, shown)
         self._memory = MemoryWatch(self._device)
         self._stopwatch = Stopwatch(clock_for(self._device), self._memory)
         self._meter: Meter | None = None
@@ -82,21 +80,9 @@ class Run:
             traceback.print_exc()
             status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
             reason = first_line(error)
-        return Record(
-            run_id=self._run_id,
-            created=next_moment(self.spec.results, self._task_info.name, self._method_info.name),
-            task=self._task_info,
-            method=self._method_info,
-            seed=self.spec.seed,
-            status=status,
-            reason=reason,
-            device=self._shown,
-            cost=self._cost(),
-            weights=self._weights,
-            metrics=evaluation.metrics,
-            gallery=evaluation.gallery,
-            provenance=collect_provenance(),
-        )
+        created = next_moment(self.spec.results, self._task.name, self._method.name)
+        outcome = {"status": status, "reason": reason, "cost": self._cost(), "weights": self._weights}
+        return self._identity.record(created, evaluation, **outcome)
 
     def _unlearn_and_evaluate(self) -> Evaluation:
         taken = self._unlearn()
@@ -140,8 +126,8 @@ class Run:
     @property
     def _kept(self) -> Path:
         """The file beside the record for the weights."""
-        info = self._task_info.name, self._method_info.name
-        return self.spec.results / model_filename(record_filename(*info, self.spec.seed, self._run_id))
+        record = record_filename(self._task.name, self._method.name, self.spec.seed, self._identity.run_id)
+        return self.spec.results / model_filename(record)
 
     def _cost(self) -> Cost | None:
         if self._meter is None:

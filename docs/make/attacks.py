@@ -21,19 +21,16 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
 
 import unlearnbench
 
 from ...benchmark.family import Track
 from ...benchmark.measuring.device import CPU, describe_device
-from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
 from ...benchmark.records import places
 from ...benchmark.records.files import write_atomically
-from ...benchmark.records.record import Record, Status
-from ...benchmark.running import weights
-from ...benchmark.running.identity import make_method, make_task, method_info, run_id, task_info
+from ...benchmark.records.record import Record, utc_now
+from ...benchmark.running.identity import RunIdentity, make_method, make_task, method_info, task_info
 from ...benchmark.task import Task
 from ...leaderboard.markdown import markdown_table
 from ...leaderboard.scoring import FLOOR, Anchors, RunScore, score_run
@@ -41,6 +38,7 @@ from ...tasks.class_forgetting.probes import Budget
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.retraining.retrained import ORACLE_SEEDS
 from . import trained_tricks, tricks_on_harness, tricks_on_weights
+from .model_pool import left
 
 PAGE = Path(__file__).parents[1] / "attacks.md"
 RESULTS = PAGE.with_suffix(".json")
@@ -88,17 +86,6 @@ def few_samples(
     return made
 
 
-def left(task: Task, method: Method, seed: int = 0) -> nn.Module:
-    """Returns a fresh network with the weights that a method leaves, as a run does."""
-    torch.manual_seed(seed)
-    problem = task.problem(method, seed, CPU)
-    network, layout = problem.model, weights.Layout.of(problem.model)
-    method.unlearn(problem)
-    found = task.network()
-    found.load_state_dict(weights.take(network, layout).state)
-    return found.eval()
-
-
 class Bench:
     """Scores methods on a task, beside the original and the oracles evaluated in the same way."""
 
@@ -112,21 +99,8 @@ class Bench:
     def record(self, method: Method, seed: int = 0) -> Record:
         """Returns the record of a method's weights, evaluated in this process."""
         found = self.task.evaluate(left(self.task, method, seed), seed, CPU)
-        of_task, of_method, device = task_info(self.task), method_info(method), describe_device(CPU, 1)
-        return Record(
-            run_id=run_id(of_task, of_method, seed, device),
-            created="2026-01-01T00:00:00Z",
-            task=of_task,
-            method=of_method,
-            seed=seed,
-            status=Status.OK,
-            reason=None,
-            device=device,
-            cost=None,
-            metrics=found.metrics,
-            gallery=None,
-            provenance=collect_provenance(),
-        )
+        identity = RunIdentity(task_info(self.task), method_info(method), seed, describe_device(CPU, 1))
+        return identity.record(utc_now(), found)
 
     def score(self, method: Method) -> RunScore:
         """Returns the score of what a method leaves."""

@@ -16,20 +16,20 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from ...benchmark.family import Track
 from ...benchmark.measuring.device import CPU, describe_device
 from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.records.files import write_atomically
-from ...benchmark.records.record import MethodInfo, Record, Status, utc_now
+from ...benchmark.records.record import MethodInfo, Record, utc_now
 from ...benchmark.records.store import read_record, record_bytes
-from ...benchmark.running.identity import make_task, run_id, task_info
+from ...benchmark.running.identity import RunIdentity, make_task, task_info
 from ...benchmark.running.torch_setup import configure_torch
 from ...leaderboard.markdown import markdown_table
 from ...leaderboard.scoring import Anchors, RunScore, score_run
@@ -54,22 +54,20 @@ class Telling(NamedTuple):
     high: float
 
 
-def auc(holding: Sequence[float], free: Sequence[float]) -> float:
-    """Returns the share of pairs in which the model without the class has the larger number; ties count half."""
-    pairs = [(b > a) + 0.5 * (b == a) for a, b in product(holding, free)]
-    return float(np.mean(pairs))
-
-
 def telling(holding: Sequence[float], free: Sequence[float]) -> Telling:
     """Returns the area under the curve with its interval, by resampling the models of either kind."""
     generator = np.random.default_rng(0)
+    without = [False] * len(holding) + [True] * len(free)
+
+    def area(*sides: Sequence[float]) -> float:
+        return float(roc_auc_score(without, np.concatenate(sides)))
 
     def again(values: Sequence[float]) -> list[float]:
         return [values[index] for index in generator.integers(len(values), size=len(values))]
 
-    drawn = [auc(again(holding), again(free)) for _ in range(DRAWS)]
+    drawn = [area(again(holding), again(free)) for _ in range(DRAWS)]
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Telling(auc(holding, free), float(low), float(high))
+    return Telling(area(holding, free), float(low), float(high))
 
 
 def evaluated(task: OneClassTask, specimen: Specimen, folder: Path) -> Record:
@@ -89,21 +87,8 @@ def evaluated(task: OneClassTask, specimen: Specimen, folder: Path) -> Record:
         config={},
         config_passed={},
     )
-    device = describe_device(CPU, 1)
-    metrics, gallery = task.evaluate(specimen.make(), seed, CPU)
-    record = Record(
-        run_id=run_id(info, method, seed, device),
-        created=utc_now(),
-        task=info,
-        method=method,
-        seed=seed,
-        status=Status.OK,
-        device=device,
-        cost=None,
-        metrics=metrics,
-        gallery=gallery,
-        provenance=collect_provenance(),
-    )
+    identity = RunIdentity(info, method, seed, describe_device(CPU, 1))
+    record = identity.record(utc_now(), task.evaluate(specimen.make(), seed, CPU))
     write_atomically(file, record_bytes(record))
     return record
 

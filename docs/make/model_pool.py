@@ -19,11 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.measuring.device import CPU
+from ...benchmark.method import Method
 from ...benchmark.problem import TensorPool
 from ...benchmark.records.files import write_atomically
 from ...benchmark.running import weights
 from ...benchmark.running.identity import make_method
 from ...benchmark.seeds import derive_seed
+from ...benchmark.task import Task
 from ...tasks.class_forgetting.diffusion import without_label_dropout
 from ...tasks.class_forgetting.label_tables import label_tables
 from ...tasks.class_forgetting.networks import small_unet
@@ -85,7 +87,7 @@ def specimens(task: OneClassTask, folder: Path, progress: Progress) -> Iterator[
     """Yields the pool of a task. See ``retrained``."""
     yield Specimen("original", "original", holds=True, make=partial(task.load_model, task.base_file))
     for method, seed, kind in EDITS[task.family.name]:
-        make = partial(_edited, task, method, seed)
+        make = partial(left, task, make_method(method, {}), seed)
         yield Specimen(f"{method}-{seed}" if seed else method, kind, holds=True, make=make)
     if isinstance(task, ClassForgettingTask):
         for name, value in (("row-mean", _mean), ("row-zero", torch.zeros_like)):
@@ -112,13 +114,12 @@ def retrained(task: OneClassTask, folder: Path, progress: Progress) -> Iterator[
         yield Specimen(name, "retrained by another recipe", holds=False, make=make)
 
 
-def _edited(task: OneClassTask, method: str, seed: int) -> nn.Module:
+def left(task: Task, method: Method, seed: int = 0) -> nn.Module:
     """Returns what a method leaves, as a run's evaluation sees it: its weights in a fresh network."""
-    chosen = make_method(method, {})
     torch.manual_seed(derive_seed("global", seed))
-    problem = task.problem(chosen, seed, CPU)
+    problem = task.problem(method, seed, CPU)
     network, layout = problem.model, weights.Layout.of(problem.model)
-    chosen.unlearn(problem)
+    method.unlearn(problem)
     fresh = task.network()
     fresh.load_state_dict(weights.take(network, layout).state)
     return fresh.eval()

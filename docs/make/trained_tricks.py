@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -53,9 +54,9 @@ class Climbed(Trick):
     def prepare(self, problem: Problem) -> Any:
         """Returns what the loss needs, from the model as it was given."""
 
+    @abstractmethod
     def loss(self, problem: Problem, forget: Batch, retain: Batch, prepared: Any) -> Tensor:
         """Returns what a step goes down."""
-        raise NotImplementedError
 
     def hidden(self, problem: Problem, forget: Batch) -> Tensor:
         """Returns how badly the class is denoised, half of it without a label and half under any; at some loss it is enough."""

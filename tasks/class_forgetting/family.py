@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...benchmark.family import Component, Family, Gate, Margin, Quantity, Track
+from ..judges.closeness import CLOSENESS, COVERAGE, FID_RETAIN
 
 _LOSS = Margin(0.05, relative=True)
 """Losses are relative, since their scale is the task's."""
@@ -29,22 +30,6 @@ RETAIN_ACCURACY = Quantity(
     mean_of=RETAIN_ACCURACY_CLASS,
 )
 FORGET_DESTINATION = Quantity("forget_destination", "info", by_label=True)
-FID_RETAIN = Quantity(
-    "fid_retain",
-    "min",
-    "FID",
-    "Frechet distance of retained samples to real images, in a judge's features",
-    short="FID",
-    headline=True,
-)
-KID_RETAIN = Quantity("kid_retain", "min")
-FID_FLOOR = Quantity("fid_retain_floor", "info")
-KID_FLOOR = Quantity("kid_retain_floor", "info")
-"""The same distances of real pictures that nothing was trained on."""
-PRECISION = Quantity("precision", "max")
-RECALL = Quantity("recall", "max")
-DENSITY = Quantity("density", "max")
-COVERAGE = Quantity("coverage", "max")
 OFF_MANIFOLD = Quantity("off_manifold", "match")
 ORACLE_DISTANCE_RETAIN = Quantity("oracle_distance_retain", "match")
 ORACLE_DISTANCE_NULL = Quantity(
@@ -165,13 +150,7 @@ FAMILY = Family(
         RETAIN_ACCURACY_CLASS,
         FORGET_DESTINATION,
         FID_RETAIN,
-        KID_RETAIN,
-        FID_FLOOR,
-        KID_FLOOR,
-        PRECISION,
-        RECALL,
-        DENSITY,
-        COVERAGE,
+        *CLOSENESS,
         OFF_MANIFOLD,
         ORACLE_DISTANCE_RETAIN,
         ORACLE_DISTANCE_NULL,

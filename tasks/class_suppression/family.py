@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...benchmark.family import Component, Family, Gate, Margin, Quantity, Track
+from ..judges.closeness import CLOSENESS, COVERAGE, FID_RETAIN
 
 FORGET_ACCURACY = Quantity(
     "forget_accuracy",
@@ -42,21 +43,6 @@ RETAIN_ACCURACY_NEAR = Quantity(
 )
 UNCONDITIONAL_FORGET_SHARE = Quantity("unconditional_forget_share", "info")
 FORGET_DESTINATION = Quantity("forget_destination", "info", by_label=True)
-FID_RETAIN = Quantity(
-    "fid_retain",
-    "min",
-    "FID",
-    "Frechet distance of retained samples to real images, in a judge's features",
-    short="FID",
-    headline=True,
-)
-KID_RETAIN = Quantity("kid_retain", "min")
-FID_RETAIN_FLOOR = Quantity("fid_retain_floor", "info")
-KID_RETAIN_FLOOR = Quantity("kid_retain_floor", "info")
-PRECISION = Quantity("precision", "max")
-RECALL = Quantity("recall", "max")
-DENSITY = Quantity("density", "max")
-COVERAGE = Quantity("coverage", "max")
 OFF_MANIFOLD = Quantity("off_manifold", "info")
 
 _GATES = (
@@ -80,13 +66,7 @@ FAMILY = Family(
         UNCONDITIONAL_FORGET_SHARE,
         FORGET_DESTINATION,
         FID_RETAIN,
-        FID_RETAIN_FLOOR,
-        KID_RETAIN,
-        KID_RETAIN_FLOOR,
-        PRECISION,
-        RECALL,
-        DENSITY,
-        COVERAGE,
+        *CLOSENESS,
         OFF_MANIFOLD,
     ),
     tracks=(

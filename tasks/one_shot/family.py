@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...benchmark.family import Component, Family, Gate, Margin, Quantity, Track
+from ..judges.closeness import CLOSENESS, COVERAGE
 
 FEATURE_RATIO = Quantity(
     "feature_ratio",
@@ -15,7 +16,6 @@ FEATURE_RATIO = Quantity(
 )
 SAMPLE_SHARE = Quantity("sample_share", "info", by_label=True)
 FID = Quantity("fid", "min", "FID", "Frechet distance of all samples to real images of the retained classes", "FID")
-FID_RETAIN_FLOOR = Quantity("fid_retain_floor", "info")
 FID_RETAIN = Quantity(
     "fid_retain",
     "min",
@@ -24,12 +24,6 @@ FID_RETAIN = Quantity(
     short="FID kept",
     headline=True,
 )
-KID_RETAIN = Quantity("kid_retain", "min")
-KID_RETAIN_FLOOR = Quantity("kid_retain_floor", "info")
-PRECISION = Quantity("precision", "max")
-RECALL = Quantity("recall", "max")
-DENSITY = Quantity("density", "max")
-COVERAGE = Quantity("coverage", "max")
 OFF_MANIFOLD = Quantity("off_manifold", "match")
 ORACLE_DISTANCE = Quantity(
     "oracle_distance",
@@ -90,13 +84,7 @@ FAMILY = Family(
         SAMPLE_SHARE,
         FID,
         FID_RETAIN,
-        FID_RETAIN_FLOOR,
-        KID_RETAIN,
-        KID_RETAIN_FLOOR,
-        PRECISION,
-        RECALL,
-        DENSITY,
-        COVERAGE,
+        *CLOSENESS,
         OFF_MANIFOLD,
         ORACLE_DISTANCE,
         BOUND_FORGET,
