@@ -9,12 +9,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .columns import Where, columns_of
+from .columns import Column, Where, columns_of
+from .ranking import Ranking
 from .site.build import Site
+
+GAP = 2
+"""Characters between two columns: the padding and the box's line."""
 
 
 def print_ranking(console: Console, site: Site) -> None:
-    """Prints every board's ranked table; of two judges it shows the less favourable one."""
+    """Prints every board's ranked table; of two judges it shows the less favourable one.
+
+    Where there is no room for all that was measured, the last of it is left out: names and numbers stay whole.
+    """
     for ranking in site.rankings:
         table = Table(
             title=escape(f"{ranking.title} · {ranking.device}"),
@@ -23,16 +30,35 @@ def print_ranking(console: Console, site: Site) -> None:
             padding=(0, 1, 0, 0),
             pad_edge=False,
         )
-        columns = columns_of(ranking, Where.TERMINAL)
+        columns = _fitting(ranking, console.width)
         for column in columns:
-            # Long settings wrap; names and numbers stay whole.
-            width = max(len(row.method) for row in ranking.rows) if column.names else None
             justify: Literal["left", "right"] = "left" if column.names else "right"
             table.add_column(
-                escape(column.title), no_wrap=not column.names, overflow="fold", justify=justify, min_width=width
+                escape(column.title),
+                no_wrap=not column.names,
+                overflow="fold",
+                justify=justify,
+                min_width=_width(column, ranking),
             )
         for row in ranking.rows:
             table.add_row(*(escape(column.text(row)) for column in columns))
         console.print(table)
         if ranking.note:
             console.print(ranking.note, markup=False)
+
+
+def _fitting(ranking: Ranking, width: int) -> list[Column]:
+    """The columns of a board that a terminal has room for."""
+    columns = columns_of(ranking, Where.TERMINAL)
+    measured = {quantity.name for quantity in ranking.track.columns}
+    for column in reversed([column for column in columns if column.key in measured]):
+        if sum(_width(one, ranking) + GAP for one in columns) <= width:
+            break
+        columns.remove(column)
+    return columns
+
+
+def _width(column: Column, ranking: Ranking) -> int:
+    """What a column needs at least: long settings wrap behind a method's name."""
+    texts = (row.method if column.names else column.text(row) for row in ranking.rows)
+    return max(map(len, (column.title, *texts)))

@@ -1,10 +1,13 @@
 """Gates, scores, intervals and tie groups on made-up boards."""
 
+import io
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from helpers import GOOD, UNTOUCHED, anchors, between, make_record
 from unlearnbench.benchmark import registry
@@ -12,6 +15,8 @@ from unlearnbench.benchmark.family import Component, Track
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.leaderboard.ranking import rank, rank_all
 from unlearnbench.leaderboard.scoring import FLOOR
+from unlearnbench.leaderboard.site.build import Site
+from unlearnbench.leaderboard.terminal import print_ranking
 
 SEEDS = (0, 1, 2)
 
@@ -215,3 +220,17 @@ def test_settings_make_a_row_of_their_own():
 def test_the_order_of_the_records_does_not_matter():
     records = [*anchors(), *runs("a", [0.9, 0.8, 0.85]), *runs("b", [0.5, 0.6, 0.7])]
     assert rank_all(records) == rank_all(records[::-1])
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminals_table_keeps_names_and_numbers_whole_and_leaves_out_what_has_no_room(width):
+    records = [*anchors(), *runs("a-method-with-a-long-name", [0.9, 0.8, 0.85], passed={"lr": 0.1})]
+    (board,) = rank_all(records)
+    out = Console(file=io.StringIO(), width=width)
+    print_ranking(out, Site(Path(), [board], []))
+    text = out.file.getvalue()
+    for row in board.rows:
+        assert row.method in text
+        assert f"{row.score:.3f}" in text
+    assert ("kept loss" in text) == (width == 200)
+    assert max(map(len, text.splitlines())) <= width
