@@ -180,7 +180,7 @@ FAMILY = Family(
             components=(
                 Component(
                     "unasked",
-                    FORGET_LOSS,
+                    FORGET_GAP,
                     "alike",
                     "without a label pictures of the class are as foreign as to an oracle",
                 ),
