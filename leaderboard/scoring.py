@@ -18,14 +18,14 @@ from ..benchmark.records.record import Metric, Record, Status
 
 DRAWS = 500
 """Draws of the metrics from their intervals, for boards with a single seed."""
-
-
 FLOOR = 0.01
 """What a component counts at least in the geometric mean, so that the noise of one that is near zero does not decide alone."""
 SPREADS = 2.0
 """Spreads between oracles within which a model cannot be told from them."""
 LEAST_SPREAD = 0.02
 """Of the way from the oracles to the original: what a few oracles that agree by chance count as their spread."""
+ROUNDING = 1e-9
+"""A gate's margin may be overrun by as much: a value right on it passes, however its difference was rounded."""
 Z95 = float(special.ndtri(0.975))
 """Half the width of a normal variable's 95 % interval, in standard deviations."""
 
@@ -137,7 +137,7 @@ def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
         score=float(_combined(list(map(np.array, components.values())), np.array(utility))),
         components=components,
         utility=utility,
-        failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1],
+        failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1 + ROUNDING],
         sampling_error=lambda: float(np.std(_drawn_scores(metrics, track, record.seed, anchors), ddof=1)),
     )
 
