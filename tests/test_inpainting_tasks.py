@@ -1,6 +1,5 @@
 """The tasks on photographs: splits, pictures, public checkpoints; and miniatures of all of them from prepare to the board."""
 
-import io
 import re
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.records.files import write_atomically
 from unlearnbench.benchmark.records.record import Status
 from unlearnbench.benchmark.running import plan
-from unlearnbench.benchmark.running.evaluator import answer
 from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.benchmark.running.requests import Request
-from unlearnbench.benchmark.running.worker import Run
+from unlearnbench.benchmark.running.unlearning import Unlearning
+from unlearnbench.benchmark.running.worker import judged
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.tasks.data.pools import BytePool
 from unlearnbench.tasks.image_to_image import training
@@ -64,21 +63,13 @@ def silent(*_):
     pass
 
 
-class EvaluatorHere:
-    """Evaluates in this process, where the tests' stand-ins are."""
-
-    def evaluate(self, order):
-        found = answer(order)
-        assert found.error is None, found.error
-        return found.evaluation
-
-
 def made_record(task, method, tmp_path, settings):
     """A record made in this process, written as the runner would."""
     where = plan.Placement(tmp_path / "results", "cpu", 1, (PLUGIN,))
     plans, refused = plan.plan([Request(task, method, [0], settings)], where)
     assert not refused
-    record = Run(plans[0].spec, EvaluatorHere(), io.StringIO()).record()
+    spec, file = plans[0].spec, tmp_path / "model.safetensors"
+    record = judged(spec, Unlearning(spec, file, silent).left(), file)
     write_atomically(tmp_path / "results" / record.filename, record.model_dump_json().encode())
     return record
 

@@ -13,7 +13,17 @@ from ..errors import BenchmarkError, NotApplicable, unknown_name
 from ..measuring.provenance import collect_provenance
 from ..method import Method
 from ..records.files import canonical_sha256, file_sha256
-from ..records.record import MAX_NAME, NAME_PATTERN, WEIGHTS, Device, MethodInfo, Record, Status, TaskInfo
+from ..records.record import (
+    MAX_NAME,
+    NAME_PATTERN,
+    WEIGHTS,
+    Device,
+    MethodInfo,
+    Record,
+    Status,
+    TaskInfo,
+    record_filename,
+)
 from ..task import Evaluation, Task
 
 
@@ -202,6 +212,11 @@ class RunIdentity(NamedTuple):
     def run_id(self) -> str:
         """The hash of all of it."""
         return run_id(*self)
+
+    @property
+    def filename(self) -> str:
+        """Its record's path inside a results folder."""
+        return record_filename(self.task.name, self.method.name, self.seed, self.run_id)
 
     def record(self, created: str, found: Evaluation | None = None, **more: Any) -> Record:
         """Returns the record of it.
