@@ -45,6 +45,6 @@ def test_what_the_page_says_of_modules_is_in_them():
         text.split(".") for text in CODE if re.fullmatch(r"[a-z_]+\.[A-Za-z_]+", text) and text.split(".")[0] in texts
     ]
     named = [(module, name) for module, name in named if name != "py"]
-    assert ("worker", "Run") in named
+    assert ("unlearning", "Unlearning") in named
     for module, name in named:
         assert re.search(rf"\b{name}\b", texts[module]), f"{module}.{name}"

@@ -26,9 +26,9 @@ from ..measuring.peaks import MemoryWatch
 from ..records.record import Cost, MethodInfo, Metric, Phase, Status, TaskInfo, Weights
 from ..seeds import derive_seed
 from . import weights
-from .evaluation import Order, Tell
 from .forks import can_fork
 from .identity import Configured, RunSpec, method_info, task_info
+from .judging import Order, Tell
 from .shared_code import SharedCode
 from .torch_setup import configure_torch, is_out_of_memory
 

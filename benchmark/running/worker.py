@@ -21,14 +21,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ..errors import BenchmarkError, Diverged
+from ..errors import BenchmarkError, Diverged, shortened
 from ..measuring.device import describe_device, resolve_device
 from ..records.files import write_atomically
 from ..records.record import Phase, Record, Status, Weights, model_filename
 from ..records.store import next_moment, write_record
 from ..task import Evaluation
-from .evaluation import Meddled, evaluate, evaluated
 from .identity import RunIdentity, RunSpec
+from .judging import Meddled, evaluate, evaluated
 from .limits import end_with_runner
 from .unlearning import Left, MethodEnded, MethodProcess
 
@@ -99,6 +99,10 @@ def _evaluation(spec: RunSpec, left: Left, wanted: Weights, file: Path, identity
     if spec.keep_model:
         write_atomically(spec.results / model_filename(identity.filename), data)
     found = evaluate(spec, left.order, left.task, data, file)
+    # Those of the way are what the method's process says, and may not pass for those of the weights.
+    both = {metric.name for metric in found.metrics} & {metric.name for metric in left.on_the_way}
+    if both:
+        raise Meddled(f"the method's process said what {shortened(sorted(both))} is, which is the evaluation's to say")
     return found._replace(metrics=[*found.metrics, *left.on_the_way])
 
 

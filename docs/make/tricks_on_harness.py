@@ -6,12 +6,11 @@ A run of one on ``digits-vae``: ``unlearnbench run digits-vae trick-forward-hook
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import json
-import tempfile
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 
 from unlearnbench import Method, Problem
 from unlearnbench.benchmark.records import places
-from unlearnbench.benchmark.running.evaluator import Evaluator
+from unlearnbench.benchmark.records.record import Identity, Metric
+from unlearnbench.benchmark.running.unlearning import Unlearning
 from unlearnbench.tasks.one_shot import evaluation
 
 ORACLE = places.SHIPPED / "digits-vae" / "oracle-{}-0.safetensors"
@@ -189,27 +189,35 @@ class PatchedSuite(Trick):
         evaluation.evaluate = lambda *inputs, **options: None  # type: ignore[assignment]
 
 
-class ForgedOrder(Trick):
-    """The evaluation's process is found among the objects in memory, and is told to evaluate the oracle's file instead."""
+class ForgedMessage(Trick):
+    """The pipe to the process that evaluates is found among the objects in memory, and an evaluation is sent through it."""
 
-    name = "trick-forged-order"
+    name = "trick-forged-message"
     where = "process"
 
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
-        (evaluator,) = (found for found in gc.get_objects() if isinstance(found, Evaluator))
-        (forgotten,) = problem.forget_classes
-        file = Path(str(ORACLE).format(forgotten))
-        spec = {"task": "digits-vae", "method": "original", "seed": 0, "results": "."}
-        order = {"spec": spec, "task_settings": {}, "file": str(file), "sha256": _sha256(file), "plugins": []}
-        # Some tasks have a method unlearn once more, when the answer is there already.
-        with contextlib.suppress(BrokenPipeError):
-            evaluator._orders.write(json.dumps(order) + "\n")
-            evaluator._orders.flush()
+        (said,) = (found for found in gc.get_objects() if isinstance(found, Connection) and found.writable)
+        said.send_bytes(json.dumps({"left": {"status": "ok", "evaluation": [[], None]}}).encode())
+
+
+class ForgedWay(Trick):
+    """What is measured on the way claims to be what is measured of the weights."""
+
+    name = "trick-forged-way"
+    where = "process"
+
+    def unlearn(self, problem: Problem) -> None:
+        """See ``Method.unlearn``."""
+        task = _run()._task
+        what = Identity(name="evidence-bound", version=1, protocol="none")
+        numbers: dict[str, Any] = dict.fromkeys(("value", "ci_low", "ci_high"), 9.0)
+        claimed = Metric(name="bound_forget", ci_method="none", n=1, direction="match", identity=what, **numbers)
+        task.__dict__["retrace"] = lambda *inputs: [claimed]
 
 
 class SwappedFile(Trick):
-    """A thread waits for the file of weights in the temporary folder and writes the oracle's over them."""
+    """A thread waits for the file of weights and writes the oracle's over them."""
 
     name = "trick-swapped-file"
     where = "process"
@@ -217,12 +225,8 @@ class SwappedFile(Trick):
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
         (forgotten,) = problem.forget_classes
-        oracle, own = Path(str(ORACLE).format(forgotten)).read_bytes(), _own_temporary_folder()
-
-        def swap() -> None:
-            _first_weights(own).write_bytes(oracle)
-
-        threading.Thread(target=swap, daemon=True).start()
+        oracle, file = Path(str(ORACLE).format(forgotten)).read_bytes(), _run()._file
+        threading.Thread(target=lambda: _wait_for(file).write_bytes(oracle), daemon=True).start()
 
 
 class LateThread(Trick):
@@ -233,14 +237,14 @@ class LateThread(Trick):
 
     def unlearn(self, problem: Problem) -> None:
         """See ``Method.unlearn``."""
-        own = _own_temporary_folder()
+        file = _run()._file
 
         def patch() -> None:
-            _first_weights(own)
+            _wait_for(file)
             PatchedSuite().unlearn(problem)
 
         threading.Thread(target=patch, daemon=True).start()
-        atexit.register(lambda: (places.cache_folder() / "left").touch())
+        atexit.register(lambda: file.write_bytes(b""))
 
 
 class PoisonedCache(Trick):
@@ -272,23 +276,14 @@ def _last(model: nn.Module) -> nn.Module:
     return [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
 
 
-def _own_temporary_folder() -> Path:
-    """Returns a folder that this process's temporary files go to from now on: no other run's are touched."""
-    # In a folder that is given up with the run's cache: nobody else would remove it.
-    places.cache_folder().mkdir(parents=True, exist_ok=True)
-    tempfile.tempdir = tempfile.mkdtemp(prefix="trick-", dir=places.cache_folder())
-    return Path(tempfile.tempdir)
+def _run() -> Unlearning:
+    """Returns the run, which is found among the objects in memory."""
+    (run,) = (found for found in gc.get_objects() if isinstance(found, Unlearning))
+    return run
 
 
-def _first_weights(folder: Path) -> Path:
-    """Waits for a file of weights below a folder, as long as the process lives."""
-    while True:
-        for file in folder.glob("*/*.safetensors"):
-            return file
+def _wait_for(file: Path) -> Path:
+    """Waits for a file, as long as the process lives."""
+    while not file.exists():
         time.sleep(1e-4)
-
-
-def _sha256(file: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return file
