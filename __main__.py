@@ -16,7 +16,7 @@ import unlearnbench
 
 from .benchmark.command_line import command, from_pairs, parse_seeds
 from .benchmark.commands import options
-from .benchmark.commands.terminal import RunProgress, task_progress
+from .benchmark.commands.terminal import RunProgress, print_remarks, task_progress, write_whatever_there_is
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
 
@@ -63,7 +63,7 @@ def prepare(
     with task_progress(err) as progress:
         folder = unlearnbench.prepare(task, settings=settings, out=out_dir, plugins=plugin or [], progress=progress)
     if progress.made:
-        out.print(f"'{task}' is ready; what was made is in {folder}")
+        out.print(f"'{task}' is ready; what was made is in {folder}", markup=False)
     else:
         again = command("prepare", task, "--out", "FOLDER", settings=settings, plugins=plugin or [])
         out.print(f"'{task}' lacks nothing; to make it again from scratch: {again}", markup=False)
@@ -75,7 +75,7 @@ def prepare(
 def run(
     task: Annotated[str, typer.Argument(help="The task.")],
     method: Annotated[str, typer.Argument(help="The method.")],
-    seeds: Annotated[str, typer.Option(help="Comma-separated seeds, one run each.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Seeds, one run each: 0,1,2 or 0-4.")] = "0",
     set_: options.Settings = None,
     device: options.Device = "auto",
     results: options.Results = Path("results"),
@@ -186,7 +186,7 @@ def suite(
         )
     for refusal in refused:
         out.print(f"not applicable: {escape(refusal.reason)}")
-    out.print(f"{len(records)} records in {results}")
+    out.print(f"{len(records)} records in {results}", markup=False)
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
 
 
@@ -205,11 +205,9 @@ def board(
         results, out=out_dir, committed=committed, verifications=[verifications], plugins=plugin or []
     )
     print_ranking(out, built)
-    for problem in built.problems:
-        err.print(f"[red]error:[/red] {escape(problem)}")
-    out.print(f"The board is at {built.page}")
-    if built.problems:
-        raise typer.Exit(RUNS_FAILED)
+    print_remarks(err, built.problems, built.notes)
+    out.print(f"The board is at {built.page}", markup=False)
+    raise typer.Exit(RUNS_FAILED if built.problems else 0)
 
 
 @app.command()
@@ -233,10 +231,8 @@ def compare(
         print(compared.json() if as_json else compared.markdown())
     else:
         compared.print(out)
-    for problem in compared.problems:
-        err.print(f"[red]error:[/red] {escape(problem)}")
-    if compared.problems:
-        raise typer.Exit(RUNS_FAILED)
+    print_remarks(err, compared.problems, compared.notes)
+    raise typer.Exit(RUNS_FAILED if compared.problems else 0)
 
 
 @app.command()
@@ -385,6 +381,7 @@ def doctor(
 
 def main() -> None:
     """Runs the command line; a user's mistake ends as one sentence and exit code 2."""
+    write_whatever_there_is()
     try:
         app()
     except BenchmarkError as error:

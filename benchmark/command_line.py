@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from .errors import BenchmarkError
 
 PROGRAM = "unlearnbench"
+MOST_SEEDS = 10_000
+"""In one command."""
 
 
 def command(
@@ -63,18 +66,19 @@ def from_pairs(pairs: Iterable[str], form: str = "--set key=value") -> dict[str,
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Reads ``0,1,2``.
+    """Reads ``0,1,2``, ``0-2``, and both together.
 
     Raises:
-        BenchmarkError: It is not a list of whole numbers from 0.
+        BenchmarkError: It is not a list of whole numbers from 0, or of ranges of them.
     """
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+    parts = [re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part, re.ASCII) for part in text.split(",")]
+    ranges = [range(int(found[1]), int(found[2] or found[1]) + 1) for found in parts if found]
+    if len(ranges) < len(parts) or not all(ranges) or sum(map(len, ranges)) > MOST_SEEDS:
+        ranges = []
+    seeds = [seed for part in ranges for seed in part]
+    if not seeds or len(set(seeds)) != len(seeds):
         raise BenchmarkError(
-            f"'{text}' is no list of seeds; give different whole numbers from 0, such as --seeds 0,1,2."
+            f"'{text}' is no list of seeds; give different whole numbers from 0, such as --seeds 0,1,2 or --seeds 0-4."
         )
     return seeds
 

@@ -52,7 +52,13 @@ def cannot_write(path: Path, error: OSError) -> BenchmarkError:
     )
 
 
+LONGEST_LINE = 1000
+"""Characters of an exception that a record or a message holds."""
+
+
 def first_line(error: BaseException) -> str:
-    """Returns an exception as one line, for a record's reason or a message on the terminal."""
+    """Returns an exception as one line, for a record's reason or a message; of a long one the middle is left out."""
     text = " ".join(str(error).split())
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 2 :]}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

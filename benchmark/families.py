@@ -23,6 +23,7 @@ class Families:
 
     def __init__(self) -> None:
         self._known: dict[str, Family] | None = None
+        self._declared_in: dict[str, str] = {}
         self._points: dict[str, importlib.metadata.EntryPoint] = {}
 
     def built_in(self) -> list[Family]:
@@ -53,7 +54,13 @@ class Families:
         Raises:
             BenchmarkError: Another family has its name.
         """
-        if self._all().setdefault(family.name, family) != family:
+        known = self._all()
+        if self._declared_in.get(family.name) == where:
+            # The file was edited since.
+            known[family.name] = family
+        elif known.setdefault(family.name, family) == family:
+            self._declared_in.setdefault(family.name, where)
+        else:
             raise BenchmarkError(
                 f"The family '{family.name}' of {where} is declared differently elsewhere; choose another name, or share "
                 "one declaration."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import inspect
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -53,8 +56,47 @@ def plugin_files(*classes: type) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def imported_beside(file: Path) -> list[Path]:
+    """Returns the files in a plugin file's folder that it imports, at any remove, as far as its text shows.
+
+    What the standard library or an installed package is called is none of them.
+    """
+    folder, found, todo = file.resolve().parent, set[Path](), [file.resolve()]
+    while todo:
+        for name in _imported_names(todo.pop()):
+            for beside in _beside(folder, name):
+                if beside not in found:
+                    found.add(beside)
+                    todo.append(beside)
+    return sorted(found - {file.resolve()})
+
+
+def _imported_names(file: Path) -> set[str]:
+    """The first parts of what a file imports; nothing if it is no Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()
+    nodes = list(ast.walk(tree))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def _beside(folder: Path, name: str) -> list[Path]:
+    """The files of a module in a folder, if it is not found elsewhere."""
+    package = folder / name
+    files = [folder / f"{name}.py"] if not (package / "__init__.py").is_file() else sorted(package.rglob("*.py"))
+    if name in sys.stdlib_module_names or not files[0].is_file():
+        return []
+    elsewhere = importlib.machinery.PathFinder.find_spec(
+        name, [path for path in sys.path if Path(path).resolve() != folder]
+    )
+    return [] if elsewhere else [path.resolve() for path in files]
+
+
 def source_sha256(cls: type, base: type, *, suite: bool = True) -> str:
-    """Returns the hash of the files that define a class and the classes that it extends.
+    """Returns the hash of the files that define a class and what it extends, and of what plugins' files import beside them.
 
     Args:
         cls: The class.
@@ -63,6 +105,7 @@ def source_sha256(cls: type, base: type, *, suite: bool = True) -> str:
     """
     classes = [found for found in cls.__mro__ if issubclass(found, base) and found is not base]
     files = {Path(inspect.getfile(found)) for found in classes if suite or not is_builtin(found)}
+    files |= {other for file in plugin_files(*classes) for other in imported_beside(file)}
     digest = hashlib.sha256()
     # By name before path, so that it does not depend on where packages lie.
     for file in sorted(files, key=lambda path: (path.name, path)):

@@ -11,9 +11,11 @@ from types import ModuleType
 from typing import TypeVar
 
 from .errors import BenchmarkError, first_line
-from .origin import PLUGIN_PREFIX
+from .origin import PLUGIN_PREFIX, imported_beside
 
 _Loaded = TypeVar("_Loaded")
+_SOURCE = "__unlearnbench_source__"
+"""The name in a plugin's module of its source's hash."""
 
 
 def guarded(load: Callable[[], _Loaded], what: str) -> _Loaded:
@@ -44,7 +46,7 @@ def check_file(path: Path) -> None:
 
 
 def loaded_file(path: Path) -> ModuleType:
-    """Returns a plugin file as a module, the same one each time.
+    """Returns a plugin file as a module: the same one each time, until the file or what it imports beside it is edited.
 
     Raises:
         BenchmarkError: There is no such file, or it cannot be loaded.
@@ -56,13 +58,25 @@ def loaded_file(path: Path) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     name = f"{PLUGIN_PREFIX}{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
+    beside = imported_beside(path)
+    source = hashlib.sha256(b"\0".join(file.read_bytes() for file in (path, *beside))).hexdigest()
+    loaded = sys.modules.get(name)
+    # In a notebook the file may have been edited since.
+    if loaded is not None and vars(loaded)[_SOURCE] == source:
+        return loaded
+    for stale in [key for key, one in sys.modules.items() if _file_of(one) in beside]:
+        del sys.modules[stale]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    vars(module)[_SOURCE] = source
     sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    if beside and folder not in sys.path:
+        # At the end: what is installed comes first, wherever the command was called from.
+        sys.path.append(folder)
+    importlib.invalidate_caches()
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -70,3 +84,8 @@ def _load_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) else None

@@ -24,6 +24,7 @@ from .family import Family
 from .method import Method
 from .needs import Need
 from .plugin_files import guarded, loaded_file
+from .records.places import named_folders
 from .records.record import NAME_PATTERN, TaskInfo
 from .task import Task
 
@@ -92,12 +93,18 @@ class Registry(Generic[Plugin]):
         self._loaded[name] = named[0]
         return named[0]
 
-    def add_file(self, path: Path) -> list[str]:
+    def add_file(self, path: Path, beside: Iterable[Path] = ()) -> list[str]:
         """Registers all that a plugin file defines and returns the names.
+
+        Args:
+            path: The file.
+            beside: The files that are named with it, which may not define the same names. Of a file that was named earlier
+                in this process this one takes the place.
 
         Raises:
             BenchmarkError: The file does not exist, raises, defines nothing of this kind, or a name is taken.
         """
+        others = {str(file.resolve()) for file in beside} - {str(path.resolve())}
         classes = self._classes(loaded_file(path))
         for cls in classes:
             if not re.fullmatch(NAME_PATTERN, str(cls.name)):
@@ -105,7 +112,9 @@ class Registry(Generic[Plugin]):
                     f"The {self._kind} name '{cls.name}' of {path} is not valid; use lower-case letters, digits and hyphens."
                 )
             other = self._loaded.get(cls.name)
-            if (other is not None and inspect.getfile(other) != inspect.getfile(cls)) or cls.name in self._lazy():
+            if (
+                other is not None and str(Path(inspect.getfile(other)).resolve()) in others
+            ) or cls.name in self._lazy():
                 raise BenchmarkError(f"The {self._kind} name '{cls.name}' of {path} is taken; choose another.")
             self._accept(cls)
             self._loaded[cls.name] = cls
@@ -159,14 +168,18 @@ def family_of(task: TaskInfo) -> Family | None:
     return None
 
 
-def add_plugin(path: Path) -> list[str]:
+def add_plugin(path: Path, beside: Iterable[Path] = ()) -> list[str]:
     """Registers the methods, tasks and families of a plugin file, and returns the names of its methods and tasks.
+
+    Args:
+        path: The file.
+        beside: See ``Registry.add_file``.
 
     Raises:
         BenchmarkError: The file cannot be loaded or defines none of them.
     """
     declared = families.add_file(path)
-    names = methods.add_file(path) + tasks.add_file(path)
+    names = methods.add_file(path, beside) + tasks.add_file(path, beside)
     if not names and not declared:
         raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`, and no Family.")
     return names
@@ -177,14 +190,15 @@ def defines_only_methods(path: Path) -> bool:
     return not (families.add_file(path) or tasks.add_file(path))
 
 
-def add_plugins(paths: Iterable[str | Path]) -> None:
-    """Registers all that some plugin files define.
+def add_plugins(paths: str | Path | Iterable[str | Path]) -> None:
+    """Registers all that some plugin files define, of which no two may define the same name.
 
     Raises:
         BenchmarkError: See ``add_plugin``.
     """
-    for path in paths:
-        add_plugin(Path(path))
+    files = named_folders(paths)
+    for path in files:
+        add_plugin(path, files)
 
 
 def asks_for_oracle(method: type[Method]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from ..benchmark import registry
-from ..benchmark.errors import BenchmarkError
+from ..benchmark.errors import BenchmarkError, shortened
 from ..benchmark.family import Track
 from ..benchmark.metrics.intervals import Interval, student
 from ..benchmark.records.record import Record, Status, TaskInfo
@@ -106,6 +106,31 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     return sorted(
         rankings, key=lambda board: (board.task, board.task_config, -board.seeds, board.device, board.task_sha256)
     )
+
+
+def scorable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Parts off the runs that ended well and lack what the score of their task is made of: none of them counts as a zero.
+
+    Returns:
+        The others, and one sentence for each that is left out.
+    """
+    known = list(records)
+    measured: dict[str, set[str]] = defaultdict(set)
+    for record in known:
+        if record.method.role == "reference" and record.status is Status.OK:
+            measured[record.task.sha256] |= {metric.name for metric in record.metrics}
+    kept, sentences = [], []
+    for record in known:
+        wanted = {quantity.name for track in tracks_of(record.task) for quantity in track.scored}
+        lacking = sorted(wanted & measured[record.task.sha256] - {metric.name for metric in record.metrics})
+        if lacking and record.status is Status.OK:
+            sentences.append(
+                f"{record.filename} lacks {shortened(lacking)}, which other records of its task have, and cannot be scored; "
+                "make it again."
+            )
+        else:
+            kept.append(record)
+    return kept, sentences
 
 
 def tracks_of(task: TaskInfo) -> tuple[Track, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..benchmark.records.places import named_folder, named_folders
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,8 +49,8 @@ def board(
     from .site.build import build_board
 
     add_plugins(plugins)
-    checked = [COMMITTED_VERIFICATIONS, *(Path(folder) for folder in verifications)]
-    return build_board(_folders(results, committed), Path(out), checked)
+    checked = [COMMITTED_VERIFICATIONS, *named_folders(verifications)]
+    return build_board(_folders(results, committed), named_folder(out), checked)
 
 
 def compare(
@@ -75,7 +77,7 @@ def compare(
     from .comparison.compare import compare_records
 
     loaded = _load(folders, committed, plugins)
-    return compare_records(loaded.records, methods, tasks, loaded.problems)
+    return compare_records(loaded.records, _texts(methods) or [], _texts(tasks), loaded.problems, loaded.notes)
 
 
 def records(
@@ -131,9 +133,14 @@ def _load(
 
     add_plugins(plugins)
     loaded = load_records(_folders(folders, committed))
-    for problem in loaded.problems if warn else []:
+    for problem in [*loaded.problems, *loaded.notes] if warn else []:
         warnings.warn(problem, stacklevel=3)
     return loaded
+
+
+def _texts(names: str | Sequence[str] | None) -> list[str] | None:
+    """One name or several."""
+    return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
 def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path]:
@@ -142,7 +149,7 @@ def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path
     if folders is None:
         # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
         folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
-    return [*shipped, *map(Path, folders)]
+    return [*shipped, *named_folders(folders)]
 
 
 def regress(
@@ -176,7 +183,7 @@ def regress(
     from .regression.regress import compare as compare_runs
 
     add_plugins(plugins)
-    before, now = load_records([Path(baseline)]), load_records([Path(current)])
+    before, now = load_records([named_folder(baseline)]), load_records([named_folder(current)])
     # A file that cannot be read may be the very run that got worse.
     for problem in before.problems + now.problems:
         raise BenchmarkError(problem)
@@ -216,7 +223,9 @@ def submit(
     from .submission import pack
 
     accepted = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
-    return pack.submit(method, Path(results), Path(out), accepted, tasks, [Path(path) for path in plugins])
+    return pack.submit(
+        method, named_folder(results), named_folder(out), accepted, _texts(tasks) or [], named_folders(plugins)
+    )
 
 
 def validate(
@@ -247,10 +256,10 @@ def validate(
 
     add_plugins(plugins)
     shipped = COMMITTED_RESULTS if COMMITTED_RESULTS.is_dir() else None
-    accepted = Path(base) if base is not None else shipped
-    found = checks.validate(Path(folder), accepted, whole=base is not None, own=own)
+    accepted = named_folder(base) if base is not None else shipped
+    found = checks.validate(named_folder(folder), accepted, whole=base is not None, own=_texts(own) or [])
     if attest is not None:
-        write_attestation(Path(attest), checks.attest(found, version("unlearnbench")))
+        write_attestation(named_folder(attest), checks.attest(found, version("unlearnbench")))
     return found
 
 
@@ -287,8 +296,8 @@ def verify(
     from .submission import verify as checks
 
     add_plugins(plugins)
-    stored = read_record(Path(record))
-    file = None if weights is None else Path(weights).absolute()
+    stored = read_record(named_folder(record))
+    file = None if weights is None else named_folder(weights).absolute()
     checks.check_same_sources(stored, file)
     with tempfile.TemporaryDirectory() as folder:
         options |= {
@@ -304,6 +313,6 @@ def verify(
         else:
             (again,) = run(stored.task.name, stored.method.name, seeds=[stored.seed], **options)
     comparisons = checks.compare(stored, again)
-    path = checks.attestation_path(Path(out), stored)
+    path = checks.attestation_path(named_folder(out), stored)
     write_attestation(path, checks.attest(stored, again, comparisons))
     return checks.Verification(stored, again, comparisons, path)

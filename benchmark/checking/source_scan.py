@@ -44,7 +44,7 @@ def findings(path: Path, package: str = "", only: str | None = None) -> list[str
         package: What its relative imports start from.
         only: The class that counts with all that it uses, in a file that defines a task, too; by default all counts.
     """
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    body = ast.parse(path.read_bytes()).body
     nodes = (node for part in (body if only is None else _used_by(only, body)) for node in ast.walk(part))
     found = {(node.lineno, what) for node in nodes for what in _of(node, package) if hasattr(node, "lineno")}
     return [f"{what} (line {line})" for line, what in sorted(found)]

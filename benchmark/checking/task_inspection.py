@@ -117,8 +117,7 @@ def _numbers(metrics: list[Metric]) -> list[Number]:
 
 
 def _load(order: Inspection) -> Task:
-    for path in order.plugins:
-        registry.add_plugin(path)
+    registry.add_plugins(order.plugins)
     return make_task(order.name or _only_task(order.file), order.settings)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,21 @@ if TYPE_CHECKING:
     from ..checking.report import CheckReport
     from ..records.record import Metric, Record
     from ..running.plan import Event
+
+
+def write_whatever_there_is() -> None:
+    """Has a terminal that lacks a character, such as a dash, show a question mark in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def print_remarks(console: Console, problems: Iterable[str], notes: Iterable[str]) -> None:
+    """Prints what is wrong with records that were read, and what else is worth a word of them."""
+    for note in notes:
+        console.print(f"note: {note}", markup=False)
+    for problem in problems:
+        console.print(f"[red]error:[/red] {escape(problem)}")
 
 
 class RunProgress:
@@ -67,7 +84,7 @@ class RunProgress:
     def event(self, event: Event) -> None:
         """Told what happens."""
         spec = event.plan.spec
-        name = f"{spec.task} {spec.method} seed {spec.seed}"
+        name = escape(f"{spec.task} {spec.method} seed {spec.seed}")
         if event.record is None:
             self._active[name] = escape(f"{spec.method} {spec.seed}: {event.phase}")
         else:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..records.places import named_folder, named_folders
+
 if TYPE_CHECKING:
     from ..checking.report import CheckReport
     from ..records.record import Record
@@ -47,7 +49,7 @@ def run(
     from ..errors import BenchmarkError
     from ..running.requests import Request
 
-    records, refused = run_requests([Request(task, method, list(seeds), settings or {})], **options)
+    records, refused = run_requests([Request(task, method, list(seeds), dict(settings or {}))], **options)
     for refusal in refused:
         raise BenchmarkError(refusal.reason)
     return records
@@ -81,7 +83,7 @@ def evaluate(
     from ..running.identity import weights_name
     from ..running.requests import Request
 
-    path = Path(file).absolute()
+    path = named_folder(file).absolute()
     called = weights_name(path) if name is None else name
     records, _ = run_requests([Request(task, called, [seed], settings or {}, weights=path)], **options)
     return records[0]
@@ -147,17 +149,19 @@ def run_requests(
     from ..running.executors import check_executor
     from ..running.limits import make_limits
     from ..running.plan import Placement
+    from ..running.requests import plain
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")
     from ..running.planner import check_names, plan_apart, start_server
 
-    folder = Path(results)
+    folder = named_folder(results)
+    requests = [plain(request) for request in requests]
     where = Placement(
         folder,
         device,
         threads,
-        tuple(Path(path) for path in plugins),
+        tuple(named_folders(plugins)),
         any_device=executor == "slurm",
         keep_model=keep_model,
     )
@@ -202,7 +206,7 @@ def prepare(
     from ..records.places import assets_only_in
     from ..running.identity import make_task
 
-    with assets_only_in(out):
+    with assets_only_in(named_folder(out) if out is not None else None):
         return make_task(task, settings or {}).prepare(progress)
 
 
@@ -221,7 +225,7 @@ def new(kind: str, name: str, *, out: str | Path = ".") -> Written:
     """
     from .scaffold import write_new
 
-    return write_new(kind, name, Path(out))
+    return write_new(kind, name, named_folder(out))
 
 
 def check(
@@ -251,7 +255,7 @@ def check(
     """
     from ..checking import bench
 
-    subject = bench.subject(what, task=task, settings=settings, plugins=[Path(path) for path in plugins])
+    subject = bench.subject(what, task=task, settings=settings, plugins=named_folders(plugins))
     return bench.check(subject, time_limit=time_limit, progress=progress)
 
 
@@ -267,6 +271,5 @@ def doctor(plugins: Sequence[str | Path] = ()) -> list[Diagnosis]:
     from .. import registry
     from .doctor import diagnose
 
-    for path in plugins:
-        registry.add_plugin(Path(path))
+    registry.add_plugins(plugins)
     return diagnose()

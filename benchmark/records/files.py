@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,12 +33,44 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+
+
+def _umask() -> int:
+    """What this process's user takes from the rights of new files."""
+    # There is no way to ask but to set it, which other threads would see for a moment; Linux tells it.
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("Umask:")), 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def files_below(folder: Path, suffix: str = "") -> list[Path]:
+    """Returns the files below a folder, in a fixed order. Links are followed, also to folders: what writes follows them, too.
+
+    Args:
+        folder: Where to look.
+        suffix: What their names end with.
+    """
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        state = Path(place).stat()
+        # A link to a folder above itself would lead around for ever.
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        # Links come last: a folder that can be reached without one is found under its own name.
+        folders.sort(key=lambda name: (Path(place, name).is_symlink(), name))
+        found += [Path(place, name) for name in files if name.endswith(suffix)]
+    return sorted(found)
 
 
 def check_writable(folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ..errors import BenchmarkError
 
 ASSETS = "UNLEARNBENCH_ASSETS"
 """The one folder that tasks' files are looked for and written in, shipped or not."""
@@ -22,7 +26,12 @@ SHIPPED = Path(__file__).parents[2] / "tasks" / "assets"
 
 def cache_folder() -> Path:
     """Returns the folder for what can be made or fetched again: ``unlearnbench`` below ``$XDG_CACHE_HOME``."""
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache") / "unlearnbench"
+    try:
+        above = Path(os.environ.get(CACHE) or Path.home() / ".cache")
+    except RuntimeError:
+        # A user that the system does not know, as in a container that was given a number.
+        above = Path(tempfile.gettempdir()) / f"cache-of-{os.getuid()}"
+    return above / "unlearnbench"
 
 
 def assets_folder() -> Path | None:
@@ -50,6 +59,29 @@ def anywhere() -> dict[str, str]:
     """Returns the variables that name folders, such that they name the same ones to a process that works in another folder."""
     named = {name: os.environ.get(name) for name in (ASSETS, DATA, CACHE)}
     return {name: str(Path(folder).absolute()) for name, folder in named.items() if folder}
+
+
+def named_folder(path: str | Path) -> Path:
+    """Returns a folder, or a file, that a user names in Python: ``~`` is the user's own folder there, too.
+
+    Raises:
+        BenchmarkError: It has a name that cannot be written down.
+    """
+    found = Path(path)
+    with contextlib.suppress(RuntimeError):
+        found = found.expanduser()
+    try:
+        str(found).encode()
+    except UnicodeEncodeError:
+        shown = str(found).encode(errors="replace").decode()
+        raise BenchmarkError(f"The name of {shown} is no text in UTF-8; rename it or name another.") from None
+    return found
+
+
+def named_folders(paths: str | Path | Iterable[str | Path] | None) -> list[Path]:
+    """Returns one or several of them."""
+    some = [paths] if isinstance(paths, str | Path) else paths or ()
+    return [named_folder(path) for path in some]
 
 
 @contextmanager

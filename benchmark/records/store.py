@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchmarkError
-from .files import write_atomically
+from .files import files_below, write_atomically
 from .record import MAX_RECORD_BYTES, Record, moment_after, parse_record, utc_now
 
 
@@ -19,6 +19,8 @@ class LoadedRecords(NamedTuple):
     records: list[Record]
     problems: list[str]
     """One sentence for every file that could not be read as a record."""
+    notes: list[str]
+    """One for every record that a newer one of the same run in the same folder takes the place of."""
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -70,21 +72,25 @@ def next_moment(folder: Path, task: str, method: str) -> str:
 
 def record_files(folder: Path) -> Iterator[Path]:
     """Yields the paths of all record files below a folder, in a fixed order."""
-    yield from sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    yield from (path for path in files_below(folder, ".json") if not path.name.startswith("."))
 
 
 def load_records(folders: list[Path]) -> LoadedRecords:
-    """Reads every record below some folders; of runs that occur twice, the folder named last wins.
+    """Reads every record below some folders.
+
+    Of a run that occurs twice, the folder named last wins; within one folder the newest record does, and is told of.
 
     Raises:
         BenchmarkError: A folder does not exist.
     """
     records: dict[str, Record] = {}
-    problems = []
+    problems: list[str] = []
+    notes: list[str] = []
     shared: dict[Any, Any] = {}
     for folder in folders:
         if not folder.is_dir():
             raise BenchmarkError(f"There is no results folder {folder}; make one with `unlearnbench run`.")
+        here: dict[str, Path] = {}
         for path in record_files(folder):
             try:
                 record = read_record(path)
@@ -93,9 +99,16 @@ def load_records(folders: list[Path]) -> LoadedRecords:
             except BenchmarkError as error:
                 problems.append(str(error))
             else:
-                records[record.run_id] = record
-                _share(record, shared)
-    return LoadedRecords(list(records.values()), problems)
+                other = here.get(record.run_id)
+                newest = other is None or records[record.run_id].created <= record.created
+                if other is not None:
+                    older, newer = (other, path) if newest else (path, other)
+                    notes.append(f"{older} is an older record of the run that {newer} is of, and is left out.")
+                if newest:
+                    here[record.run_id] = path
+                    records[record.run_id] = record
+                    _share(record, shared)
+    return LoadedRecords(list(records.values()), problems, notes)
 
 
 def _share(record: Record, shared: dict[Any, Any]) -> None:

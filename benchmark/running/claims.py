@@ -71,10 +71,18 @@ def sweep(path: Path) -> None:
             claim.release()
 
 
+def _opened(path: Path) -> int:
+    """Opens a lock's file: another user's, which was left behind, can be read and locked all the same."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
+
+
 def _lock(path: Path) -> int | None:
     """Opens and locks a file; None if another process has it."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = _opened(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):

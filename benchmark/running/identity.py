@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -247,6 +248,10 @@ def run_id(task: TaskInfo, method: MethodInfo, seed: int, device: Device) -> str
 
 
 def _configured(cls: type[Any], config: dict[str, Any], what: str) -> Any:
+    for key, value in config.items():
+        if isinstance(value, bool) and key in cls.model_fields and not _takes_bool(cls.model_fields[key].annotation):
+            # To pydantic a truth value is a number, too.
+            raise BenchmarkError(f"The setting '{key}' of the {what} cannot be {value!r}: it is no truth value.")
     try:
         return cls(**config)
     except ValidationError as error:
@@ -260,3 +265,10 @@ def _configured(cls: type[Any], config: dict[str, Any], what: str) -> Any:
         raise BenchmarkError(
             f"The setting '{key}' of the {what} cannot be {problem['input']!r}: {what_is_wrong}."
         ) from None
+
+
+def _takes_bool(annotation: Any) -> bool:
+    """Whether a field of a type can hold a truth value."""
+    return annotation in (bool, Any, object) or any(
+        part is bool or part is True or part is False or _takes_bool(part) for part in typing.get_args(annotation)
+    )

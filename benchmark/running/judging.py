@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from pydantic import ValidationError
 
 from .. import origin, registry
 from ..errors import BenchmarkError, Diverged, first_line
@@ -72,6 +73,10 @@ def evaluate(spec: RunSpec, order: Order, wanted: TaskInfo, data: bytes, name: P
         return task.evaluate(network, spec.seed, device)
     except (Diverged, BenchmarkError):
         raise
+    except ValidationError as error:
+        if not all(problem["type"] == "finite_number" for problem in error.errors()):
+            raise
+        raise Diverged("what the weights draw, or the loss on it, is not finite") from error
     # A plugin's task is somebody else's code; the traceback is in the run's log.
     except Exception as error:
         traceback.print_exc()

@@ -94,8 +94,7 @@ def plan_here(requests: list[Request], where: Placement) -> Planned:
     Raises:
         BenchmarkError: See ``plan.plan``.
     """
-    for path in where.plugins:
-        registry.add_plugin(path)
+    registry.add_plugins(where.plugins)
     for request in requests:
         _check_name(request)
     plans, refused = plan(requests, where)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -83,10 +85,49 @@ def load_suite(name: str) -> Suite:
     if not path.is_file():
         raise unknown_name("suite", name, suite_names())
     try:
-        return Suite.model_validate(tomllib.loads(path.read_text()))
+        found = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path} is not a TOML file: {error}.") from None
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise BenchmarkError(f"{path} is not a suite at '{place}': {problem['msg']}.") from None
+    if not found.requests():
+        raise BenchmarkError(f"The suite {path} has nothing to run; add [[runs]] with tasks, methods and seeds.")
+    return found
+
+
+def plain(request: Request) -> Request:
+    """Returns a request as JSON has it, so that what a notebook gives names the same run as what a command line does.
+
+    Raises:
+        BenchmarkError: A seed is not a whole number from 0, or a setting is nothing that JSON has.
+    """
+    settings = {key: _plain_value(key, value) for key, value in request.settings.items()}
+    return request._replace(seeds=[_plain_seed(seed) for seed in request.seeds], settings=settings)
+
+
+def _plain_seed(seed: Any) -> int:
+    whole = None
+    if not isinstance(seed, bool | str) and type(seed).__name__ != "bool_":
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            whole = int(seed)
+    if whole is None or whole != seed or whole < 0:
+        raise BenchmarkError(f"{seed!r} is no seed; give whole numbers from 0.")
+    return whole
+
+
+def _plain_value(key: str, value: Any) -> Any:
+    """A setting's value, with NumPy's and PyTorch's numbers as Python's, tuples as lists and paths as texts."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): _plain_value(key, one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(key, one) for one in value]
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        raise BenchmarkError(f"The setting '{key}' cannot be {value!r}: settings are what JSON has.") from None

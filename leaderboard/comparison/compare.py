@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.record import Record
-from ..ranking import Ranking, Row, rank_all
+from ..ranking import Ranking, Row, rank_all, scorable
 from . import data, tables
 from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
@@ -27,10 +27,12 @@ class Comparison:
     Attributes:
         boards: One a task, its settings, a kind of device, and a track.
         problems: One sentence for every file that is no readable record.
+        notes: What else is worth a word of the records.
     """
 
     boards: list[BoardPairs]
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def frame(self) -> pd.DataFrame:
         """Returns one row a pair and number: the score, its components, the board's metrics, and the time's ratio.
@@ -70,7 +72,11 @@ class Comparison:
 
 
 def compare_records(
-    records: Iterable[Record], methods: Sequence[str], tasks: Sequence[str] | None = None, problems: Sequence[str] = ()
+    records: Iterable[Record],
+    methods: Sequence[str],
+    tasks: Sequence[str] | None = None,
+    problems: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compares methods, board by board.
 
@@ -80,11 +86,14 @@ def compare_records(
             settings is the row of the defaults, or all of the method's rows on a board that has none.
         tasks: Names of tasks; by default all.
         problems: Carried along.
+        notes: Carried along.
 
     Raises:
         BenchmarkError: A name is unknown, fewer than two rows are left to compare, or no two share a seed.
     """
-    rankings = rank_all(records)
+    kept, unscored = scorable(records)
+    problems = [*problems, *unscored]
+    rankings = rank_all(kept)
     if not rankings:
         raise BenchmarkError(
             f"There is no record to compare. {next(iter(problems), 'Run `unlearnbench suite quick` first.')}"
@@ -99,7 +108,7 @@ def compare_records(
         raise BenchmarkError(_why_nothing(rankings, methods, tasks))
     if not any(pair.seeds for board in boards for pair in board.pairs):
         raise BenchmarkError(_no_shared_seed(boards[0]))
-    return Comparison(boards, list(problems))
+    return Comparison(boards, list(problems), list(notes))
 
 
 def _check_names(kind: str, names: Sequence[str], known: set[str]) -> None:

@@ -105,6 +105,11 @@ def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, Target]) -> 
     return Series(before, now, float(np.mean(sampling)), *(float(mean) for mean in np.mean(values, axis=0)))
 
 
+def no_longer_defined(pair: PairedRow, metric: str) -> list[int]:
+    """Returns the seeds in which a judge's number was defined before and is not now: nothing is worse than that."""
+    return [old.seed for old, new in pair.finished if _by_judge(old, metric).keys() - _by_judge(new, metric).keys()]
+
+
 def paired_loss(found: Series, prior: Prior) -> Loss:
     """Returns the mean loss over seeds with its paired and its pooled variance.
 

@@ -23,7 +23,7 @@ from ...benchmark.records.record import Record
 from ...benchmark.registry import family_of
 from ..significance import holm
 from .costs import COST_METRICS, cost_findings
-from .losses import ALPHA, Key, Loss, overall, paired_loss, series, targets_of
+from .losses import ALPHA, Key, Loss, no_longer_defined, overall, paired_loss, series, targets_of
 from .margins import Measure, Target, check_margins, measures
 from .noise import prior_for
 from .pairing import PairedRow, pair_runs, run_findings
@@ -99,6 +99,13 @@ def _cells(
     cells, unfit = [], list[Finding]()
     same = all(_values(a) == _values(b) for a, b in runs)
     for measure in guarded:
+        if gone := no_longer_defined(pair, measure.metric):
+            seeds = ", ".join(map(str, gone))
+            sentence = (
+                f"{measure.metric} was defined in the baseline and is not now (seed{'s' * (len(gone) > 1)} {seeds})."
+            )
+            unfit.append(pair.finding(measure.metric, Verdict.REGRESSION, sentence))
+            continue
         found = series(pair, measure, targets)
         if isinstance(found, str):
             unfit.append(pair.finding(measure.metric, Verdict.NOT_COMPARABLE, found))

@@ -19,7 +19,7 @@ from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, without_collector
 from ..attestations import Attestations, load_attestations
 from ..columns import Where, columns_of
-from ..ranking import Ranking, Row, rank_all
+from ..ranking import Ranking, Row, rank_all, scorable
 from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
 from . import front, plots
@@ -37,6 +37,8 @@ class Site(NamedTuple):
     rankings: list[Ranking]
     problems: list[str]
     """One sentence for every file that is no readable record."""
+    notes: list[str]
+    """What else is worth a word of the records."""
 
 
 def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Site:
@@ -60,11 +62,12 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Sit
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
         raise BenchmarkError(f"There is no record to build a board from. {reason}")
     attestations, problems = load_attestations(verifications)
-    rankings = rank_all(loaded.records)
+    records, unscored = scorable(loaded.records)
+    rankings = rank_all(records)
     for name, data in _files(rankings, attestations):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
-    return Site(out / "index.html", rankings, loaded.problems + problems)
+    return Site(out / "index.html", rankings, loaded.problems + unscored + problems, loaded.notes)
 
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:

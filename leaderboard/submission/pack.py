@@ -99,13 +99,13 @@ def _current_source(method: str) -> str:
     """The hash of a method's file as it is now.
 
     Raises:
-        BenchmarkError: It extends a method of another file, which nobody could check without running both.
+        BenchmarkError: It extends or imports what stands in another file, and nobody could check it without running both.
     """
     cls = registry.methods.get(method)
     digest = method_info(make_method(method, {})).source_sha256
     if not origin.is_builtin(cls) and digest != file_sha256(origin.source(cls).path):
         raise BenchmarkError(
-            f"The method '{method}' extends a method of another file; copy that into its own and run it again."
+            f"The method '{method}' extends or imports what stands in another file; copy that into its own and run it again."
         )
     return digest
 

@@ -25,7 +25,8 @@ def print_submission(out: Console, err: Console, packed: Submission) -> None:
         out.print(escape(f"{packed.folder}/{name}"))
     out.print(
         f"Packed {len(packed.files)} files. Next: unlearnbench validate {packed.folder}; then copy what is in "
-        f"{packed.folder} into leaderboard/results of a clone and open a pull request."
+        f"{packed.folder} into leaderboard/results of a clone and open a pull request.",
+        markup=False,
     )
 
 
@@ -48,9 +49,11 @@ def print_verification(out: Console, found: Verification) -> None:
     out.print(
         f"{record.task.name} {record.method.name} seed {record.seed}: {verdicts.count('same')} numbers are the same, "
         f"{verdicts.count('inside')} within their stored intervals, {verdicts.count('differs')} outside, "
-        f"{verdicts.count('not judged')} without an interval; the new run was on {found.again.device.group}."
+        f"{verdicts.count('not judged')} without an interval; the new run was on {found.again.device.group}.",
+        markup=False,
     )
-    out.print(f"The record {'agrees' if found.agrees else 'does not agree'}. The attestation is {found.attestation}")
+    verdict = "agrees" if found.agrees else "does not agree"
+    out.print(f"The record {verdict}. The attestation is {found.attestation}", markup=False)
 
 
 def _print_problems(err: Console, problems: list[str]) -> None:
