@@ -109,7 +109,8 @@ def plain(request: Request) -> Request:
 
 def _plain_seed(seed: Any) -> int:
     whole = None
-    if not isinstance(seed, bool | str) and type(seed).__name__ != "bool_":
+    # NumPy's truth values are no Python ones, and called like them.
+    if not isinstance(seed, str) and type(seed).__name__ not in ("bool", "bool_"):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             whole = int(seed)
     if whole is None or whole != seed or whole < 0:
