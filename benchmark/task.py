@@ -73,6 +73,10 @@ class Task(BaseModel, ABC):
     def missing(self) -> list[str]:
         """Returns what has to be there before the task can run, one sentence each with the way to get it."""
 
+    def fetched(self) -> list[str]:
+        """Returns what a run fetches from elsewhere, since no folder here holds it: by default nothing."""
+        return []
+
     @abstractmethod
     def prepare(self, progress: Progress) -> Path:
         """Makes what is lacking of base model, oracles and judges, and returns the folder that it went to."""

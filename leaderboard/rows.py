@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,21 @@ def latest(records: Iterable[Record]) -> list[Record]:
             kept = {}
         rows[key] = kept | {record.seed: record}
     return [record for kept in rows.values() for record in kept.values()]
+
+
+def left_out(records: Iterable[Record]) -> list[str]:
+    """Returns one sentence for each row of which ``latest`` keeps a part: the rest is of an older source or other defaults."""
+    known = list(records)
+    kept = {record.run_id for record in latest(known)}
+    older: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for record in known:
+        if record.run_id not in kept:
+            older[record.task.name, record.method.name, config_text(record)].add(record.seed)
+    return [
+        f"{method}{f' ({config})' if config else ''} on {task} was run with an older version of its file, too, or with other "
+        f"defaults: those runs (seeds {', '.join(map(str, sorted(seeds)))}) are left out."
+        for (task, method, config), seeds in sorted(older.items())
+    ]
 
 
 def _source(record: Record) -> tuple[str, str]:

@@ -50,7 +50,12 @@ def board(
 
     add_plugins(plugins)
     checked = [COMMITTED_VERIFICATIONS, *named_folders(verifications)]
-    return build_board(_folders(results, committed), named_folder(out), checked)
+    built = build_board(_folders(results, committed), named_folder(out), checked)
+    if results is None and not Path("results").is_dir():
+        built.notes.append(
+            "There is no folder 'results' here: the board shows the records that ship with the suite alone."
+        )
+    return built
 
 
 def compare(

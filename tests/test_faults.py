@@ -1,5 +1,6 @@
 """Kinds of fault that users of such tools report: each was seen here once, and what is right is a test."""
 
+import io
 import json
 import os
 import shutil
@@ -9,9 +10,11 @@ import textwrap
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import unlearnbench as ub
 from helpers import GOOD, TOY, UNTOUCHED, make_record
+from parquet_files import encoded, write_parquet
 from unlearnbench.benchmark import origin, registry
 from unlearnbench.benchmark.command_line import parse_seeds
 from unlearnbench.benchmark.errors import LONGEST_LINE, BenchmarkError, first_line
@@ -20,11 +23,13 @@ from unlearnbench.benchmark.records import files, places
 from unlearnbench.benchmark.records.files import files_below, write_atomically
 from unlearnbench.benchmark.records.store import load_records, write_record
 from unlearnbench.benchmark.running.claims import Claim
-from unlearnbench.benchmark.running.identity import make_method, method_info
+from unlearnbench.benchmark.running.identity import make_method, make_task, method_info
 from unlearnbench.benchmark.running.requests import Request, load_suite, plain
 from unlearnbench.leaderboard.ranking import scorable
 from unlearnbench.leaderboard.regression.regress import compare
 from unlearnbench.leaderboard.regression.verdicts import Verdict
+from unlearnbench.tasks.data.dataset import DataSet
+from unlearnbench.tasks.data.pictures import Square, decode
 
 GENTLE = """
     from unlearnbench import Method, Need
@@ -345,6 +350,119 @@ def test_an_evaluation_that_breaks_is_no_outcome_of_the_method(tmp_path, cli):
     assert done.returncode == 2
     assert "The evaluation on 'toy' failed (KeyError: 'mine')" in done.stderr
     assert not list((tmp_path / "results").rglob("*.json"))
+
+
+# Inputs are looked into before anything expensive.
+
+
+@pytest.fixture
+def own_assets(tmp_path, monkeypatch):
+    """Copies of a task's shipped files, which may be damaged."""
+
+    def copy(task):
+        shutil.copytree(places.SHIPPED / task, tmp_path / "assets" / task)
+        monkeypatch.setenv(places.ASSETS, str(tmp_path / "assets"))
+        return tmp_path / "assets" / task
+
+    return copy
+
+
+def test_nothing_is_trained_beside_a_damaged_file(own_assets):
+    folder = own_assets("digits-vae")
+    (folder / "oracle-1-0.safetensors").unlink()
+    (folder / "oracle-1-2.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    started = []
+    with pytest.raises(
+        BenchmarkError, match=r"oracle-1-2.safetensors is not the file that its manifest names, but a pointer"
+    ):
+        ub.prepare("digits-vae", progress=lambda what, done, total: started.append(what))
+    assert started == []
+
+
+def test_a_pointer_and_an_empty_file_are_called_so(tmp_path):
+    for name, data, said in (
+        ("a", b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS"),
+        ("b", b"", ", but empty"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert said in files.about(tmp_path / name)
+        with pytest.raises(BenchmarkError, match=said):
+            ub.evaluate("digits-vae", tmp_path / name, name="mine", results=tmp_path / "results", device="cpu")
+    assert files.about(TOY) == files.about(tmp_path / "nowhere") == ""
+
+
+def test_oracle_samples_that_were_drawn_otherwise_are_refused(own_assets):
+    manifest = own_assets("digits-ddpm") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("dpm 10 steps, guidance 1.5", "dpm 9 steps, guidance 1.5"))
+    task = make_task("digits-ddpm", {})
+    with pytest.raises(BenchmarkError, match="were drawn otherwise than the task 'digits-ddpm' asks for now"):
+        task.oracle_samples("null", [0])
+    manifest.write_text(manifest.read_text().replace("dpm 9 steps", "dpm 10 steps"))
+    assert len(task.oracle_samples("null", [0, 1], 1000)) == 2000
+    with pytest.raises(BenchmarkError, match="1000 of 'null' each, instead of .*, 1001"):
+        task.oracle_samples("null", [0], 1001)
+
+
+@pytest.mark.parametrize(
+    ("cell", "label", "sentence"),
+    [
+        (None, 1, "The picture 1 .* is not there: its 'image' is null"),
+        ("whole", None, "The label of the picture 1 .* is null and no whole number"),
+        ("whole", "cat", "The label of the picture 0 .* is the str 'cat' and no whole number"),
+    ],
+)
+def test_an_odd_cell_is_one_sentence_with_its_row(tmp_path, monkeypatch, cell, label, sentence):
+    import datasets
+
+    picture = encoded(np.zeros((8, 8, 3), np.uint8))
+    labels = [label, label] if isinstance(label, str) else [0, label]
+    kind = datasets.Value("string" if isinstance(label, str) else "int64")
+    columns = {"image": [picture, picture if cell else None], "label": labels}
+    for split in ("train", "test"):
+        place = tmp_path / "odd" / "data" / f"{split}-00000-of-00001.parquet"
+        write_parquet(place, columns, {"image": datasets.Image(), "label": kind})
+    monkeypatch.setenv(places.DATA, str(tmp_path))
+    rows = DataSet(folder="odd", size=8).rows(str(tmp_path / "odd"), "train").pictures()
+    with pytest.raises(BenchmarkError, match=sentence):
+        list(rows)
+
+
+@pytest.mark.parametrize("form", ["uint16", "int32"])
+def test_sixteen_bits_of_grey_are_scaled_and_not_cut_off(form):
+    values = np.linspace(0, 65535, 64).reshape(8, 8).astype(form)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG" if form == "uint16" else "TIFF")
+    found = decode(buffer.getvalue(), "picture", Square(8, 1, "exact"), "replace it")
+    assert np.abs(found[..., 0] - values / 257).max() <= 1
+
+
+# What a first user misses.
+
+
+def test_a_board_without_results_of_ones_own_says_so(cli):
+    done = cli("board")
+    assert done.returncode == 0
+    assert "There is no folder 'results' here" in done.stderr
+
+
+def test_seeds_of_an_older_file_are_not_left_out_in_silence(tmp_path, cli):
+    older = [make_record("mine", seed, UNTOUCHED) for seed in range(3)]
+    newer = make_record("mine", 0, GOOD, created="2026-02-01T00:00:00Z")
+    method = newer.method.model_copy(update={"source_sha256": "9" * 64})
+    newer = newer.model_copy(update={"method": method, "run_id": "9" * 64})
+    for record in [*anchors(), *older, newer]:
+        write_record(tmp_path / "results", record)
+    said = "mine on digits-ddpm was run with an older version of its file"
+    for words in (("board",), ("compare", "mine", "original")):
+        done = cli(*words, "--no-committed")
+        assert said in done.stderr, done.stdout + done.stderr
+
+
+def test_doctor_says_what_the_hub_would_have_to_give(monkeypatch):
+    monkeypatch.delenv(places.DATA, raising=False)
+    monkeypatch.setenv(places.OFFLINE, "0")
+    assert make_task("mnist-vae", {}).fetched() == ["ylecun/mnist"]
+    assert make_task("digits-vae", {}).fetched() == []
 
 
 # Nothing is lost.

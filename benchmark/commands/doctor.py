@@ -77,9 +77,12 @@ def _imports(module: str) -> Diagnosis:
 def _tasks() -> list[Diagnosis]:
     findings = []
     for name in registry.tasks.names():
+        fetched: list[str] = []
         try:
-            missing = registry.tasks.get(name)().missing()
+            task = registry.tasks.get(name)()
+            missing, fetched = task.missing(), task.fetched()
         except BenchmarkError as error:
             missing = [str(error)]
-        findings.append(Diagnosis(not missing, f"task {name}", " ".join(missing) or "ready to run"))
+        ready = f"ready, once {' and '.join(fetched)} is fetched from the hub" if fetched else "ready to run"
+        findings.append(Diagnosis(not missing, f"task {name}", " ".join(missing) or ready))
     return findings

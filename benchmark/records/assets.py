@@ -14,7 +14,7 @@ from torch import Tensor
 from ..command_line import command
 from ..errors import BenchmarkError
 from . import places
-from .files import canonical_sha256, file_sha256, write_atomically
+from .files import about, canonical_sha256, file_sha256, write_atomically
 from .record import Sha256
 
 MANIFEST = "manifest.json"
@@ -84,7 +84,7 @@ class AssetFolder:
         path = folder / name
         if file_sha256(path) != asset.sha256:
             raise BenchmarkError(
-                f"{path} is not the file that its manifest names (another sha256); "
+                f"{path} is not the file that its manifest names{about(path)} (another sha256); "
                 f"restore it, or delete it and run `{self._prepare_command()}`."
             )
         with safe_open(path, framework="pt") as file:

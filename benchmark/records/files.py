@@ -12,6 +12,9 @@ from typing import Any
 
 from ..errors import cannot_write
 
+_POINTER = b"version https://git-lfs"
+"""How a file begins that Git LFS puts in the place of a large one."""
+
 
 def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Writes a file so that at every moment it is absent, whole and old, or whole and new.
@@ -50,6 +53,18 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def about(path: Path) -> str:
+    """Returns what is odd about a file that could not be used, as a part of a sentence; often nothing."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_POINTER))
+    except OSError:
+        return ""
+    if begin == _POINTER:
+        return ", but a pointer of Git LFS: get the file itself with `git lfs pull`"
+    return "" if begin else ", but empty"
 
 
 def files_below(folder: Path, suffix: str = "") -> list[Path]:

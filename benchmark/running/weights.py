@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import BenchmarkError, Diverged, shortened
-from ..records.files import write_atomically
+from ..records.files import about, write_atomically
 
 
 class Layout(NamedTuple):
@@ -122,7 +122,7 @@ def load(path: Path, network: nn.Module, data: bytes | None = None) -> nn.Module
         state = safetensors_of(path.read_bytes() if data is None else data)
     except (OSError, SafetensorError) as error:
         raise BenchmarkError(
-            f"{path} cannot be read as a safetensors file ({error}); write the network's state with "
+            f"{path} cannot be read as a safetensors file{about(path)} ({error}); write the network's state with "
             "safetensors.torch.save_file."
         ) from None
     misfit = Layout.of(network).misfit(state)

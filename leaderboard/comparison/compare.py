@@ -12,6 +12,7 @@ import pandas as pd
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.record import Record
 from ..ranking import Ranking, Row, rank_all, scorable
+from ..rows import left_out
 from . import data, tables
 from .board_pairs import BoardPairs, board_pairs
 from .forest import Figure, forest_plot
@@ -108,7 +109,8 @@ def compare_records(
         raise BenchmarkError(_why_nothing(rankings, methods, tasks))
     if not any(pair.seeds for board in boards for pair in board.pairs):
         raise BenchmarkError(_no_shared_seed(boards[0]))
-    return Comparison(boards, list(problems), list(notes))
+    mine = [record for record in kept if record.method.name in {row.method for _, rows in chosen for row in rows}]
+    return Comparison(boards, list(problems), [*notes, *left_out(mine)])
 
 
 def _check_names(kind: str, names: Sequence[str], known: set[str]) -> None:

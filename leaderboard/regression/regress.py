@@ -29,6 +29,8 @@ from .noise import prior_for
 from .pairing import PairedRow, pair_runs, run_findings
 from .verdicts import Finding, Verdict, Verdicts
 
+MOST = 10.0
+"""A relative loss whose percentages nobody reads any more."""
 COST_MODES = ("auto", "required", "off")
 
 
@@ -166,6 +168,8 @@ def _sentence(cell: _Cell, verdict: Verdict, needed: float) -> str:
     def amount(value: float) -> str:
         if not math.isfinite(value):
             return "unbounded"
+        if cell.measure.margin.relative and abs(value) > MOST:
+            return f"{'more' if value > 0 else 'less'} than {math.copysign(MOST, value):.0%}"
         return f"{value:.1%}" if cell.measure.margin.relative else f"{value:.4f}"
 
     low, high = cell.loss.bounds()

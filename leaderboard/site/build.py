@@ -20,6 +20,7 @@ from ...benchmark.records.store import load_records, without_collector
 from ..attestations import Attestations, load_attestations
 from ..columns import Where, columns_of
 from ..ranking import Ranking, Row, rank_all, scorable
+from ..rows import left_out
 from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
 from . import front, plots
@@ -67,7 +68,7 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Sit
     for name, data in _files(rankings, attestations):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
-    return Site(out / "index.html", rankings, loaded.problems + unscored + problems, loaded.notes)
+    return Site(out / "index.html", rankings, loaded.problems + unscored + problems, loaded.notes + left_out(records))
 
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:

@@ -132,15 +132,16 @@ class ClassForgettingTask(OneClassTask):
             device: Where judges and oracles work.
         """
         _, retain = self.parted(self.training_pool())
+        drawing = self.drawing()
         return Exam(
             family=self.family,
-            drawing=self.drawing(),
+            drawing=drawing,
             judges=self.load_judges(device),
             extractor=self.extractor(),
             reference=self.reference(),
             data_sha256=self.data_sha256(),
             oracles=Oracles(
-                samples={name: self.oracle_samples(name, oracles) for name in ("retain", "null")},
+                samples={name: self.oracle_samples(name, oracles, drawing.counts[name]) for name in ("retain", "null")},
                 samples_sha256=self.assets.sha256([self.oracle_samples_file]),
             ),
             retain=retain,

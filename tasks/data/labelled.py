@@ -95,10 +95,20 @@ class LabelledRows:
             for image, label in zip(batch[self._source.image], batch[self._source.label], strict=True):
                 in_file = "" if file is None else f" in file {file}"
                 name = f"picture {number}{in_file} of the split '{self.split}' of {self.where}"
-                yield self._row(name, image or {}, label)
+                yield self._row(name, image, label)
                 number += 1
 
-    def _row(self, name: str, image: dict[str, Any], label: Any) -> LabelledPicture:
+    def _row(self, name: str, image: dict[str, Any] | None, label: Any) -> LabelledPicture:
+        if not image or (image.get("bytes") is None and image.get("path") is None):
+            raise BenchmarkError(
+                f"The {name} is not there: its '{self._source.image}' is null; {self._source.way_out}."
+            )
+        if isinstance(label, bool) or not isinstance(label, int):
+            what = "null" if label is None else f"the {type(label).__name__} {label!r:.60}"
+            raise BenchmarkError(
+                f"The label of the {name} is {what} and no whole number; give '{self._source.label}' the numbers of classes, "
+                "or a ClassLabel."
+            )
         encoded, path = image.get("bytes"), image.get("path")
         if encoded is None and path is not None:
             import fsspec
@@ -110,7 +120,7 @@ class LabelledRows:
             # As for a whole split.
             except Exception as error:  # noqa: BLE001
                 raise self._unavailable(error) from None
-        return LabelledPicture(name, encoded or b"", -1 if label is None else int(label))
+        return LabelledPicture(name, encoded or b"", label)
 
     def _next(self, batches: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]] | None:
         try:

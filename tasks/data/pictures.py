@@ -53,13 +53,23 @@ def decode(encoded: bytes, name: str, square: Square, way_out: str) -> Pixels:
     """
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            found = image.convert("RGB" if square.channels == 3 else "L")
+            found = _eight_bits(image).convert("RGB" if square.channels == 3 else "L")
     # Pillow raises a dozen kinds for damaged files.
     except Exception as error:  # noqa: BLE001
         raise BenchmarkError(f"The {name} is damaged ({first_line(error)[:120]}); {way_out}.") from None
     if square.fit == "exact" and found.size != (square.size, square.size):
         raise BenchmarkError(f"The {name} is {found.width}x{found.height}, not {square.size}x{square.size}; {way_out}.")
     return np.asarray(fitted(found, square), dtype=np.uint8).reshape(square.size, square.size, square.channels)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of 16 bits a pixel in 8: what Pillow's own conversion would cut off at 255 is scaled."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if image.mode == "I" and values.max(initial=0) < 256:
+        return Image.fromarray(values.astype(np.uint8))
+    return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))
 
 
 def fitted(image: Image.Image, square: Square) -> Image.Image:

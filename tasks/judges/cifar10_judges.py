@@ -9,7 +9,7 @@ from safetensors.torch import load
 
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records import places
-from ...benchmark.records.files import file_sha256
+from ...benchmark.records.files import about, file_sha256
 from .cifar_resnet import CifarResNet
 from .judge import Judge
 from .timm import TimmSpec, parse_judge
@@ -81,7 +81,7 @@ def load_pinned(name: str) -> Judge:
     found = file_sha256(path)
     if found != wanted:
         raise BenchmarkError(
-            f"{path} is not the judge {name}: its sha256 is {found[:12]}, not {wanted[:12]}; replace it."
+            f"{path} is not the judge {name}{about(path)}: its sha256 is {found[:12]}, not {wanted[:12]}; replace it."
         )
     network = new_network(name)
     network.load_state_dict(load(path.read_bytes()))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ...benchmark.errors import BenchmarkError, first_line, unknown_name
 from ...benchmark.measuring.device import CPU
 from ...benchmark.records import places
-from ...benchmark.records.files import file_sha256, write_atomically
+from ...benchmark.records.files import about, file_sha256, write_atomically
 from ..data.pools import to_bytes
 from . import judge
 
@@ -246,8 +246,8 @@ def _check(name: str, weights: Weights, place: Path) -> None:
     elif found != expected:
         pinned = "" if weights.sha256 else f", as {beside.name} beside it says"
         raise BenchmarkError(
-            f"{place} is not the file of weights that the features '{name}' were pinned to{pinned}: its sha256 is "
-            f"{found[:12]}, not {expected[:12]}; delete it and {_way_out(weights)}."
+            f"{place} is not the file of weights that the features '{name}' were pinned to{pinned}{about(place)}: "
+            f"its sha256 is {found[:12]}, not {expected[:12]}; delete it and {_way_out(weights)}."
         )
 
 
@@ -257,7 +257,8 @@ def _loaded(kind: Kind, path: Path, device: torch.device) -> nn.Module:
     # A file that is no weights, or another network's, fails in as many ways as there are formats.
     except Exception as error:  # noqa: BLE001
         raise BenchmarkError(
-            f"{path} does not hold the weights of {kind.architecture} ({first_line(error)[:200]}); put another copy there."
+            f"{path} does not hold the weights of {kind.architecture}{about(path)} ({first_line(error)[:200]}); "
+            "put another copy there."
         ) from None
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, first_line, unknown_name
-from ...benchmark.records.files import file_sha256
+from ...benchmark.records.files import about, file_sha256
 from ...benchmark.records.record import NAME_PATTERN
 from ..data import hub
 from .judge import Judge
@@ -177,7 +177,7 @@ def load_judge(spec: TimmSpec, num_classes: int, *, device: torch.device, expect
     # safetensors and PyTorch raise kinds of their own for a file that is none, or has other weights.
     except Exception as error:  # noqa: BLE001
         raise BenchmarkError(
-            f"{path} does not hold the weights of timm's {spec.name} for {num_classes} classes ({first_line(error)[:160]}); "
-            "give the judge its own file."
+            f"{path} does not hold the weights of timm's {spec.name} for {num_classes} classes{about(path)} "
+            f"({first_line(error)[:160]}); give the judge its own file."
         ) from None
     return Judge(judge.to(device), found, preparation=judge.describe())

@@ -51,6 +51,10 @@ class DataSetTask(OneClassTask):
         lacking = self.data.lacking()
         return ([f"The task '{self.name}' lacks its data. {lacking}"] if lacking else []) + super().missing()
 
+    def fetched(self) -> list[str]:
+        """See ``Task.fetched``: the data, where only the hub has it."""
+        return [] if self.data.found() or self.data.hub_id is None else [self.data.hub_id]
+
     def training_pool(self) -> ImagePool:
         """See ``RetrainedTask.training_pool``."""
         return BytePool(*self.data.load(self.data.train), mirrored=self.mirrored)

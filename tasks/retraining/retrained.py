@@ -146,6 +146,7 @@ class RetrainedTask(Task):
         Raises:
             BenchmarkError: The data or a judge is not there, a file cannot be written, or the GPU's memory does not suffice.
         """
+        self._check_inputs()
         try:
             self._make_files(progress)
         except torch.OutOfMemoryError:
@@ -154,6 +155,21 @@ class RetrainedTask(Task):
                 "or hide it with CUDA_VISIBLE_DEVICES= to use the CPU: what is finished is kept."
             ) from None
         return self.assets.writable
+
+    def _check_inputs(self) -> None:
+        """Loads all that is at hand, before hours are spent on what is not: each says what is wrong with it.
+
+        Raises:
+            BenchmarkError: The data, a judge, or a file that was made before cannot be used.
+        """
+        self.training_pool()
+        to_train = {name for name in self.own_judges() if not self.judge_assets.has(judge_file(name))}
+        for name in self.judge_names:
+            if name not in to_train:
+                self.load_judge(name)
+        for name in self.files():
+            if self.assets.has(name) and name != self.oracle_samples_file:
+                self.load_model(name)
 
     def _make_files(self, progress: Progress) -> None:
         for name in self.own_judges():
@@ -275,12 +291,29 @@ class RetrainedTask(Task):
         """Returns the oracles to compare a model with: all but the one that it is."""
         return [seed for seed in ORACLE_SEEDS if not _same_weights(model, self.load_model(self.oracle_file(seed)))]
 
-    def oracle_samples(self, name: str, oracles: list[int]) -> Tensor:
-        """Returns the oracles' samples of a set, pooled, as bytes."""
+    def oracle_samples(self, name: str, oracles: list[int], least: int = 0) -> Tensor:
+        """Returns the oracles' samples of a set, pooled, as bytes.
+
+        Args:
+            name: The set.
+            oracles: Their seeds.
+            least: Samples that each must have.
+
+        Raises:
+            BenchmarkError: They were drawn otherwise than the task draws now, or are fewer.
+        """
         if not self.keeps_oracle_samples:
             return torch.cat([self._draw_oracle(seed)[name] for seed in oracles])
         wanted = [f"{seed}.{name}" for seed in oracles]
         samples = self.assets.load(self.oracle_samples_file, wanted)
+        drawn = self.assets.entry(self.oracle_samples_file).made.get("sampler")
+        fewest = min(len(images) for images in samples.values())
+        if drawn != self.sampling() or fewest < least:
+            raise BenchmarkError(
+                f"The oracles' samples in {self.assets.place(self.oracle_samples_file)} were drawn otherwise than the task "
+                f"'{self.name}' asks for now ({drawn}, {fewest} of '{name}' each, instead of {self.sampling()}, {least}); "
+                f"delete the file and run `{self.prepare_command()}`."
+            )
         return torch.cat([samples[key] for key in wanted])
 
     def _draw_oracle(self, seed: int) -> dict[str, Tensor]:
