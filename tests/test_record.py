@@ -1,5 +1,6 @@
 """The record: what is refused, what never leaves the machine, and the published schema."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -10,8 +11,11 @@ from pydantic import ValidationError
 from helpers import ROOT, make_record
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.files import canonical_sha256
-from unlearnbench.benchmark.records.record import MAX_RECORD_BYTES, parse_record
+from unlearnbench.benchmark.records.record import MAX_RECORD_BYTES, SCHEMA_VERSION, parse_record
+from unlearnbench.benchmark.records.store import read_record, record_bytes
 from unlearnbench.docs.make.schema import schema_text
+from unlearnbench.leaderboard.frames import long_frame, scored_frame
+from unlearnbench.leaderboard.ranking import rank_all
 
 
 def text_with(**changes) -> str:
@@ -103,3 +107,65 @@ def test_committed_records_tell_nothing_about_whose_machine_it_was():
         assert not re.search(r"/(home|root|work|tmp|Users)/", text), file
         assert record.provenance.git_commit
         assert record.provenance.git_dirty is False, f"{file} was made from uncommitted sources"
+
+
+def places(value, path=()):
+    """Every leaf of a record, and every empty list and object."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [place for key, one in inner for place in places(one, (*path, key))]
+    return found or [path]
+
+
+WHOLE = json.loads(record_bytes(read_record(sorted((ROOT / "leaderboard" / "results").rglob("*.json"))[0])))
+PLACES = {re.sub(r"\d+", "N", ".".join(map(str, place))): place for place in places(WHOLE)}
+"""One place for each field of the schema, by its name."""
+ODD = [None, True, -1, 0, 3, 0.5, 1e300, 2**60, "", "x", "9" * 400, "NaN", "../x", "\x00", [], [0], {}, {"x": 1}]
+
+
+def edited(place, change):
+    """The record with one thing changed in the object or list that holds a place."""
+    raw = copy.deepcopy(WHOLE)
+    inner = raw
+    for step in place[:-1]:
+        inner = inner[step]
+    change(inner, place[-1])
+    return json.dumps(raw)
+
+
+def read_or_refused(text, *named):
+    """The record, or None if it is refused in a sentence that names some words."""
+    try:
+        return parse_record(text, "The record")
+    except BenchmarkError as error:
+        sentence = str(error)
+    assert sentence.startswith("The record ")
+    assert sentence.isprintable()
+    assert all(word in sentence for word in named)
+    return None
+
+
+def at(record, place):
+    found = json.loads(record_bytes(record))
+    for step in place:
+        found = found[step]
+    return found
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_an_edit_of_any_field_is_kept_or_refused_and_never_ignored(name):
+    """A number that is a text is no number."""
+    for odd in ODD:
+        record = read_or_refused(edited(PLACES[name], lambda inner, last, odd=odd: inner.__setitem__(last, odd)))
+        if record is None:
+            continue
+        assert at(record, PLACES[name]) == odd
+        for show in (rank_all, scored_frame, long_frame):
+            show([record])
+
+
+@pytest.mark.parametrize("name", [name for name in PLACES if not re.search("config|packages|\\.N$", name)])
+def test_a_field_that_is_gone_is_refused_or_has_a_default_and_one_that_nobody_knows_is_refused(name):
+    place = PLACES[name]
+    record = read_or_refused(edited(place, lambda inner, last: inner.pop(last)), place[-1])
+    assert record is None or at(record, place) in (None, [], SCHEMA_VERSION, "fp32")
+    assert read_or_refused(edited(place, lambda inner, last: inner.__setitem__("made_up", 1)), "made_up") is None
