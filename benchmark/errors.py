@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def shortened(names: list[str], most: int = 3) -> str:
 
 def cannot_write(path: Path, error: OSError) -> BenchmarkError:
     """Returns the error for a file or folder that the disk or its rights refuse."""
+    way_out = "free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT, None) else "choose"
     return BenchmarkError(
-        f"{path} could not be written: {error.strerror}; free some space or choose another folder, "
-        "and start again: what is finished is kept."
+        f"{path} could not be written: {error.strerror}; {way_out} another folder, and start again: what is finished is kept."
     )
 
 

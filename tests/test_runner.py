@@ -176,9 +176,7 @@ def test_a_folder_on_a_read_only_disk_is_one_sentence(tmp_path):
     if done.returncode:
         pytest.skip("a read-only file system cannot be mounted here")
     try:
-        with pytest.raises(
-            BenchmarkError, match="could not be written: Read-only file system; free some space or choose"
-        ):
+        with pytest.raises(BenchmarkError, match="could not be written: Read-only file system; choose"):
             run("toy-good", tmp_path)
     finally:
         subprocess.run(["umount", tmp_path], check=True)

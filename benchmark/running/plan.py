@@ -170,7 +170,7 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
                 device=chosen,
                 threads=where.threads,
                 plugins=[path.resolve() for path in where.plugins],
-                results=where.results.resolve(),
+                results=where.results.absolute(),
             )
             identity = run_id(task, method, seed, shown)
             plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device, made.modules))
