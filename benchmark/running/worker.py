@@ -55,7 +55,8 @@ def main() -> int:
             print(json.dumps({"error": str(error)}), file=events, flush=True)
             code = 2
         except MethodEnded as ended:
-            code = ended.code
+            # A method that ends its process well has not ended well.
+            code = ended.code or 1
     if code < 0:
         # As the method's process ended, so does this one: the runner's record says how.
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ...benchmark.errors import BenchmarkError, first_line
-from ...benchmark.records.files import file_sha256
+from ...benchmark.records.files import file_sha256, files_below
 from ..class_forgetting import diffusion
 from ..data import hub
 
@@ -72,7 +72,7 @@ def locate(base: str, revision: str | None, *, download: bool) -> Path:
 
 def hashes(folder: Path) -> dict[str, str]:
     """Returns the hash of every file of weights and configuration that is loaded, by its path in the folder."""
-    files = [path for part in (*PARTS, "scheduler") for path in sorted((folder / part).rglob("*")) if path.is_file()]
+    files = [path for part in (*PARTS, "scheduler") for path in files_below(folder / part)]
     return {str(path.relative_to(folder)): file_sha256(path) for path in files}
 
 
