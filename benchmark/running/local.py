@@ -105,8 +105,8 @@ class LocalExecutor:
             record = find_record(self._results, item.filename)
             if record is None and ended.code == 0:
                 raise BenchmarkError(
-                    f"The run of {item.title} ended well and left no record that was planned, which is a mistake of the suite's "
-                    "or of a file that was edited meanwhile; start it again."
+                    f"The run of {item.title} ended well and left no record that was planned, which is a mistake of the "
+                    "suite's, or of a file that was edited meanwhile; start it again."
                 )
             if record is None or (record == before and ended.code != 0):
                 record = self._failure(item, ended)
