@@ -352,6 +352,22 @@ def test_an_evaluation_that_breaks_is_no_outcome_of_the_method(tmp_path, cli):
     assert not list((tmp_path / "results").rglob("*.json"))
 
 
+def test_numbers_that_are_not_finite_are_a_run_that_diverged(tmp_path, cli):
+    """Weights may be finite, and what is made of them not."""
+    broken = """def evaluate(self, *more):
+        what = Identity(name="test", version=1, protocol="test")
+        numbers = {"value": float("nan"), "ci_low": None, "ci_high": None, "ci_method": "none", "n": 1}
+        return Metric(name="x", direction="info", identity=what, **numbers)
+
+    def never(self, model"""
+    (tmp_path / "broken.py").write_text(TOY.read_text().replace("def evaluate(self, model", broken))
+    done = cli("run", "toy", "toy-good", "--plugin", "broken.py", "--device", "cpu")
+    assert done.returncode == 1
+    assert "diverged toy toy-good seed 0: what the weights draw, or the loss on it, is not finite" in done.stderr
+    (path,) = (tmp_path / "results").rglob("*.json")
+    assert json.loads(path.read_text())["status"] == "diverged"
+
+
 # Inputs are looked into before anything expensive.
 
 
