@@ -181,6 +181,10 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         """See ``ClassForgettingTask.extractor``."""
         return extractors.of_distances(self.distances)
 
+    def wanted_judges(self) -> list[str]:
+        """See ``RetrainedTask.wanted_judges``."""
+        return list(self.judges)
+
     def own_judges(self) -> list[str]:
         """See ``RetrainedTask.own_judges``: those of He et al. whose file is not there."""
         return [

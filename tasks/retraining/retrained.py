@@ -113,6 +113,10 @@ class RetrainedTask(Task):
         """Returns what else the manifest should say of everything that is trained."""
         return {}
 
+    def wanted_judges(self) -> list[str]:
+        """Returns the judges as ``load_judge`` takes them."""
+        return list(self.judge_names)
+
     def own_judges(self) -> list[str]:
         """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
         return list(self.judge_names)
@@ -164,7 +168,7 @@ class RetrainedTask(Task):
         """
         self.training_pool()
         to_train = {name for name in self.own_judges() if not self.judge_assets.has(judge_file(name))}
-        for name in self.judge_names:
+        for name in self.wanted_judges():
             if name not in to_train:
                 self.load_judge(name)
         for name in self.files():
