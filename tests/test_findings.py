@@ -60,6 +60,35 @@ def test_sfron_removes_the_class_and_keeps_the_rest(boards):
     assert min(found.metric("retain_accuracy")) > 0.97
     assert min(found.component(part) for part in ("unasked", "inverted")) > 0.9
     assert found.component("relearned") < 0.9
+    scores = sorted(run.score for run in found.runs)
+    assert scores[0] < 0.3
+    assert scores[1] > 0.7
+    assert min(run.components["relearned"] for run in found.runs) < 0.05
+
+
+@pytest.mark.parametrize(("name", "least"), [("salun", 0.7), ("relabel", 0.6)])
+def test_salun_and_relabelling_are_steady(boards, name, least):
+    found = row(boards[FORGETTING], name)
+    assert len(found.runs) == 3
+    assert min(run.score for run in found.runs) > least
+    assert min(run.utility for run in found.runs) > 0.97
+    for run in found.runs:
+        assert min(run.components, key=run.components.__getitem__) == "relearned"
+
+
+@pytest.mark.parametrize("name", ["ebu", "loreun", "erasediff"])
+def test_some_hide_the_class_from_its_label_and_little_more(boards, name):
+    for run in row(boards[FORGETTING], name).runs:
+        assert run.components["asked"] > 0.95
+        assert max(run.components[part] for part in ("unasked", "inverted", "relearned")) < 0.5
+
+
+@pytest.mark.parametrize("name", ["ascent", "rgd", "uno", "gradient-surgery"])
+def test_what_pays_with_the_rest_scores_next_to_nothing(boards, name):
+    found = row(boards[FORGETTING], name)
+    assert all(run.score < 0.01 and run.failed_gates for run in found.runs)
+    if name == "gradient-surgery":
+        assert max(max(run.components.values()) for run in found.runs) < 0.05
 
 
 def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
