@@ -86,7 +86,7 @@ def test_some_hide_the_class_from_its_label_and_little_more(boards, name):
 @pytest.mark.parametrize("name", ["ascent", "rgd", "uno", "gradient-surgery"])
 def test_what_pays_with_the_rest_scores_next_to_nothing(boards, name):
     found = row(boards[FORGETTING], name)
-    assert all(run.score < 0.01 and run.failed_gates for run in found.runs)
+    assert all(run.score < 0.01 and run.utility < 0.3 for run in found.runs)
     if name == "gradient-surgery":
         assert max(max(run.components.values()) for run in found.runs) < 0.05
 
