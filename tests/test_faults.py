@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -479,6 +480,42 @@ def test_doctor_says_what_the_hub_would_have_to_give(monkeypatch):
     monkeypatch.setenv(places.OFFLINE, "0")
     assert make_task("mnist-vae", {}).fetched() == ["ylecun/mnist"]
     assert make_task("digits-vae", {}).fetched() == []
+
+
+@pytest.mark.slow
+def test_an_honest_method_passes_its_check_on_a_plugins_task(tmp_path, cli):
+    text = """
+    from unlearnbench import Method, Need
+
+    class Honest(Method):
+        name = "honest"
+        needs = frozenset({{Need.RETAIN}})
+        steps: int = 2
+
+        def unlearn(self, problem):
+            import torch
+
+            optimizer = torch.optim.SGD(problem.model.parameters(), lr=1e-3)
+            for _, forget, retain in problem.steps(self.steps):
+                optimizer.zero_grad()
+                problem.loss(retain).mean().backward()
+                optimizer.step()
+    """
+    done = cli("check", plugin(tmp_path / "honest.py", text), "--task", "toy", "--plugin", TOY)
+    assert done.returncode == 0, done.stdout
+    assert "It keeps the contract" in done.stdout
+
+
+def test_eighty_columns_break_no_word(tmp_path, cli):
+    for record in [*anchors(), make_record("gradient-surgery"), make_record("selective-amnesia")]:
+        write_record(tmp_path / "results", record)
+    done = cli("compare", "gradient-surgery", "selective-amnesia", "--no-committed", env={"COLUMNS": "80"})
+    shown = done.stdout.partition("Differences are")[0]
+    for word in ("gradient", "surgery", "selective", "amnesia", "verdict", "score", "seed"):
+        assert re.search(rf"\b{word}", shown), shown
+    done = cli("board", "--no-committed", env={"COLUMNS": "80"})
+    assert "gradient-surgery" in done.stdout
+    assert "selective-amnesia" in done.stdout
 
 
 # Nothing is lost.
