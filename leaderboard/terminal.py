@@ -18,11 +18,12 @@ GAP = 2
 
 
 def print_ranking(console: Console, site: Site) -> None:
-    """Prints every board's ranked table; of two judges it shows the less favourable one.
+    """Prints the ranked tables of the boards with something new, or of all; of two judges they show the less favourable one.
 
     Where there is no room for all that was measured, the last of it is left out: names and numbers stay whole.
     """
-    for ranking in site.rankings:
+    news = [board for board in site.rankings if any(r.run_id in site.new for row in board.rows for r in row.records)]
+    for ranking in news or site.rankings:
         table = Table(
             title=escape(f"{ranking.title} · {ranking.device}"),
             title_justify="left",
@@ -45,6 +46,8 @@ def print_ranking(console: Console, site: Site) -> None:
         console.print(table)
         if ranking.note:
             console.print(ranking.note, markup=False)
+    if news and len(news) < len(site.rankings):
+        console.print(f"{len(site.rankings) - len(news)} more boards, with none of these runs, are on the page.")
 
 
 def _fitting(ranking: Ranking, width: int) -> list[Column]:

@@ -50,7 +50,7 @@ def board(
 
     add_plugins(plugins)
     checked = [COMMITTED_VERIFICATIONS, *named_folders(verifications)]
-    built = build_board(_folders(results, committed), named_folder(out), checked)
+    built = build_board(_folders(results, committed), named_folder(out), checked, COMMITTED_RESULTS)
     if results is None and not Path("results").is_dir():
         built.notes.append(
             "There is no folder 'results' here: the board shows the records that ship with the suite alone."

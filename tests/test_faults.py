@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import unlearnbench as ub
-from helpers import GOOD, TOY, UNTOUCHED, make_record
+from helpers import GOOD, ROOT, TOY, UNTOUCHED, make_record
 from parquet_files import encoded, write_parquet
 from unlearnbench.benchmark import origin, registry
 from unlearnbench.benchmark.command_line import parse_seeds
@@ -22,7 +22,7 @@ from unlearnbench.benchmark.errors import LONGEST_LINE, BenchmarkError, first_li
 from unlearnbench.benchmark.measuring import provenance
 from unlearnbench.benchmark.records import files, places
 from unlearnbench.benchmark.records.files import files_below, write_atomically
-from unlearnbench.benchmark.records.store import load_records, write_record
+from unlearnbench.benchmark.records.store import load_records, read_record, write_record
 from unlearnbench.benchmark.running.claims import Claim
 from unlearnbench.benchmark.running.identity import make_method, make_task, method_info
 from unlearnbench.benchmark.running.requests import Request, load_suite, plain
@@ -460,6 +460,16 @@ def test_a_board_without_results_of_ones_own_says_so(cli):
     done = cli("board")
     assert done.returncode == 0
     assert "There is no folder 'results' here" in done.stderr
+
+
+def test_the_terminal_shows_the_boards_of_what_was_just_run(tmp_path, cli):
+    record = read_record(sorted((ROOT / "leaderboard" / "results" / "digits-vae" / "uno").glob("*.json"))[0])
+    write_record(tmp_path / "results", record)
+    done = cli("board")
+    assert done.returncode == 0
+    assert "digits-vae · forgetting" in done.stdout
+    assert "digits-mae" not in done.stdout
+    assert re.search(r"\d+ more boards, with none of these runs, are on the page", done.stdout)
 
 
 def test_seeds_of_an_older_file_are_not_left_out_in_silence(tmp_path, cli):

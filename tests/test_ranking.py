@@ -228,7 +228,7 @@ def test_the_terminals_table_keeps_names_and_numbers_whole_and_leaves_out_what_h
     records = [*anchors(), *runs("a-method-with-a-long-name", [0.9, 0.8, 0.85], passed={"lr": 0.1})]
     (board,) = rank_all(records)
     out = Console(file=io.StringIO(), width=width)
-    print_ranking(out, Site(Path(), [board], [], []))
+    print_ranking(out, Site(Path(), [board], [], [], frozenset()))
     text = out.file.getvalue()
     for row in board.rows:
         assert row.method in text

@@ -21,6 +21,8 @@ class LoadedRecords(NamedTuple):
     """One sentence for every file that could not be read as a record."""
     notes: list[str]
     """One for every record that a newer one of the same run in the same folder takes the place of."""
+    folders: dict[str, Path]
+    """Which of the folders each record is from, by ``run_id``."""
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -87,6 +89,7 @@ def load_records(folders: list[Path]) -> LoadedRecords:
     problems: list[str] = []
     notes: list[str] = []
     shared: dict[Any, Any] = {}
+    origins: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise BenchmarkError(f"There is no results folder {folder}; make one with `unlearnbench run`.")
@@ -106,9 +109,9 @@ def load_records(folders: list[Path]) -> LoadedRecords:
                     notes.append(f"{older} is an older record of the run that {newer} is of, and is left out.")
                 if newest:
                     here[record.run_id] = path
-                    records[record.run_id] = record
+                    records[record.run_id], origins[record.run_id] = record, folder
                     _share(record, shared)
-    return LoadedRecords(list(records.values()), problems, notes)
+    return LoadedRecords(list(records.values()), problems, notes, origins)
 
 
 def _share(record: Record, shared: dict[Any, Any]) -> None:

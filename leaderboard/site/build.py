@@ -40,24 +40,29 @@ class Site(NamedTuple):
     """One sentence for every file that is no readable record."""
     notes: list[str]
     """What else is worth a word of the records."""
+    new: frozenset[str]
+    """The runs of the folders that were read, but for the shipped one."""
 
 
-def build_board(folders: list[Path], out: Path, verifications: Iterable[Path] = ()) -> Site:
+def build_board(
+    folders: list[Path], out: Path, verifications: Iterable[Path] = (), shipped: Path | None = None
+) -> Site:
     """Builds the site from folders of records; later folders win over earlier ones.
 
     Args:
         folders: Where the records are.
         out: Where the site goes.
         verifications: Folders of attestations, which become badges.
+        shipped: The folder whose records are nobody's news.
 
     Raises:
         BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
     """
     with without_collector():
-        return _build(folders, out, verifications)
+        return _build(folders, out, verifications, shipped)
 
 
-def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Site:
+def _build(folders: list[Path], out: Path, verifications: Iterable[Path], shipped: Path | None) -> Site:
     loaded = load_records(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
@@ -68,7 +73,9 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path]) -> Sit
     for name, data in _files(rankings, attestations):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
-    return Site(out / "index.html", rankings, loaded.problems + unscored + problems, loaded.notes + left_out(records))
+    new = frozenset(run for run, folder in loaded.folders.items() if folder != shipped)
+    problems = loaded.problems + unscored + problems
+    return Site(out / "index.html", rankings, problems, loaded.notes + left_out(records), new)
 
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
