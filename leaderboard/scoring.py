@@ -41,6 +41,11 @@ class RunScore:
     failed_gates: list[str]
     sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
 
+    @property
+    def forgotten(self) -> float:
+        """The components' geometric mean: what the score would be if nothing was harmed."""
+        return float(_combined(list(map(np.array, self.components.values())), np.array(1.0)))
+
     @functools.cached_property
     def by_name(self) -> dict[str, list[Metric]]:
         """The record's metrics by name, for pages that ask for one after the other."""

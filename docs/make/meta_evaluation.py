@@ -109,7 +109,10 @@ def examine(task: OneClassTask, folder: Path) -> dict[str, Any]:
     for track in task.family.tracks:
         anchors = Anchors(list(records.values()), track)
         scores = {name: score_run(record, track, anchors) for name, record in records.items()}
-        numbers = {"score": {name: run.score for name, run in scores.items()}}
+        numbers = {
+            "score": {name: run.score for name, run in scores.items()},
+            "forgotten": {name: run.forgotten for name, run in scores.items()},
+        }
         numbers |= {
             part.key: {name: run.components[part.key] for name, run in scores.items()} for part in track.components
         }
@@ -250,7 +253,9 @@ A score of forgetting is worth as much as it tells models that hold a class from
 are scored: the original, fine-tunes on retained data, edits of the label's embedding, wrappers, and models that were
 retrained with a few pictures of the class hold it; models that were retrained without it, by the oracles' recipe and
 by others, do not. The AUC is the share of pairs of one model of either kind in which the number is larger for the one
-without the class; its interval resamples models. An oracle is scored by the other oracles.
+without the class; its interval resamples models. An oracle is scored by the other oracles. *Forgotten* is the mean of the
+components, *score* that times utility: a model that was retrained badly holds nothing of the class and scores little all
+the same, and the AUC of the score counts that against it.
 """
 
 
