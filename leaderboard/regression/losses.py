@@ -106,8 +106,12 @@ def series(pair: PairedRow, measure: Measure, targets: Mapping[Key, Target]) -> 
 
 
 def no_longer_defined(pair: PairedRow, metric: str) -> list[int]:
-    """Returns the seeds in which a judge's number was defined before and is not now: nothing is worse than that."""
-    return [old.seed for old, new in pair.finished if _by_judge(old, metric).keys() - _by_judge(new, metric).keys()]
+    """Returns the seeds in which a judge's number was defined before and is null now: nothing is worse than that."""
+    return [
+        old.seed
+        for old, new in pair.finished
+        if any((one := overall(new).get((metric, judge))) and one.value is None for judge in _by_judge(old, metric))
+    ]
 
 
 def paired_loss(found: Series, prior: Prior) -> Loss:
