@@ -91,7 +91,7 @@ def test_a_file_that_does_not_fit_or_ends_early_is_one_sentence_and_no_record(cl
         ({"name": "sfron"}, "'sfron' is a registered method; give the weights another name with --name."),
         ({"name": "My/Edit"}, "'My/Edit' cannot name weights; give them with --name one of lower-case letters"),
         ({"file": "_.safetensors"}, "'' cannot name weights"),
-        ({"seed": -1}, "The seeds [-1] are not whole numbers from 0."),
+        ({"seed": -1}, "-1 is no seed; give whole numbers from 0."),
         ({"settings": {"lr": 1}}, "There is no setting of the task 'toy' named 'lr'; known: lacking."),
         ({"settings": {"lacking": True}}, "run `unlearnbench prepare toy --set lacking=true"),
     ],

@@ -198,13 +198,14 @@ def test_a_run_that_takes_its_server_along_is_made_again(tmp_path, monkeypatch):
         "import os, pathlib\n"
         "from unlearnbench.benchmark.method import Method\n"
         "class Fells(Method):\n"
-        "    '''Kills its parent, once.'''\n"
+        "    '''Kills the server, which is the parent of the process that waits for it, once.'''\n"
         "    name = 'fells'\n"
         "    def unlearn(self, problem):\n"
         "        marker = pathlib.Path(os.environ['UNLEARNBENCH_TEST'])\n"
         "        if not marker.exists():\n"
         "            marker.touch()\n"
-        "            os.kill(os.getppid(), 9)\n"
+        "            stat = pathlib.Path(f'/proc/{os.getppid()}/stat').read_text()\n"
+        "            os.kill(int(stat.rpartition(')')[2].split()[1]), 9)\n"
         "            import time; time.sleep(600)\n"
     )
     import unlearnbench

@@ -140,8 +140,6 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
     plans: dict[str, Plan] = {}
     refused = []
     for request in requests:
-        if any(seed < 0 for seed in request.seeds):
-            raise BenchmarkError(f"The seeds {request.seeds} are not whole numbers from 0.")
         if not request.by_name:
             try:
                 registry.methods.get(request.method)
