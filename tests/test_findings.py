@@ -33,7 +33,7 @@ def test_boards_have_three_seeds_and_those_of_digits_every_method_that_applies(b
     from unlearnbench.benchmark.running.identity import make_task
 
     for title, board in boards.items():
-        if not title.startswith("digits-ddpm"):
+        if not title.startswith(("digits-ddpm", "digits-dit")):
             assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
     task = make_task("digits-mae", {})
     applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
@@ -89,6 +89,19 @@ def test_what_pays_with_the_rest_scores_next_to_nothing(boards, name):
     assert all(run.score < 0.01 and run.utility < 0.3 for run in found.runs)
     if name == "gradient-surgery":
         assert max(max(run.components.values()) for run in found.runs) < 0.05
+
+
+def test_on_the_transformer_nothing_holds_against_relearning(boards):
+    board = boards["digits-dit · forgetting"]
+    assert (
+        max(row(board, name).score for name in ("original", "cheat-noise", "cheat-remap", "simulated-retrain")) <= 0.05
+    )
+    assert min(run.score for run in row(board, "oracle").runs) > 0.9
+    for name in ("salun", "relabel", "ebu", "erasediff", "sfron"):
+        (run,) = row(board, name).runs
+        assert run.components["asked"] > 0.95
+        assert run.components["relearned"] < 0.5
+        assert (run.score > 0.6) == (name in ("salun", "relabel"))
 
 
 def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
