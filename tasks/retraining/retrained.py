@@ -171,8 +171,8 @@ class RetrainedTask(Task):
         for name in self.wanted_judges():
             if name not in to_train:
                 self.load_judge(name)
-        for name in self.files():
-            if self.assets.has(name) and name != self.oracle_samples_file:
+        for name in (self.base_file, *map(self.oracle_file, ORACLE_SEEDS)):
+            if self.assets.has(name):
                 self.load_model(name)
 
     def _make_files(self, progress: Progress) -> None:
