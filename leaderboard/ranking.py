@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..benchmark.errors import BenchmarkError, shortened
 from ..benchmark.family import Track
 from ..benchmark.metrics.intervals import Interval, student
 from ..benchmark.records.record import Record, Status, TaskInfo
+from ..benchmark.records.store import LoadedRecords, load_records
 from .rows import config_text, latest, settings_text
 from .scoring import Z95, Anchors, RunScore, score_run
 from .significance import holm, paired_p_value
@@ -108,13 +110,23 @@ def rank_all(records: Iterable[Record]) -> list[Ranking]:
     )
 
 
-def scorable(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
-    """Parts off the runs that ended well and lack what the score of their task is made of: none of them counts as a zero.
+def load_scorable(folders: list[Path]) -> LoadedRecords:
+    """Reads records as ``load_records`` does; one that lacks what its task's score is made of is a problem, and no zero.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    loaded = load_records(folders)
+    kept, sentences = scorable(loaded.records)
+    return loaded._replace(records=kept, problems=[*loaded.problems, *sentences])
+
+
+def scorable(known: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Parts off the runs that ended well and lack what the score of their task is made of.
 
     Returns:
         The others, and one sentence for each that is left out.
     """
-    known = list(records)
     measured: dict[str, set[str]] = defaultdict(set)
     for record in known:
         if record.method.role == "reference" and record.status is Status.OK:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from ..benchmark.family import Component, Gate, Track
@@ -43,8 +44,8 @@ class RunScore:
 
     @property
     def forgotten(self) -> float:
-        """The components' geometric mean: what the score would be if nothing was harmed."""
-        return float(_combined(list(map(np.array, self.components.values())), np.array(1.0)))
+        """See ``combined``."""
+        return float(combined(self.components.values()))
 
     @functools.cached_property
     def by_name(self) -> dict[str, list[Metric]]:
@@ -139,7 +140,7 @@ def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
     utility = max(0.0, 1 - max(used.values(), default=0.0))
     return RunScore(
         record=record,
-        score=float(_combined(list(map(np.array, components.values())), np.array(utility))),
+        score=float(combined(components.values())) * utility,
         components=components,
         utility=utility,
         failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1 + ROUNDING],
@@ -147,10 +148,10 @@ def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
     )
 
 
-def _combined(components: Sequence[Floats], utility: Floats) -> Floats:
-    """The geometric mean of the components, each a hundredth at least, times the utility."""
-    mean: Floats = np.exp(np.mean(np.log(np.maximum(components, FLOOR)), axis=0))
-    return mean * utility
+def combined(components: Iterable[ArrayLike]) -> Floats:
+    """Returns the geometric mean of components, each a hundredth at least: what the score would be if nothing was harmed."""
+    mean: Floats = np.exp(np.mean(np.log(np.maximum(np.stack([np.asarray(one) for one in components]), FLOOR)), axis=0))
+    return mean
 
 
 def _component(
@@ -203,7 +204,7 @@ def _drawn_scores(metrics: list[Metric], track: Track, seed: int, anchors: Ancho
     parts = [np.broadcast_to(_component(part, metrics, seed, anchors, generator), DRAWS) for part in track.components]
     used = [np.broadcast_to(_margin_used(gate, metrics, seed, anchors, generator), DRAWS) for gate in track.gates]
     utility = np.maximum(0.0, 1 - np.max(used, axis=0, initial=0.0))
-    return np.broadcast_to(_combined(parts, utility), DRAWS)
+    return np.broadcast_to(combined(parts) * utility, DRAWS)
 
 
 def _named(metrics: list[Metric], name: str) -> list[Metric]:

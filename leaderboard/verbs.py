@@ -133,11 +133,11 @@ def _load(
 ) -> LoadedRecords:
     import warnings
 
-    from ..benchmark.records.store import load_records
     from ..benchmark.registry import add_plugins
+    from .ranking import load_scorable
 
     add_plugins(plugins)
-    loaded = load_records(_folders(folders, committed))
+    loaded = load_scorable(_folders(folders, committed))
     for problem in [*loaded.problems, *loaded.notes] if warn else []:
         warnings.warn(problem, stacklevel=3)
     return loaded

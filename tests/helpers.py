@@ -1,5 +1,6 @@
 """Made-up records, and where things are."""
 
+import textwrap
 from pathlib import Path
 
 import unlearnbench
@@ -142,3 +143,27 @@ def anchors(seeds=(0, 1, 2)) -> list[Record]:
     """Returns the reference rows of a board."""
     rows = (("original", UNTOUCHED), ("oracle", GOOD))
     return [make_record(name, seed, values) for name, values in rows for seed in seeds]
+
+
+GENTLE = """
+    from unlearnbench import Method, Need
+
+    class Gentle(Method):
+        name = "{name}"
+        needs = frozenset({{Need.RETAIN}})
+        steps: int = {steps}
+
+        def unlearn(self, problem):
+            for _ in problem.steps(self.steps):
+                pass
+    """
+
+
+def write_plugin(path, text=GENTLE, **values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text).format(**{"name": "gentle", "steps": 1, **values}))
+    return path
+
+
+def anchors():
+    return [make_record("original", 0, UNTOUCHED), make_record("oracle", 0, GOOD)]

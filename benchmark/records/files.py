@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,32 +28,20 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
     Raises:
         BenchmarkError: The disk is full, or the folder cannot be written.
     """
-    temporary = None
+    # Made as every file of the user's is: with the rights that the umask leaves.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
-
-
-def _umask() -> int:
-    """What this process's user takes from the rights of new files."""
-    # There is no way to ask but to set it, which other threads would see for a moment; Linux tells it.
-    with contextlib.suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("Umask:")), 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def about(path: Path) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tomllib
-from pathlib import Path
+from numbers import Real
+from pathlib import Path, PurePath
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -108,27 +108,19 @@ def plain(request: Request) -> Request:
 
 
 def _plain_seed(seed: Any) -> int:
-    whole = None
-    # NumPy's truth values are no Python ones, and called like them.
-    if not isinstance(seed, str) and type(seed).__name__ not in ("bool", "bool_"):
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            whole = int(seed)
-    if whole is None or whole != seed or whole < 0:
+    is_number = isinstance(seed, Real) and not isinstance(seed, bool)
+    if not is_number or seed % 1 != 0 or seed < 0:
         raise BenchmarkError(f"{seed!r} is no seed; give whole numbers from 0.")
-    return whole
+    return int(seed)
 
 
 def _plain_value(key: str, value: Any) -> Any:
-    """A setting's value, with NumPy's and PyTorch's numbers as Python's, tuples as lists and paths as texts."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(name): _plain_value(key, one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain_value(key, one) for one in value]
-    if hasattr(value, "tolist"):
-        value = value.tolist()
     try:
-        return json.loads(json.dumps(value))
-    except (TypeError, ValueError):
+        return json.loads(json.dumps(value, default=_as_python))
+    except (TypeError, ValueError, AttributeError):
         raise BenchmarkError(f"The setting '{key}' cannot be {value!r}: settings are what JSON has.") from None
+
+
+def _as_python(value: Any) -> Any:
+    """A path as a text, NumPy's and PyTorch's numbers and arrays as Python's."""
+    return str(value) if isinstance(value, PurePath) else value.tolist()

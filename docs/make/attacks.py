@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import os
 import sys
 import tempfile
@@ -16,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +31,7 @@ from ...benchmark.records.record import Record, utc_now
 from ...benchmark.running.identity import RunIdentity, make_method, make_task, method_info, task_info
 from ...benchmark.task import Task
 from ...leaderboard.markdown import markdown_table
-from ...leaderboard.scoring import FLOOR, Anchors, RunScore, score_run
+from ...leaderboard.scoring import Anchors, RunScore, combined, score_run
 from ...tasks.class_forgetting.probes import Budget
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.retraining.retrained import ORACLE_SEEDS
@@ -176,8 +174,8 @@ def tables(found: dict[str, dict[str, Outcome]]) -> dict[str, str]:
 
 
 def lifted(outcome: Outcome) -> float:
-    """Returns the geometric mean of a trick's components: what it would score if it harmed nothing else."""
-    return math.exp(fmean(math.log(max(value, FLOOR)) for value in outcome["components"].values()))
+    """Returns what a trick would score if it harmed nothing else."""
+    return float(combined(outcome["components"].values()))
 
 
 def rendered(page: str, found: dict[str, dict[str, Outcome]]) -> str:

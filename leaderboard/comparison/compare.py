@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.record import Record
-from ..ranking import Ranking, Row, rank_all, scorable
+from ..ranking import Ranking, Row, rank_all
 from ..rows import left_out
 from . import data, tables
 from .board_pairs import BoardPairs, board_pairs
@@ -73,7 +73,7 @@ class Comparison:
 
 
 def compare_records(
-    records: Iterable[Record],
+    records: Sequence[Record],
     methods: Sequence[str],
     tasks: Sequence[str] | None = None,
     problems: Sequence[str] = (),
@@ -92,9 +92,7 @@ def compare_records(
     Raises:
         BenchmarkError: A name is unknown, fewer than two rows are left to compare, or no two share a seed.
     """
-    kept, unscored = scorable(records)
-    problems = [*problems, *unscored]
-    rankings = rank_all(kept)
+    rankings = rank_all(records)
     if not rankings:
         raise BenchmarkError(
             f"There is no record to compare. {next(iter(problems), 'Run `unlearnbench suite quick` first.')}"
@@ -109,7 +107,7 @@ def compare_records(
         raise BenchmarkError(_why_nothing(rankings, methods, tasks))
     if not any(pair.seeds for board in boards for pair in board.pairs):
         raise BenchmarkError(_no_shared_seed(boards[0]))
-    mine = [record for record in kept if record.method.name in {row.method for _, rows in chosen for row in rows}]
+    mine = [record for record in records if record.method.name in {row.method for _, rows in chosen for row in rows}]
     return Comparison(boards, list(problems), [*notes, *left_out(mine)])
 
 

@@ -16,10 +16,10 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Quantity
 from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.records.record import Record
-from ...benchmark.records.store import load_records, without_collector
+from ...benchmark.records.store import without_collector
 from ..attestations import Attestations, load_attestations
 from ..columns import Where, columns_of
-from ..ranking import Ranking, Row, rank_all, scorable
+from ..ranking import Ranking, Row, load_scorable, rank_all
 from ..rows import left_out
 from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
@@ -63,19 +63,18 @@ def build_board(
 
 
 def _build(folders: list[Path], out: Path, verifications: Iterable[Path], shipped: Path | None) -> Site:
-    loaded = load_records(folders)
+    loaded = load_scorable(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
         raise BenchmarkError(f"There is no record to build a board from. {reason}")
     attestations, problems = load_attestations(verifications)
-    records, unscored = scorable(loaded.records)
-    rankings = rank_all(records)
+    rankings = rank_all(loaded.records)
     for name, data in _files(rankings, attestations):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
     new = frozenset(run for run, folder in loaded.folders.items() if folder != shipped)
-    problems = loaded.problems + unscored + problems
-    return Site(out / "index.html", rankings, problems, loaded.notes + left_out(records), new)
+    notes = loaded.notes + left_out(loaded.records)
+    return Site(out / "index.html", rankings, loaded.problems + problems, notes, new)
 
 
 def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
