@@ -163,7 +163,3 @@ def write_plugin(path, text=GENTLE, **values):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(textwrap.dedent(text).format(**{"name": "gentle", "steps": 1, **values}))
     return path
-
-
-def anchors():
-    return [make_record("original", 0, UNTOUCHED), make_record("oracle", 0, GOOD)]

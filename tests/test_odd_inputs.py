@@ -82,7 +82,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 
 
 def test_one_folder_may_be_named_without_a_list(tmp_path, monkeypatch):
-    for record in [*anchors(), make_record("sfron")]:
+    for record in [*anchors((0,)), make_record("sfron")]:
         write_record(tmp_path / "results", record)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(ub.records(str(tmp_path / "results"), committed=False)) == 3
@@ -104,7 +104,7 @@ def test_seeds_as_people_type_them():
 def test_a_number_that_is_not_defined_any_more_is_worse():
     before = [make_record("sfron", seed) for seed in range(3)]
     now = [make_record("sfron", seed, {**GOOD, "coverage": None} if seed == 1 else GOOD) for seed in range(3)]
-    found = compare(before, now, references=anchors())
+    found = compare(before, now, references=anchors((0,)))
     assert found.verdict is Verdict.REGRESSION
     assert "coverage was defined in the baseline and is not now (seed 1)" in found.sentence
 
@@ -112,10 +112,10 @@ def test_a_number_that_is_not_defined_any_more_is_worse():
 def test_a_record_that_lacks_what_is_scored_is_no_zero(tmp_path, cli):
     whole = make_record("sfron")
     lacking = whole.model_copy(update={"metrics": [one for one in whole.metrics if one.name != "coverage"]})
-    kept, sentences = scorable([*anchors(), lacking])
+    kept, sentences = scorable([*anchors((0,)), lacking])
     assert [record.method.name for record in kept] == ["original", "oracle"]
     assert f"{lacking.filename} lacks coverage" in sentences[0]
-    for record in [*anchors(), lacking]:
+    for record in [*anchors((0,)), lacking]:
         write_record(tmp_path / "results", record)
     done = cli("board", "--no-committed")
     assert done.returncode == 1

@@ -46,7 +46,7 @@ def test_within_a_folder_the_newest_record_of_a_run_counts(tmp_path, cli):
     loaded = load_records([tmp_path / "results"])
     assert loaded.records == [new]
     assert str(copied) in loaded.notes[0]
-    for record in anchors():
+    for record in anchors((0,)):
         write_record(tmp_path / "results", record)
     done = cli("board", "--no-committed")
     assert done.returncode == 0
@@ -58,7 +58,7 @@ def test_within_a_folder_the_newest_record_of_a_run_counts(tmp_path, cli):
 
 def test_names_with_brackets_are_printed_as_they_are(cli, tmp_path):
     for name in ("runs[old]", "x[/y]", "[bold]", "a b%s"):
-        for record in [*anchors(), make_record("sfron")]:
+        for record in [*anchors((0,)), make_record("sfron")]:
             write_record(tmp_path / name, record)
         done = cli("board", "--no-committed", "--results", name, "--out", f"site {name}")
         assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_names_with_brackets_are_printed_as_they_are(cli, tmp_path):
 
 @pytest.mark.slow
 def test_a_terminal_without_a_dash_shows_something_else(tmp_path):
-    for record in [*anchors(), make_record("sfron")]:
+    for record in [*anchors((0,)), make_record("sfron")]:
         write_record(tmp_path / "results", record)
     done = subprocess.run(
         [sys.executable, "-m", "unlearnbench", "board", "--no-committed"],
@@ -126,7 +126,7 @@ def test_seeds_of_an_older_file_are_not_left_out_in_silence(tmp_path, cli):
     newer = make_record("mine", 0, GOOD, created="2026-02-01T00:00:00Z")
     method = newer.method.model_copy(update={"source_sha256": "9" * 64})
     newer = newer.model_copy(update={"method": method, "run_id": "9" * 64})
-    for record in [*anchors(), *older, newer]:
+    for record in [*anchors((0,)), *older, newer]:
         write_record(tmp_path / "results", record)
     said = "mine on digits-ddpm was run with an older version of its file"
     for words in (("board",), ("compare", "mine", "original")):
@@ -166,7 +166,7 @@ def test_an_honest_method_passes_its_check_on_a_plugins_task(tmp_path, cli):
 
 
 def test_eighty_columns_break_no_word(tmp_path, cli):
-    for record in [*anchors(), make_record("gradient-surgery"), make_record("selective-amnesia")]:
+    for record in [*anchors((0,)), make_record("gradient-surgery"), make_record("selective-amnesia")]:
         write_record(tmp_path / "results", record)
     done = cli("compare", "gradient-surgery", "selective-amnesia", "--no-committed", env={"COLUMNS": "80"})
     shown = done.stdout.partition("Differences are")[0]
