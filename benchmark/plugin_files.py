@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import sys
@@ -66,6 +67,10 @@ def _load_file(path: Path) -> ModuleType:
         return loaded
     for stale in [key for key, one in sys.modules.items() if _file_of(one) in beside]:
         del sys.modules[stale]
+    for file in (path, *beside):
+        # Python takes compiled code for that of a file which was edited within the same second and kept its length.
+        with contextlib.suppress(OSError):
+            Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")

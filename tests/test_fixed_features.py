@@ -202,7 +202,7 @@ def test_on_a_full_disk_everything_is_computed_and_nothing_left(folder, monkeypa
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fdopen", full)
+    monkeypatch.setattr(files.Path, "replace", full)
     assert np.array_equal(fixed_features(extractor(), pictures()), features(extractor(), pictures()))
     assert kept(folder) == []
 
