@@ -33,7 +33,7 @@ from .training.recipe import TrainingRecipe
 
 
 class Cifar10DDPM(DataSetTask, ClassForgettingTask):
-    """Class forgetting on a DDPM of 10 M or 38 M parameters. Needs CIFAR-10, two judges and, in earnest, a GPU.
+    """Class forgetting on a DDPM of 1, 10 or 38 M parameters. Needs CIFAR-10, two judges and, but for ``tiny``, a GPU.
 
     Classes 1, 3, 5, 7 and 9 are those that SFRon and its followers report; methods are tuned on the others.
     """
@@ -50,8 +50,8 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The class to forget: 1, 3, 5, 7, 9 (automobile, cat, dog, horse, truck) to report, the others to tune on."""
-    preset: Literal["small", "paper"] = "small"
-    """The network: ``small`` has 9.6 M parameters, ``paper`` 38.3 M, as many as the papers'. Each needs its own training."""
+    preset: Literal["tiny", "small", "paper"] = "small"
+    """The network: ``tiny`` has 1.1 M parameters, for a CPU, ``small`` 9.6 M, ``paper`` 38.3 M, as many as the papers'."""
     protocol: Literal["own", "paper"] = "own"
     """How models are evaluated: ``own``, or ``paper`` for the papers' protocol with its known faults."""
     fast_sampling: bool = False
@@ -83,7 +83,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     @property
     def chosen(self) -> EvaluationProtocol:
         """What is drawn, how, and what it is compared with."""
-        return self.protocols[self.protocol]
+        return self.protocols.get(f"{self.protocol}-{self.preset}", self.protocols[self.protocol])
 
     @property
     def sampler(self) -> Sampler:  # type: ignore[override]

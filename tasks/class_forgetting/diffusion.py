@@ -44,12 +44,12 @@ def predict_noise(model: nn.Module, noisy: Tensor, timesteps: Tensor, labels: Te
 
 def draw_corruption(images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     """Draws noise, antithetic time steps (half of them ``t``, half ``T - 1 - t``) and which labels are dropped."""
-    count = len(images)
-    half = torch.randint(TRAIN_TIMESTEPS, ((count + 1) // 2,), generator=generator)
+    count, at = len(images), generator.device
+    half = torch.randint(TRAIN_TIMESTEPS, ((count + 1) // 2,), generator=generator, device=at)
     draw = {
-        "noise": torch.randn(images.shape, generator=generator),
+        "noise": torch.randn(images.shape, generator=generator, device=at),
         "timesteps": torch.cat([half, TRAIN_TIMESTEPS - 1 - half])[:count],
-        "dropped": torch.rand(count, generator=generator) < LABEL_DROP,
+        "dropped": torch.rand(count, generator=generator, device=at) < LABEL_DROP,
     }
     return {name: value.to(images.device) for name, value in draw.items()}
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.measuring.device import CPU
 from ...benchmark.problem import Pool
-from ..training import loop
+from ..data.pools import BytePool, from_bytes
+from ..training import loop, resident
 from ..training.checkpoint import Checkpoint
 from ..training.loop import Descent, Speed
 from ..training.recipe import TrainingRecipe
+from ..training.resident import WAYS, Way
 from . import diffusion
+
+if TYPE_CHECKING:
+    from diffusers import DDPMScheduler
 
 EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
@@ -33,11 +39,12 @@ def train(
     *,
     device: torch.device = CPU,
     ema_decay: float = EMA_DECAY,
+    ways: Sequence[Way] = WAYS,
 ) -> dict[str, Tensor]:
     """Trains a noise predictor with Adam, a cosine schedule and an exponential moving average of the weights.
 
     On a GPU the network runs compiled, channels last and in bfloat16 where autocast finds it safe; its weights and the
-    optimizer stay in single precision.
+    optimizer stay in single precision. A pool of bytes moves there as a whole, and everything is drawn there.
 
     Args:
         model: A freshly initialized network.
@@ -49,6 +56,7 @@ def train(
         checkpoint: Where the run goes on if it was killed.
         device: Where to train.
         ema_decay: The average's memory, once it is no shorter than the run so far.
+        ways: How a GPU may run a step on a pool of bytes, see ``resident.train``.
 
     Returns:
         The averaged weights, on the CPU.
@@ -62,11 +70,26 @@ def train(
         draw = diffusion.draw_corruption(images, generator)
         return diffusion.denoising_loss(network, noise_schedule, images, labels, draw, null_label).mean()
 
+    descent = Descent(partial(torch.optim.Adam, lr=recipe.lr), partial(_rates, recipe.steps), GRADIENT_CLIP, ema_decay)
+    if device.type == "cuda" and isinstance(pool, BytePool):
+        moved = BytePool(pool.images.to(device), pool.labels.to(device), pool.mirrored)
+        trained = resident.train(
+            model,
+            partial(draw_inputs, moved, recipe.batch_size),
+            partial(loss_of_inputs, noise_schedule, null_label),
+            descent,
+            steps=recipe.steps,
+            generator=torch.Generator(device).manual_seed(seed),
+            progress=progress,
+            checkpoint=checkpoint,
+            ways=ways,
+        )
+        return trained.state_dict()
     trained = loop.train(
         model,
         partial(pool.sample, recipe.batch_size),
         loss,
-        Descent(partial(torch.optim.Adam, lr=recipe.lr), partial(_rates, recipe.steps), GRADIENT_CLIP, ema_decay),
+        descent,
         steps=recipe.steps,
         generator=torch.Generator().manual_seed(seed),
         progress=progress,
@@ -75,6 +98,36 @@ def train(
         speed=SPEED,
     )
     return trained.state_dict()
+
+
+def draw_inputs(pool: BytePool, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Draws images, labels and what ``draw_corruption`` draws, where pool and generator are, without the host's waiting.
+
+    Returns:
+        Images ``(B, C, H, W)`` in [-1, 1], labels, noise, time steps and which labels are dropped.
+    """
+    index = torch.randint(len(pool), (size,), generator=generator, device=generator.device)
+    images = from_bytes(pool.images[index])
+    if pool.mirrored:
+        turned = torch.rand((size, 1, 1, 1), generator=generator, device=generator.device) < 0.5
+        images = torch.where(turned, images.flip(-1), images)
+    draw = diffusion.draw_corruption(images, generator)
+    return images, pool.labels[index], draw["noise"], draw["timesteps"], draw["dropped"]
+
+
+def loss_of_inputs(
+    schedule: DDPMScheduler,
+    null_label: int,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+    dropped: Tensor,
+) -> Tensor:
+    """Returns the mean loss on what ``draw_inputs`` drew."""
+    draw = {"noise": noise, "timesteps": timesteps, "dropped": dropped}
+    return diffusion.denoising_loss(network, schedule, images, labels, draw, null_label).mean()
 
 
 def _rates(steps: int, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:

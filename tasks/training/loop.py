@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -23,7 +23,8 @@ Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 class Descent(NamedTuple):
     """How a loss is descended."""
 
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    optimizer: Callable[..., torch.optim.Optimizer]
+    """Takes the parameters and, on a GPU, options that make it faster."""
     schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None
     """Of the learning rate, moved on after every step; the rate is constant without."""
     clip: float | None = None
