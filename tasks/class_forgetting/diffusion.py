@@ -56,7 +56,7 @@ def draw_corruption(images: Tensor, generator: torch.Generator) -> dict[str, Ten
 
 def condition(labels: Tensor, draw: Mapping[str, Tensor], null_label: int) -> Tensor:
     """Returns the labels with the dropped ones replaced by the null label."""
-    return torch.where(draw["dropped"], null_label, labels)
+    return labels.masked_fill(draw["dropped"], null_label)
 
 
 def denoising_loss(
