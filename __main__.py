@@ -56,12 +56,18 @@ def prepare(
     task: Annotated[str, typer.Argument(help="The task.")],
     set_: options.Settings = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder to make everything in from scratch.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Time for all of it: base model and oracles are trained as long as fits."),
+    ] = None,
     plugin: options.Plugins = None,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
     settings = from_pairs(set_ or [])
     with task_progress(err) as progress:
-        folder = unlearnbench.prepare(task, settings=settings, out=out_dir, plugins=plugin or [], progress=progress)
+        folder = unlearnbench.prepare(
+            task, settings=settings, out=out_dir, minutes=minutes, plugins=plugin or [], progress=progress
+        )
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}", markup=False)
     else:

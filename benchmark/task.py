@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from . import origin
 from .command_line import command
+from .errors import BenchmarkError
 from .family import Family
 from .method import Method
 from .needs import Need
@@ -80,6 +81,14 @@ class Task(BaseModel, ABC):
     @abstractmethod
     def prepare(self, progress: Progress) -> Path:
         """Makes what is lacking of base model, oracles and judges, and returns the folder that it went to."""
+
+    def within(self, minutes: float) -> Self:
+        """Returns the task with ``prepare`` limited to a span of time, into which training is fitted.
+
+        Raises:
+            BenchmarkError: It trains nothing whose length could be chosen.
+        """
+        raise BenchmarkError(f"What '{self.name}' takes to prepare cannot be fitted into a time; leave --minutes out.")
 
     @abstractmethod
     def assets_sha256(self) -> str:

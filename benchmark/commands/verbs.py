@@ -184,6 +184,7 @@ def prepare(
     *,
     settings: dict[str, Any] | None = None,
     out: str | Path | None = None,
+    minutes: float | None = None,
     plugins: Sequence[str | Path] = (),
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Path:
@@ -193,6 +194,8 @@ def prepare(
         task: A registered task.
         settings: Of the task, as with ``--set``.
         out: A folder to make everything in from scratch, shipped or not; without it only what is lacking is made.
+        minutes: What it may take: base model and oracles are trained for as many steps as fit, the same for all. By default
+            they are trained by the task's own recipe.
         plugins: Files that define tasks.
         progress: Told what is being made, how much of it is done and how much there is.
 
@@ -207,7 +210,8 @@ def prepare(
     from ..running.identity import make_task
 
     with assets_only_in(named_folder(out) if out is not None else None):
-        return make_task(task, settings or {}).prepare(progress)
+        made = make_task(task, settings or {})
+        return (made if minutes is None else made.within(minutes)).prepare(progress)
 
 
 def new(kind: str, name: str, *, out: str | Path = ".") -> Written:

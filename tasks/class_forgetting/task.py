@@ -86,7 +86,7 @@ class ClassForgettingTask(OneClassTask):
             self.network(),
             pool,
             self.num_classes,
-            self.recipe,
+            self.used_recipe,
             seed,
             progress,
             checkpoint,

@@ -209,7 +209,7 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
             self.filling,
             self.training_holes,
             pool,
-            self.recipe,
+            self.used_recipe,
             seed,
             progress,
             checkpoint,

@@ -59,7 +59,7 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
         self, pool: LabelledPool, seed: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
     ) -> dict[str, Tensor]:
         """See ``RetrainedTask.train``."""
-        return vae.train(self.network(), pool, self.latent, self.recipe, seed, progress, checkpoint)
+        return vae.train(self.network(), pool, self.latent, self.used_recipe, seed, progress, checkpoint)
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
@@ -25,6 +27,8 @@ from ..judges import classifiers
 from ..judges.judge import Judge
 from ..training.checkpoint import Checkpoint
 from ..training.recipe import TrainingRecipe
+from . import fitting
+from .fitting import Schedule
 
 ORACLE_SEEDS = (0, 1, 2)
 
@@ -42,6 +46,12 @@ class RetrainedTask(Task):
     """The task of the same data whose judges this one shares; its own if empty."""
     keeps_oracle_samples: ClassVar[bool] = True
     """Whether the oracles' samples are an asset, too, since drawing them takes long."""
+    _minutes: float | None = PrivateAttr(None)
+    """What ``prepare`` may take, if that is limited."""
+    _schedule: Schedule | None = PrivateAttr(None)
+    """What was fitted into the time."""
+    _probe: TrainingRecipe | None = PrivateAttr(None)
+    """Of a run that measures the speed of training."""
 
     @abstractmethod
     def forgotten(self) -> tuple[int, ...]:
@@ -100,6 +110,16 @@ class RetrainedTask(Task):
         """The name of the base model's weights."""
         return "base.safetensors"
 
+    @property
+    def used_recipe(self) -> TrainingRecipe:
+        """The recipe of the models that are trained now: the base's where there is one, since oracles are trained alike."""
+        if self._probe is not None:
+            return self._probe
+        if self.assets.has(self.base_file):
+            made = self.assets.entry(self.base_file).made
+            return TrainingRecipe(*(made.get(key, value) for key, value in self.recipe._asdict().items()))
+        return self.recipe if self._schedule is None else self._schedule.recipe
+
     def oracle_file(self, seed: int) -> str:
         """Returns the name of an oracle's weights."""
         return f"oracle-{self.request()}-{seed}.safetensors"
@@ -144,6 +164,12 @@ class RetrainedTask(Task):
         judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
         return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
 
+    def within(self, minutes: float) -> Self:
+        """See ``Task.within``: base and oracles are trained for as many steps as fit, the same for all."""
+        found = self.model_copy()
+        found._minutes = minutes
+        return found
+
     def prepare(self, progress: Progress) -> Path:
         """See ``Task.prepare``: makes the files that are not at hand, one after the other.
 
@@ -176,10 +202,13 @@ class RetrainedTask(Task):
                 self.load_model(name)
 
     def _make_files(self, progress: Progress) -> None:
+        begun = time.monotonic()
         for name in self.own_judges():
             if not self.judge_assets.has(judge_file(name)):
                 self._prepare_judge(name, progress)
         pool = self.training_pool()
+        if self._minutes is not None:
+            self._fit(pool, self._minutes, begun, progress)
         self._prepare_model(self.base_file, pool, 0, progress)
         kept = self.parted(pool)[1]
         for seed in ORACLE_SEEDS:
@@ -197,6 +226,38 @@ class RetrainedTask(Task):
                 {"sampler": self.sampling()},
                 time.perf_counter() - start,
             )
+
+    def _fit(self, pool: LabelledPool, minutes: float, begun: float, progress: Progress) -> None:
+        """Chooses how long base and oracles are trained, or takes what was chosen before an interruption."""
+        names = [self.base_file, *map(self.oracle_file, ORACLE_SEEDS)]
+        lacking = [name for name in names if not self.assets.has(name)]
+        if self.base_file not in lacking:
+            made = self.assets.entry(self.base_file).made
+            if "minutes" not in made and lacking:
+                raise BenchmarkError(
+                    f"The base model of '{self.name}' is there and was trained for {made.get('steps')} steps, as its oracles "
+                    "have to be; leave --minutes out, or make all of them in the time with `--out FOLDER`."
+                )
+            return
+        path = self._schedule_file
+        self._schedule = fitting.kept(path, minutes)
+        if self._schedule is None:
+            progress("measuring the speed", 0, 1)
+            speed = fitting.measure(partial(self._train_probe, pool), 60 * minutes)
+            left = 60 * minutes - (time.monotonic() - begun)
+            self._schedule = Schedule(fitting.fit(self.recipe, speed, left, len(lacking)), minutes, speed)
+            fitting.keep(path, self._schedule)
+
+    @property
+    def _schedule_file(self) -> Path:
+        return self.assets.writable / f"{self.base_file}.schedule"
+
+    def _train_probe(
+        self, pool: LabelledPool, steps: int, progress: Callable[[int, int], None], checkpoint: Checkpoint
+    ) -> None:
+        probe = self.model_copy()
+        probe._probe = self.recipe._replace(steps=steps)
+        probe.train(pool, 0, progress, checkpoint)
 
     def _prepare_judge(self, name: str, progress: Progress) -> None:
         file, facts = judge_file(name), self.judge_facts(name)
@@ -222,13 +283,15 @@ class RetrainedTask(Task):
     def _prepare_model(self, name: str, pool: LabelledPool, seed: int, progress: Progress) -> None:
         if self.assets.has(name):
             return
-        facts = {"seed": seed, "images": len(pool), **self.recipe._asdict()}
+        facts = {"seed": seed, "images": len(pool), **self.used_recipe._asdict()}
         checkpoint = self._checkpoint(self.assets, name, facts)
         torch.manual_seed(seed)
         weights = self.train(pool, seed, lambda step, steps: progress(f"training {name}", step, steps), checkpoint)
         precision: Literal["fp32", "bf16"] = "bf16" if self.training_device.type == "cuda" else "fp32"
-        self._save(self.assets, name, weights, facts, checkpoint.seconds, precision)
+        fitted = {} if self._schedule is None else self._schedule.facts()
+        self._save(self.assets, name, weights, facts | fitted, checkpoint.seconds, precision)
         checkpoint.remove()
+        self._schedule_file.unlink(missing_ok=True)
 
     def _save(
         self,
