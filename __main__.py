@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -63,15 +63,13 @@ def prepare(
     plugin: options.Plugins = None,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
-    settings = from_pairs(set_ or [])
+    asked: dict[str, Any] = {"settings": from_pairs(set_ or []), "plugins": plugin or []}
     with task_progress(err) as progress:
-        folder = unlearnbench.prepare(
-            task, settings=settings, out=out_dir, minutes=minutes, plugins=plugin or [], progress=progress
-        )
+        folder = unlearnbench.prepare(task, out=out_dir, minutes=minutes, progress=progress, **asked)
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}", markup=False)
     else:
-        again = command("prepare", task, "--out", "FOLDER", settings=settings, plugins=plugin or [])
+        again = command("prepare", task, "--out", "FOLDER", **asked)
         out.print(f"'{task}' lacks nothing; to make it again from scratch: {again}", markup=False)
     if out_dir is not None:
         out.print(f"To run with it: export {places.ASSETS}={shlex.quote(str(out_dir))}", markup=False)

@@ -27,7 +27,7 @@ from .judges.judge import Extractor, Judge, score
 from .judges.report import Report
 from .judges.timm import load_judge, weights_file
 from .retraining.declared import DataSetTask
-from .retraining.retrained import judge_file
+from .retraining.files import judge_file
 from .training.checkpoint import Checkpoint
 from .training.recipe import TrainingRecipe
 

@@ -17,8 +17,8 @@ MINUTES = 0.3
 MODELS = ("base", "oracle-3-0", "oracle-3-1", "oracle-3-2")
 
 
-def prepared(folder, minutes, progress=lambda *_: None, **settings):
-    unlearnbench.prepare("digits-vae", settings=settings or None, out=folder, minutes=minutes, progress=progress)
+def prepared(folder, minutes, progress=lambda *_: None):
+    unlearnbench.prepare("digits-vae", settings={"forget_class": 3}, out=folder, minutes=minutes, progress=progress)
     files = json.loads((folder / "digits-vae" / "manifest.json").read_text())["files"]
     return {name: files[f"{name}.safetensors"]["made"] for name in MODELS}
 

@@ -23,6 +23,9 @@ Executor = Annotated[str, typer.Option(help="local or slurm.")]
 Slurm = Annotated[
     list[str] | None, typer.Option("--slurm", help="key=value that jobs ask for: partition, time (minutes), mem, …")
 ]
+Minutes = Annotated[
+    float | None, typer.Option(min=0.01, help="Time for all of it: base model and oracles are trained as long as fits.")
+]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Make failed runs again.")]
 KeepModel = Annotated[
     bool, typer.Option("--keep-model", help="Leave the weights beside each record, as safetensors; see `evaluate`.")

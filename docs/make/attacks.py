@@ -34,7 +34,7 @@ from ...leaderboard.markdown import markdown_table
 from ...leaderboard.scoring import Anchors, RunScore, combined, score_run
 from ...tasks.class_forgetting.probes import Budget
 from ...tasks.class_forgetting.task import ClassForgettingTask
-from ...tasks.retraining.retrained import ORACLE_SEEDS
+from ...tasks.retraining.files import ORACLE_SEEDS
 from . import trained_tricks, tricks_on_harness, tricks_on_weights
 from .model_pool import left
 

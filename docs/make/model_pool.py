@@ -32,7 +32,8 @@ from ...tasks.class_forgetting.networks import small_unet
 from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.image_to_image.mae import small_mae
 from ...tasks.one_shot.vae import VAE
-from ...tasks.retraining.retrained import ORACLE_SEEDS, OneClassTask
+from ...tasks.retraining.files import ORACLE_SEEDS
+from ...tasks.retraining.retrained import OneClassTask
 from ...tasks.training.checkpoint import Checkpoint
 
 DOSES = (5, 20, 50)

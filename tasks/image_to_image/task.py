@@ -19,7 +19,8 @@ from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Evaluation, RetrainingCost, Task
 from ..data.pools import LabelledPool
 from ..judges.judge import Judge
-from ..retraining.retrained import ORACLE_SEEDS, RetrainedTask
+from ..retraining.files import ORACLE_SEEDS
+from ..retraining.retrained import RetrainedTask
 from ..training.checkpoint import Checkpoint
 from . import evaluation
 from .evaluation import Drawing, Exam, Oracles, Pools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,8 +23,7 @@ FEWEST_STEPS = 100
 PROBE_STEPS = 8
 PROBE_SHARE = 0.01
 """Of the time, or ``PROBE_SECONDS`` if that is more: the shortest stretch of steps whose length is believed."""
-PROBE_SECONDS = 2.0
-_GROWTH = 8
+PROBE_SECONDS = 1.0
 
 Train = Callable[[int, Callable[[int, int], None], Checkpoint], object]
 """Trains a fresh network for some steps, and returns when the last one is done."""
@@ -66,7 +66,8 @@ def measure(train: Train, seconds: float) -> Speed:
         took = time.perf_counter() - moments[0]
         if took >= shortest:
             return Speed(moments[0] - begun, took / (steps - 1))
-        steps *= _GROWTH
+        # Aimed a little further than needed, in strides that the first, uncertain times cannot make too long.
+        steps *= max(2, min(8, math.ceil(1.2 * shortest / took)))
 
 
 def _note(moments: list[float], *_: int) -> None:
@@ -91,7 +92,7 @@ def fit(recipe: TrainingRecipe, speed: Speed, seconds: float, models: int) -> Tr
         needed = models * (speed.start_seconds + FEWEST_STEPS * speed.step_seconds) / (1 - SAMPLING_SHARE)
         raise BenchmarkError(
             f"The time suffices for {max(steps, 0)} training steps of each of {models} models, and {FEWEST_STEPS} are the "
-            f"fewest; give about {(needed - seconds) / 60:.1f} minutes more, or a faster device."
+            f"fewest; give about {math.ceil((needed - seconds) / 6) / 10:g} minutes more, or a faster device."
         )
     return recipe._replace(steps=steps)
 

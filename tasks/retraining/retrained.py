@@ -17,35 +17,25 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.measuring.device import CPU, describe_device
 from ...benchmark.measuring.provenance import collect_provenance
 from ...benchmark.method import Method
-from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
-from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
-from ...benchmark.task import Progress, RetrainingCost, Task
+from ...benchmark.task import Progress, RetrainingCost
 from ..data.pools import ImagePool, LabelledPool
-from ..judges import classifiers
 from ..judges.judge import Judge
 from ..training.checkpoint import Checkpoint
 from ..training.recipe import TrainingRecipe
 from . import fitting
+from .files import ORACLE_SEEDS, FilesTask, judge_file
 from .fitting import Schedule
 
-ORACLE_SEEDS = (0, 1, 2)
 
-
-class RetrainedTask(Task):
+class RetrainedTask(FilesTask):
     """Forgets classes. The oracle is the base model's own recipe without them, three seeds of it."""
 
     num_classes: ClassVar[int]
     image_shape: ClassVar[tuple[int, int, int]]
     batch_size: ClassVar[int]
     recipe: ClassVar[TrainingRecipe]
-    judge_names: ClassVar[tuple[str, ...]] = tuple(classifiers.ARCHITECTURES)
-    """The first one's features serve the distances."""
-    judges_from: ClassVar[str] = ""
-    """The task of the same data whose judges this one shares; its own if empty."""
-    keeps_oracle_samples: ClassVar[bool] = True
-    """Whether the oracles' samples are an asset, too, since drawing them takes long."""
     _minutes: float | None = PrivateAttr(None)
     """What ``prepare`` may take, if that is limited."""
     _schedule: Schedule | None = PrivateAttr(None)
@@ -56,10 +46,6 @@ class RetrainedTask(Task):
     @abstractmethod
     def forgotten(self) -> tuple[int, ...]:
         """Returns the classes to forget."""
-
-    @abstractmethod
-    def request(self) -> str:
-        """Returns what is forgotten in a word, for the names of the oracles' files."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -87,28 +73,12 @@ class RetrainedTask(Task):
     def sampling(self) -> str:
         """Returns how samples are drawn, in one line."""
 
-    # Assets.
-
-    @property
-    def assets(self) -> AssetFolder:
-        """The task's files."""
-        return AssetFolder(self.name, places.SHIPPED / self.name, self.prepare_command)
-
-    @property
-    def judge_assets(self) -> AssetFolder:
-        """The files of the judges."""
-        owner = self.judges_from or self.name
-        return AssetFolder(owner, places.SHIPPED / owner, self.prepare_command if owner == self.name else None)
+    # Making what is lacking.
 
     @property
     def training_device(self) -> torch.device:
         """Where models are trained."""
         return CPU
-
-    @property
-    def base_file(self) -> str:
-        """The name of the base model's weights."""
-        return "base.safetensors"
 
     @property
     def used_recipe(self) -> TrainingRecipe:
@@ -120,49 +90,9 @@ class RetrainedTask(Task):
             return TrainingRecipe(*(made.get(key, value) for key, value in self.recipe._asdict().items()))
         return self.recipe if self._schedule is None else self._schedule.recipe
 
-    def oracle_file(self, seed: int) -> str:
-        """Returns the name of an oracle's weights."""
-        return f"oracle-{self.request()}-{seed}.safetensors"
-
-    @property
-    def oracle_samples_file(self) -> str:
-        """The name of the file with the oracles' samples."""
-        return f"oracle-{self.request()}-samples.safetensors"
-
     def facts(self) -> dict[str, Any]:
         """Returns what else the manifest should say of everything that is trained."""
         return {}
-
-    def wanted_judges(self) -> list[str]:
-        """Returns the judges as ``load_judge`` takes them."""
-        return list(self.judge_names)
-
-    def own_judges(self) -> list[str]:
-        """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
-        return list(self.judge_names)
-
-    def files(self) -> list[str]:
-        """Returns the names of all files that the task needs beside the judges'."""
-        oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
-        samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
-        return [self.base_file, *oracles, *samples]
-
-    def judge_files(self) -> list[str]:
-        """Returns the names of the files of the judges that are kept as assets."""
-        return [judge_file(name) for name in self.own_judges()]
-
-    def missing(self) -> list[str]:
-        """See ``Task.missing``."""
-        lacking = [name for name in self.files() if not self.assets.has(name)]
-        lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
-        if not lacking:
-            return []
-        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
-
-    def assets_sha256(self) -> str:
-        """See ``Task.assets_sha256``."""
-        judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
-        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
 
     def within(self, minutes: float) -> Self:
         """See ``Task.within``: base and oracles are trained for as many steps as fit, the same for all."""
@@ -418,8 +348,3 @@ class OneClassTask(RetrainedTask):
 def _same_weights(model: nn.Module, other: nn.Module) -> bool:
     ours, theirs = model.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name].cpu(), theirs[name]) for name in theirs)
-
-
-def judge_file(name: str) -> str:
-    """Returns the name of a judge's weights among the assets."""
-    return f"judge-{name}.safetensors"

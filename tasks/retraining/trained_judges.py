@@ -12,7 +12,8 @@ from ..data.pools import ImagePool
 from ..judges import classifiers
 from ..judges.judge import Judge
 from ..training.checkpoint import Checkpoint
-from .retrained import RetrainedTask, judge_file
+from .files import judge_file
+from .retrained import RetrainedTask
 
 
 class JudgeData(NamedTuple):

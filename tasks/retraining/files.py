@@ -1,0 +1,90 @@
+"""The files of a task that the suite makes itself: what they are called, where they lie, which are lacking, their hash."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from ...benchmark.records import places
+from ...benchmark.records.assets import AssetFolder
+from ...benchmark.records.files import canonical_sha256
+from ...benchmark.task import Task
+from ..judges import classifiers
+
+ORACLE_SEEDS = (0, 1, 2)
+
+
+class FilesTask(Task):
+    """Has the weights of a base model, of oracles and of judges as files, and the oracles' samples."""
+
+    judge_names: ClassVar[tuple[str, ...]] = tuple(classifiers.ARCHITECTURES)
+    """The first one's features serve the distances."""
+    judges_from: ClassVar[str] = ""
+    """The task of the same data whose judges this one shares; its own if empty."""
+    keeps_oracle_samples: ClassVar[bool] = True
+    """Whether the oracles' samples are an asset, too, since drawing them takes long."""
+
+    @abstractmethod
+    def request(self) -> str:
+        """Returns what is forgotten in a word, for the names of the oracles' files."""
+
+    @property
+    def assets(self) -> AssetFolder:
+        """The task's files."""
+        return AssetFolder(self.name, places.SHIPPED / self.name, self.prepare_command)
+
+    @property
+    def judge_assets(self) -> AssetFolder:
+        """The files of the judges."""
+        owner = self.judges_from or self.name
+        return AssetFolder(owner, places.SHIPPED / owner, self.prepare_command if owner == self.name else None)
+
+    @property
+    def base_file(self) -> str:
+        """The name of the base model's weights."""
+        return "base.safetensors"
+
+    def oracle_file(self, seed: int) -> str:
+        """Returns the name of an oracle's weights."""
+        return f"oracle-{self.request()}-{seed}.safetensors"
+
+    @property
+    def oracle_samples_file(self) -> str:
+        """The name of the file with the oracles' samples."""
+        return f"oracle-{self.request()}-samples.safetensors"
+
+    def wanted_judges(self) -> list[str]:
+        """Returns the judges as ``load_judge`` takes them."""
+        return list(self.judge_names)
+
+    def own_judges(self) -> list[str]:
+        """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
+        return list(self.judge_names)
+
+    def files(self) -> list[str]:
+        """Returns the names of all files that the task needs beside the judges'."""
+        oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
+        samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
+        return [self.base_file, *oracles, *samples]
+
+    def judge_files(self) -> list[str]:
+        """Returns the names of the files of the judges that are kept as assets."""
+        return [judge_file(name) for name in self.own_judges()]
+
+    def missing(self) -> list[str]:
+        """See ``Task.missing``."""
+        lacking = [name for name in self.files() if not self.assets.has(name)]
+        lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
+        if not lacking:
+            return []
+        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
+
+    def assets_sha256(self) -> str:
+        """See ``Task.assets_sha256``."""
+        judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
+        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
+
+
+def judge_file(name: str) -> str:
+    """Returns the name of a judge's weights among the assets."""
+    return f"judge-{name}.safetensors"
