@@ -64,19 +64,14 @@ def train(
     Raises:
         BenchmarkError: The checkpoint is damaged or of another run, or cannot be written.
     """
-    noise_schedule = diffusion.noise_schedule()
-
-    def loss(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        draw = diffusion.draw_corruption(images, generator)
-        return diffusion.denoising_loss(network, noise_schedule, images, labels, draw, null_label).mean()
-
+    loss = partial(loss_of_inputs, diffusion.noise_schedule(), null_label)
     descent = Descent(partial(torch.optim.Adam, lr=recipe.lr), partial(_rates, recipe.steps), GRADIENT_CLIP, ema_decay)
     if device.type == "cuda" and isinstance(pool, BytePool):
         moved = BytePool(pool.images.to(device), pool.labels.to(device), pool.mirrored)
         trained = resident.train(
             model,
             partial(draw_inputs, moved, recipe.batch_size),
-            partial(loss_of_inputs, noise_schedule, null_label),
+            loss,
             descent,
             steps=recipe.steps,
             generator=torch.Generator(device).manual_seed(seed),
@@ -84,19 +79,19 @@ def train(
             checkpoint=checkpoint,
             ways=ways,
         )
-        return trained.state_dict()
-    trained = loop.train(
-        model,
-        partial(pool.sample, recipe.batch_size),
-        loss,
-        descent,
-        steps=recipe.steps,
-        generator=torch.Generator().manual_seed(seed),
-        progress=progress,
-        checkpoint=checkpoint,
-        device=device,
-        speed=SPEED,
-    )
+    else:
+        trained = loop.train(
+            model,
+            partial(pool.sample, recipe.batch_size),
+            lambda network, images, labels, generator: loss(network, images, labels, *_corruption(images, generator)),
+            descent,
+            steps=recipe.steps,
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress,
+            checkpoint=checkpoint,
+            device=device,
+            speed=SPEED,
+        )
     return trained.state_dict()
 
 
@@ -111,8 +106,12 @@ def draw_inputs(pool: BytePool, size: int, generator: torch.Generator) -> tuple[
     if pool.mirrored:
         turned = torch.rand((size, 1, 1, 1), generator=generator, device=generator.device) < 0.5
         images = torch.where(turned, images.flip(-1), images)
+    return images, pool.labels[index], *_corruption(images, generator)
+
+
+def _corruption(images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
     draw = diffusion.draw_corruption(images, generator)
-    return images, pool.labels[index], draw["noise"], draw["timesteps"], draw["dropped"]
+    return draw["noise"], draw["timesteps"], draw["dropped"]
 
 
 def loss_of_inputs(

@@ -87,7 +87,7 @@ class RetrainedTask(FilesTask):
             return self._probe
         if self.assets.has(self.base_file):
             made = self.assets.entry(self.base_file).made
-            return TrainingRecipe(*(made.get(key, value) for key, value in self.recipe._asdict().items()))
+            return self.recipe._replace(**{key: made[key] for key in self.recipe._fields if key in made})
         return self.recipe if self._schedule is None else self._schedule.recipe
 
     def facts(self) -> dict[str, Any]:

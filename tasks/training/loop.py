@@ -32,6 +32,10 @@ class Descent(NamedTuple):
     ema_decay: float | None = None
     """The memory of the weights' average, which then takes the place of the last weights."""
 
+    def memory(self, step: int) -> float:
+        """Returns the average's memory at a step: short at first, so that the average forgets the initial weights."""
+        return min(self.ema_decay or 0.0, (step + 1) / (step + 10))
+
 
 class Speed(NamedTuple):
     """What a GPU does to be faster. A CPU does none of it, so that its outcome is the same to the last bit."""
@@ -87,7 +91,12 @@ def train(
         state.descend(found)
         progress(state.step, steps)
         checkpoint.keep(state)
-    return (state.model if state.average is None else state.average).cpu().eval()
+    return trained(state.model, state.average)
+
+
+def trained(model: Network, average: Network | None) -> Network:
+    """Returns what training leaves, the average where there is one, on the CPU and in evaluation mode."""
+    return (model if average is None else average).cpu().eval()
 
 
 class _Training(TrainingState, Generic[Network]):
@@ -113,9 +122,8 @@ class _Training(TrainingState, Generic[Network]):
         self._optimizer.step()
         if self._schedule is not None:
             self._schedule.step()
-        if self.average is not None and self._descent.ema_decay is not None:
-            # A short memory at first, so that the average forgets the initial weights.
-            decay = min(self._descent.ema_decay, (self.step + 1) / (self.step + 10))
+        if self.average is not None:
+            decay = self._descent.memory(self.step)
             with torch.no_grad():
                 for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
                     kept.lerp_(new, 1 - decay)

@@ -9,13 +9,13 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .checkpoint import Checkpoint, TrainingState
-from .loop import Descent
+from .loop import Descent, trained
 
 Network = TypeVar("Network", bound=nn.Module)
 Inputs = tuple[Tensor, ...]
@@ -79,10 +79,10 @@ def train(
         state.move_on()
         progress(state.step, steps)
         checkpoint.keep(state)
-    return (state.model if state.average is None else state.average).cpu().eval()
+    return trained(state.model, state.average)
 
 
-class Resident(TrainingState):
+class Resident(TrainingState, Generic[Network]):
     """The network, its average, the optimizer and its schedule, all at fixed places of the device's memory.
 
     Args:
@@ -91,17 +91,19 @@ class Resident(TrainingState):
         generator: Of all that is drawn.
     """
 
-    def __init__(self, model: nn.Module, descent: Descent, generator: torch.Generator) -> None:
+    def __init__(self, model: Network, descent: Descent, generator: torch.Generator) -> None:
         device = generator.device
         on_gpu = device.type == "cuda"
-        self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = None if descent.ema_decay is None else copy.deepcopy(self.model).requires_grad_(False)
+        self.model: Network = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: Network | None = None
+        if descent.ema_decay is not None:
+            self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.last_loss: Tensor | None = None
         """The next step overwrites it."""
         self.way: Way | None = None
         self._descent = descent
-        self._weights = list(self.model.parameters())
-        self._averages = [] if self.average is None else list(self.average.parameters())
+        self._weights: list[Tensor] = list(self.model.parameters())
+        self._averages: list[Tensor] = [] if self.average is None else list(self.average.parameters())
         # The schedule moves the rate of an optimizer that does nothing; the one at work reads it from the device.
         self._idle = descent.optimizer([nn.Parameter(torch.zeros(()))])
         self._schedule = None if descent.schedule is None else descent.schedule(self._idle)
@@ -133,11 +135,9 @@ class Resident(TrainingState):
 
     def move_on(self) -> None:
         """Moves average and learning rate along, after a step."""
-        if self._descent.ema_decay is not None:
-            # A short memory at first, so that the average forgets the initial weights.
-            decay = min(self._descent.ema_decay, (self.step + 1) / (self.step + 10))
+        if self.average is not None:
             with torch.no_grad():
-                torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
+                torch._foreach_lerp_(self._averages, self._weights, 1 - self._descent.memory(self.step))
         if self._schedule is not None:
             self._idle.step()
             self._schedule.step()
@@ -176,14 +176,14 @@ Step = Callable[[Inputs], Tensor]
 
 
 def _working(
-    model: nn.Module,
+    model: Network,
     draw: Draw,
     loss: Loss,
     descent: Descent,
     generator: torch.Generator,
     checkpoint: Checkpoint,
     ways: Sequence[Way],
-) -> tuple[Resident, Step]:
+) -> tuple[Resident[Network], Step]:
     """Returns a run at its beginning, or where it was, with the first way of taking a step that works."""
     random = generator.get_state()
     for number, way in enumerate(ways):
@@ -204,7 +204,7 @@ def _working(
     raise ValueError("no way to train")
 
 
-def _tried(state: Resident, way: Way, draw: Draw, loss: Loss) -> Step:
+def _tried(state: Resident[Any], way: Way, draw: Draw, loss: Loss) -> Step:
     generator = state._generator
     step = _plain(state, way, loss)
     if generator.device.type != "cuda":
@@ -218,7 +218,7 @@ def _tried(state: Resident, way: Way, draw: Draw, loss: Loss) -> Step:
     return step
 
 
-def _plain(state: Resident, way: Way, loss: Loss) -> Step:
+def _plain(state: Resident[Any], way: Way, loss: Loss) -> Step:
     device = state._generator.device
     network = torch.compile(state.model, dynamic=False) if way.compiled else state.model
     bf16 = way.bf16 and device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -234,7 +234,7 @@ def _plain(state: Resident, way: Way, loss: Loss) -> Step:
     return step
 
 
-def _captured(state: Resident, step: Step, example: Inputs) -> Step:
+def _captured(state: Resident[Any], step: Step, example: Inputs) -> Step:
     """Returns a step as one graph, which reads what was drawn, and leaves the loss, always at the same places."""
     device = state._generator.device
     inputs = tuple(value.clone() for value in example)
