@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jinja2 import Environment
+
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.family import Quantity
 from ...benchmark.records.files import canonical_sha256, write_atomically
@@ -24,7 +26,10 @@ from ..rows import left_out
 from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
 from . import front, plots
+from .docs_pages import doc_files, doc_pages
 from .metric_table import metric_rows
+from .preview import preview
+from .search_index import PAGES, Place, entries, index_script
 
 _HERE = Path(__file__).parent
 GALLERY_ROWS = ("original", "oracle")
@@ -45,7 +50,12 @@ class Site(NamedTuple):
 
 
 def build_board(
-    folders: list[Path], out: Path, verifications: Iterable[Path] = (), shipped: Path | None = None
+    folders: list[Path],
+    out: Path,
+    verifications: Iterable[Path] = (),
+    shipped: Path | None = None,
+    *,
+    base_url: str | None = None,
 ) -> Site:
     """Builds the site from folders of records; later folders win over earlier ones.
 
@@ -54,22 +64,25 @@ def build_board(
         out: Where the site goes.
         verifications: Folders of attestations, which become badges.
         shipped: The folder whose records are nobody's news.
+        base_url: Where the site will be served from; services that show a picture beside a link want its whole address.
 
     Raises:
         BenchmarkError: A folder does not exist, there is no record at all, or the site cannot be written.
     """
     with without_collector():
-        return _build(folders, out, verifications, shipped)
+        return _build(folders, out, verifications, shipped, base_url)
 
 
-def _build(folders: list[Path], out: Path, verifications: Iterable[Path], shipped: Path | None) -> Site:
+def _build(
+    folders: list[Path], out: Path, verifications: Iterable[Path], shipped: Path | None, base_url: str | None
+) -> Site:
     loaded = load_scorable(folders)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
         raise BenchmarkError(f"There is no record to build a board from. {reason}")
     attestations, problems = load_attestations(verifications)
     rankings = rank_all(loaded.records)
-    for name, data in _files(rankings, attestations):
+    for name, data in _files(rankings, attestations, base_url):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
     new = frozenset(run for run, folder in loaded.folders.items() if folder != shipped)
@@ -77,14 +90,15 @@ def _build(folders: list[Path], out: Path, verifications: Iterable[Path], shippe
     return Site(out / "index.html", rankings, loaded.problems + problems, notes, new)
 
 
-def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
+def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | None) -> Iterator[tuple[str, bytes]]:
     """Yields every file of the site with its path, one at a time: all of them together may not fit into memory."""
     environment = make_environment(_HERE / "templates")
     pictures = PageImages()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
     environment.filters["picture"] = pictures.name
-    for name in ("style.css", "board.js"):
-        yield name, (_HERE / "static" / name).read_bytes()
+    environment.globals["base_url"] = base_url
+    for file in sorted((_HERE / "static").iterdir()):
+        yield file.name, file.read_bytes()
     boards = []
     template = environment.get_template("method.html.j2")
     most = front.rows_of_each(rankings)
@@ -121,6 +135,21 @@ def _files(rankings: list[Ranking], attestations: Attestations) -> Iterator[tupl
     ]
     yield "board.csv", _csv(flat).encode()
     yield "board.json", json.dumps(flat, indent=1).encode()
+    # The front page has an anchor for a board that it shows.
+    places = [
+        Place(board.ranking, f"index.html#{board.anchor}" if index < front.BOARDS else board.own_page, board.links)
+        for index, board in enumerate(boards)
+    ]
+    yield from _beside(environment, places)
+
+
+def _beside(environment: Environment, places: Sequence[Place]) -> Iterator[tuple[str, bytes]]:
+    """Yields what the site holds beside its boards: a picture for links, documentation, search."""
+    yield "preview.png", preview([place.ranking for place in places])
+    yield from doc_files(environment)
+    docs = doc_pages()
+    yield "search.html", environment.get_template("search.html.j2").render(pages=PAGES, docs=docs, root="").encode()
+    yield "search-index.js", index_script(entries(places, docs))
 
 
 class PageImages:
