@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers import ROOT, anchors
-from test_site import check, dump, needs_chromium, results, site, with_script  # noqa: F401
+from test_site import PHONE, check, dump, needs_chromium, results, site, width_on_a_phone, with_script  # noqa: F401
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.site.docs_pages import doc_pages
@@ -216,18 +216,7 @@ addEventListener("load", () => setTimeout(async () => {
     "name", ["docs/protocol.html", "docs/results.html", "docs/readme.html", "docs/index.html", "search.html"]
 )
 def test_no_page_of_text_is_wider_than_a_phone(site, tmp_path, name):
-    page = site / name
-    probe = (
-        "<script>addEventListener('load', () => parent.postMessage(document.documentElement.scrollWidth, '*'))</script>"
-    )
-    with_script(page, probe)
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        "<script>addEventListener('message', (event) => { document.title = event.data })</script>"
-        f'<iframe src="{page.as_uri()}" width="390" height="800"></iframe>'
-    )
-    html = dump(frame, tmp_path, "--virtual-time-budget=3000")
-    assert int(re.search(r"<title>(\d+)</title>", html).group(1)) <= 390
+    assert width_on_a_phone(site / name, tmp_path) <= PHONE
 
 
 def test_what_the_documentation_is_made_of_is_all_there():

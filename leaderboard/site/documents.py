@@ -55,9 +55,14 @@ class Document(NamedTuple):
     sentence: str
 
     @property
+    def file(self) -> str:
+        """Its page, beside the others."""
+        return f"{Path(self.source).stem.lower()}.html"
+
+    @property
     def page(self) -> str:
-        """Its path in the site."""
-        return f"docs/{Path(self.source).stem.lower()}.html"
+        """The same from the site's root."""
+        return f"docs/{self.file}"
 
 
 class Chapter(NamedTuple):

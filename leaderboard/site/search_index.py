@@ -14,12 +14,7 @@ Entry = tuple[str, str, str, str]
 """What is found, where it stands, its address and its text."""
 PAGES: Sequence[Entry] = (
     ("Boards", "Page", "index.html", "Which methods make a generative model forget: the ranked boards"),
-    (
-        "How the score works",
-        "Page",
-        "rules.html",
-        "Rules: components, utility, gates, intervals, ranks, cost, stability",
-    ),
+    ("How the score works", "Page", "rules.html", "Rules: components, utility, gates, intervals, ranks, cost"),
     ("Documentation", "Page", "docs/index.html", "Every page of the documentation in the order a reader goes"),
 )
 
