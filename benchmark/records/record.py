@@ -152,6 +152,13 @@ class Cost(_Part):
     """The CUDA allocator's largest size while unlearning; null without a GPU."""
     energy_joules: Finite | None
     """The GPU's energy counter (NVML) while unlearning; null without one or for phases under 2 s."""
+    backward_samples: int | None = None
+    """Samples that gradients flowed into; null in records of earlier releases."""
+    cpu_seconds: Finite | None = None
+    """What the process took of the processor in the timed phases; null in records of earlier releases."""
+    reference_step_seconds: list[Finite] = []
+    """Times of single training steps of the model, taken by the same process just before and just after the timed phases: the
+    unit that seconds are shown in."""
 
 
 class Device(_Part):
@@ -195,6 +202,11 @@ class TaskInfo(_Part):
     """The resolved configuration."""
     config_passed: Config
     """What the user set."""
+    request: Config | None = None
+    """Those settings of the configuration that say what is forgotten; null in records of earlier releases."""
+    shared_sha256: Sha256 | None = None
+    """The hash of all that the task's requests share: configuration, protocol, base model, judges and data. Runs on requests
+    that share it stand on one board. Null in records of earlier releases."""
 
     def run_command(self, method: str, seeds: Sequence[int] = ()) -> str:
         """Returns the command that runs one of the suite's methods on this task; FILE stands for a plugin's file."""
@@ -217,6 +229,10 @@ class MethodInfo(_Part):
     """The resolved configuration."""
     config_passed: Config
     """What the user set."""
+    settings_from: Literal["tuned", "paper", "set"] | None = None
+    """``tuned`` by a search on requests of no board, the ``paper``'s defaults, or ``set`` by hand; null in earlier records."""
+    trials: int | None = None
+    """Trials of that search."""
 
 
 class Provenance(_Part):
