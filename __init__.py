@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .benchmark.problem import Batch, Problem
     from .benchmark.records.record import Record
     from .benchmark.task import Task
-    from .leaderboard.verbs import board, compare, metrics, records, regress, submit, validate, verify
+    from .leaderboard.verbs import board, compare, metrics, records, regress, submit, tune, validate, verify
     from .tasks.class_forgetting.sampler import Sampler
     from .tasks.class_forgetting.small import SmallClassForgetting
     from .tasks.data.dataset import DataSet
@@ -77,7 +77,17 @@ _VERBS = {
         "suite",
         "task_names",
     ),
-    ".leaderboard.verbs": ("board", "compare", "metrics", "records", "regress", "submit", "validate", "verify"),
+    ".leaderboard.verbs": (
+        "board",
+        "compare",
+        "metrics",
+        "records",
+        "regress",
+        "submit",
+        "tune",
+        "validate",
+        "verify",
+    ),
 }
 _EXPORTS = _CLASSES | _FOR_TASKS | {name: module for module, names in _VERBS.items() for name in names}
 
@@ -110,6 +120,7 @@ __all__ = [
     "submit",
     "suite",
     "task_names",
+    "tune",
     "validate",
     "verify",
 ]

@@ -67,6 +67,12 @@ class Task(BaseModel, ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules of libraries that runs import late, beside those of the classes that it extends: a process that runs are forked
     from imports them once for all. Those that a plugin names are left to its runs."""
+    request_settings: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say what is forgotten."""
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+    """What a board's rows are the mean over: values of ``request_settings``, one dictionary a request."""
+    tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """What methods are tuned on: requests that no board uses."""
     path_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 
@@ -93,6 +99,10 @@ class Task(BaseModel, ABC):
     @abstractmethod
     def assets_sha256(self) -> str:
         """Returns the hash of all that the task is made of besides its configuration: data, base, oracles, judges."""
+
+    def shared_assets_sha256(self) -> str:
+        """Returns the hash of what of that does not depend on the request: by default all of it."""
+        return self.assets_sha256()
 
     @abstractmethod
     def evaluation_protocol(self) -> dict[str, Any]:
@@ -132,12 +142,19 @@ class Task(BaseModel, ABC):
 
     def sha256(self) -> str:
         """Returns the hash of everything that the task's numbers depend on."""
+        return self._identity(self.path_settings, self.assets_sha256())
+
+    def shared_sha256(self) -> str:
+        """Returns the same hash of all that the task's requests share: runs on those that do stand on one board."""
+        return self._identity(self.path_settings | self.request_settings, self.shared_assets_sha256())
+
+    def _identity(self, without: frozenset[str], assets: str) -> str:
         identity = {
             "name": self.name,
             "version": self.version,
-            "config": self.model_dump(mode="json", exclude=set(self.path_settings)),
+            "config": self.model_dump(mode="json", exclude=set(without)),
             "protocol": self.evaluation_protocol(),
-            "assets": self.assets_sha256(),
+            "assets": assets,
         }
         if not origin.is_builtin(type(self)):
             # The suite's own tasks raise their version; of another's author that is too much to hope for.
@@ -162,6 +179,18 @@ class Task(BaseModel, ABC):
     def brief(self) -> Self:
         """Returns the same task judged on few samples, for a check of it; its numbers mean nothing beside the task's own."""
         return self
+
+    def short(self) -> Self:
+        """Returns the same task with a short evaluation, for the trials of a search.
+
+        It measures all that the first of the family's tracks scores, on fewer samples, and compares with no oracle: what the
+        oracles reached is known by their records. By default the evaluation is the task's own.
+        """
+        return self
+
+    def request_of(self) -> dict[str, Any]:
+        """Returns the settings that say what is forgotten, with their values."""
+        return self.model_dump(mode="json", include=set(self.request_settings))
 
     def refusal(self, method: type[Method]) -> str | None:
         """Returns why a method cannot run on this task, or None if it can."""

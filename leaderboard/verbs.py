@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .submission.pack import Submission
     from .submission.validate import Validation
     from .submission.verify import Verification
+    from .tuning.search import Outcome, Told
 
 COMMITTED_RESULTS = Path(__file__).parent / "results"
 """The records of the full suite that ship with the package."""
@@ -155,6 +156,43 @@ def _folders(folders: Sequence[str | Path] | None, committed: bool) -> list[Path
         # Without the shipped records there is nothing else to read, so that the folder's absence is worth a word.
         folders = [path for path in [Path("results")] if path.is_dir() or not shipped]
     return [*shipped, *named_folders(folders)]
+
+
+def tune(
+    task: str,
+    method: str,
+    *,
+    trials: int | None = None,
+    settings: dict[str, Any] | None = None,
+    out: str | Path = "settings",
+    on_trial: Callable[[Told], None] = lambda told: None,
+    **options: Any,
+) -> Outcome:
+    """Searches a method's settings on a task, on requests that no board uses, and returns what it found and its file.
+
+    Every trial is a run with a short evaluation, scored as a board scores. The first is the method's own defaults, Optuna
+    proposes the others, and the best three are tried on the task's other tuning requests. A search that was ended goes on.
+
+    Args:
+        task: A registered task.
+        method: A registered method.
+        trials: Settings to try, 16 by default.
+        settings: Of the task or the method, as with ``--set``: they are fixed and not searched.
+        out: The folder that the file of settings goes to, and the trials below it.
+        on_trial: Told how far it is.
+        **options: See ``run_requests``.
+
+    Raises:
+        BenchmarkError: Nothing can be searched, the pair does not fit, a run could not be made, or Optuna is not there.
+    """
+    from ..benchmark.registry import add_plugins, methods, tasks
+    from .tuning.search import TRIALS, search
+    from .tuning.trials import Pair
+
+    add_plugins(options.get("plugins", ()))
+    methods.check(method)
+    tasks.check(task)
+    return search(Pair(task, method, dict(settings or {})), trials or TRIALS, named_folder(out), options, on_trial)
 
 
 def regress(
@@ -312,6 +350,7 @@ def verify(
             "device": device or stored.device.kind,
             "threads": stored.device.threads,
             "retry_failed": True,
+            "settings_from": "paper",
         }
         if file is not None:
             again = evaluate(stored.task.name, file, seed=stored.seed, name=stored.method.name, **options)

@@ -48,6 +48,10 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     judge_steps: ClassVar[int] = cifar_resnet.TRAIN_STEPS
     """Of judges that are trained here."""
 
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple(
+        {"forget_class": label} for label in (1, 3, 5, 7, 9)
+    )
+    tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple({"forget_class": label} for label in (0, 2))
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The class to forget: 1, 3, 5, 7, 9 (automobile, cat, dog, horse, truck) to report, the others to tune on."""
     preset: Literal["tiny", "small", "paper"] = "small"
@@ -142,10 +146,9 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         how = f"{self.protocol}-fast" if self.fast_sampling else self.protocol
         return f"oracle-{self.preset}-{self.forget_class}-samples-{how}.safetensors"
 
-    def assets_sha256(self) -> str:
-        """See ``Task.assets_sha256``."""
+    def _hash_of(self, files: list[str]) -> str:
         found = {
-            "files": super().assets_sha256(),
+            "files": super()._hash_of(files),
             "data": self.data_sha256(),
             "judges": [[cifar10_judges.short_name(name), self._judge_sha256(name)] for name in self.judges],
             "extractor": extractors.weights_sha256(self.distances),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,10 @@ class ImageNetDiT(ClassSuppressionTask):
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "paper"
     pictures: ClassVar[DataSet] = IMAGENET
     cached_together: ClassVar[tuple[int, ...]] = imagenet.FORGET_CLASSES
+    request_settings: ClassVar[frozenset[str]] = frozenset({"forget_class"})
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple(
+        {"forget_class": label} for label in imagenet.FORGET_CLASSES
+    )
 
     forget_class: Annotated[int, Field(ge=0)] = 207
     """The class to forget. The papers forget 89, 207, 270, 279 and 360."""

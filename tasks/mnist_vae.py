@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class MnistVAE(DataSetTask, OneShotTask):
     hidden: ClassVar[int] = 400
     latent: ClassVar[int] = 2
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=10_000, batch_size=128, lr=1e-3)
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"forget_class": 1},)
+    tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"forget_class": 3}, {"forget_class": 7})
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
     """The digit to forget; the standard board forgets 1."""

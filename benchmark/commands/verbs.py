@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..records.places import named_folder, named_folders
 
@@ -32,7 +32,13 @@ def task_names() -> list[str]:
 
 
 def run(
-    task: str, method: str, *, seeds: Sequence[int] = (0,), settings: dict[str, Any] | None = None, **options: Any
+    task: str,
+    method: str,
+    *,
+    seeds: Sequence[int] = (0,),
+    settings: dict[str, Any] | None = None,
+    requests: Literal["one", "all"] = "one",
+    **options: Any,
 ) -> list[Record]:
     """Runs a method on a task and returns the records, finished earlier or now.
 
@@ -41,6 +47,7 @@ def run(
         method: A registered method.
         seeds: One run each.
         settings: Of the task and the method, as with ``--set``.
+        requests: ``one``: what the settings say is to be forgotten. ``all``: each of the task's standard requests.
         **options: See ``run_requests``.
 
     Raises:
@@ -49,7 +56,10 @@ def run(
     from ..errors import BenchmarkError
     from ..running.requests import Request
 
-    records, refused = run_requests([Request(task, method, list(seeds), dict(settings or {}))], **options)
+    if requests not in ("one", "all"):
+        raise BenchmarkError(f"'{requests}' are no requests; give one or all.")
+    asked = Request(task, method, list(seeds), dict(settings or {}), requests=requests)
+    records, refused = run_requests([asked], **options)
     for refusal in refused:
         raise BenchmarkError(refusal.reason)
     return records
@@ -107,6 +117,7 @@ def suite(name: str, **options: Any) -> tuple[list[Record], list[Refused]]:
 def run_requests(
     requests: list[Request],
     *,
+    settings_from: str | Path = "tuned",
     results: str | Path = "results",
     device: str = "auto",
     plugins: Sequence[str | Path] = (),
@@ -125,6 +136,8 @@ def run_requests(
 
     Args:
         requests: Pairs of a task and a method with seeds and settings.
+        settings_from: Where a method's settings come from where none of them is set: ``tuned`` takes what a search found for
+            the task, if there was one; ``paper`` the method's own defaults; a file what it holds, as `tune` wrote it.
         results: The folder that records go to.
         device: ``auto``, ``cpu`` or ``cuda``.
         plugins: Files that define methods or tasks.
@@ -149,14 +162,14 @@ def run_requests(
     from ..running.executors import check_executor
     from ..running.limits import make_limits
     from ..running.plan import Placement
-    from ..running.requests import plain
+    from ..running.requests import plain, with_tuned
 
     check_executor(executor, slurm)
     limits = make_limits(time_limit, memory_limit, here=executor == "local")
     from ..running.planner import check_names, plan_apart, start_server
 
     folder = named_folder(results)
-    requests = [plain(request) for request in requests]
+    requests = with_tuned([plain(request) for request in requests], settings_from)
     where = Placement(
         folder,
         device,

@@ -62,8 +62,16 @@ class AssetFolder:
         """Returns whether a file is at hand."""
         return any((folder / name).is_file() and name in self._manifest(folder).files for folder in self._folders)
 
+    def is_known(self, name: str) -> bool:
+        """Returns whether a manifest has a file's entry, be the file at hand or not."""
+        return any(name in self._manifest(folder).files for folder in self._folders)
+
     def entry(self, name: str) -> Asset:
-        """Returns a file's entry in its manifest."""
+        """Returns a file's entry in its manifest: of the one at hand, if it is."""
+        if not self.has(name):
+            for folder in self._folders:
+                if name in (files := self._manifest(folder).files):
+                    return files[name]
         return self._find(name)[1]
 
     def place(self, name: str) -> Path:

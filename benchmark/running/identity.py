@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,6 +26,7 @@ from ..records.record import (
     record_filename,
 )
 from ..task import Evaluation, Task
+from .tuned import Tuned
 
 
 class RunSpec(BaseModel):
@@ -37,7 +38,11 @@ class RunSpec(BaseModel):
     method: str
     seed: int
     settings: dict[str, Any] = {}
-    """What the user set of the task and the method."""
+    """What is set of the task and the method."""
+    tuned: Tuned | None = None
+    """The settings of the method that a search found, if they are those."""
+    short: bool = False
+    """Whether the evaluation is that of a search's trials."""
     weights: Path | None = None
     """Weights to evaluate instead of running anything; ``method`` is then what to call them."""
     keep_model: bool = False
@@ -55,8 +60,8 @@ class Configured(NamedTuple):
     method: Method
 
     @classmethod
-    def of(cls, task: str, method: str, settings: dict[str, Any]) -> Configured:
-        """Returns a pair by its names, with settings of either.
+    def of(cls, task: str, method: str, settings: dict[str, Any], *, short: bool = False) -> Configured:
+        """Returns a pair by its names, with settings of either; a short one as in the trials of a search.
 
         Raises:
             BenchmarkError: A name, a setting or a value is unknown, or both have a setting of the same name.
@@ -71,7 +76,7 @@ class Configured(NamedTuple):
                     f"setting of the task '{task}' or the method '{method}'", key, {*task_fields, *method_fields}
                 )
         return cls(
-            make_task(task, {key: value for key, value in settings.items() if key in task_fields}),
+            make_task(task, {key: value for key, value in settings.items() if key in task_fields}, short=short),
             make_method(method, {key: value for key, value in settings.items() if key in method_fields}),
         )
 
@@ -93,14 +98,14 @@ class Configured(NamedTuple):
         check_oracle(self.method)
 
 
-def make_task(name: str, config: dict[str, Any]) -> Task:
-    """Returns the named task with a configuration.
+def make_task(name: str, config: dict[str, Any], *, short: bool = False) -> Task:
+    """Returns the named task with a configuration; a short one as in the trials of a search.
 
     Raises:
         BenchmarkError: There is no such task, setting or value.
     """
     task: Task = _configured(registry.tasks.get(name), config, f"task '{name}'")
-    return task
+    return task.short() if short else task
 
 
 def make_method(name: str, config: dict[str, Any]) -> Method:
@@ -151,11 +156,19 @@ def task_info(task: Task) -> TaskInfo:
         distribution=origin.source(type(task)).distribution,
         config=task.model_dump(mode="json"),
         config_passed=passed(task),
+        request=task.request_of() or None,
+        shared_sha256=task.shared_sha256(),
     )
 
 
-def method_info(method: Method) -> MethodInfo:
-    """Returns the method as a record shows it."""
+def method_info(method: Method, tuned: Tuned | None = None) -> MethodInfo:
+    """Returns the method as a record shows it.
+
+    Args:
+        method: With its settings.
+        tuned: What a search found, if the settings are those.
+    """
+    source: Literal["tuned", "paper", "set"] = "tuned" if tuned else "set" if method.model_fields_set else "paper"
     return MethodInfo(
         name=method.name,
         role=method.role,
@@ -163,6 +176,8 @@ def method_info(method: Method) -> MethodInfo:
         distribution=origin.source(type(method)).distribution,
         config=method.model_dump(mode="json"),
         config_passed=passed(method),
+        settings_from=source,
+        trials=tuned.trials if tuned else None,
     )
 
 

@@ -65,7 +65,7 @@ def evaluate(spec: RunSpec, order: Order, wanted: TaskInfo, data: bytes, name: P
     device = resolve_device(spec.device)
     torch.manual_seed(derive_seed("global", spec.seed))
     registry.add_plugins(order.plugins)
-    task = make_task(spec.task, order.settings)
+    task = make_task(spec.task, order.settings, short=spec.short)
     if task_info(task) != wanted:
         raise Meddled("the weights were to be evaluated on another task than the run's")
     try:
@@ -92,7 +92,7 @@ def evaluated(spec: RunSpec, tell: Tell) -> Record:
     """
     assert spec.weights is not None
     registry.add_plugins(spec.plugins)
-    task = make_task(spec.task, spec.settings)
+    task = make_task(spec.task, spec.settings, short=spec.short)
     made = weights_info(spec.method, spec.weights)
     identity = RunIdentity(task_info(task), made, spec.seed, describe_device(resolve_device(spec.device), spec.threads))
     tell("evaluate")

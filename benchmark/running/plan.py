@@ -26,6 +26,7 @@ from .identity import (
     weights_info,
 )
 from .requests import Request
+from .tuned import Tuned
 
 
 class Plan(NamedTuple):
@@ -127,6 +128,7 @@ class _Made(NamedTuple):
     method: MethodInfo
     settings: dict[str, Any]
     modules: tuple[str, ...]
+    tuned: Tuned | None = None
 
 
 def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], list[Refused]]:
@@ -139,7 +141,7 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
     described: dict[str, TaskInfo] = {}
     plans: dict[str, Plan] = {}
     refused = []
-    for request in requests:
+    for request in (each for asked in requests for each in _each(asked)):
         if not request.by_name:
             try:
                 registry.methods.get(request.method)
@@ -151,7 +153,7 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
         except NotApplicable as error:
             refused.append(Refused(request.task, request.method, str(error)))
             continue
-        key = f"{request.task} {passed(made.task)}"
+        key = f"{request.task} {passed(made.task)} {request.short}"
         if key not in described:
             # A task's hash reads all its files, so once is enough.
             check_files(made.task)
@@ -163,6 +165,8 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
                 method=request.method,
                 seed=seed,
                 settings=made.settings,
+                tuned=made.tuned,
+                short=request.short,
                 weights=request.weights,
                 keep_model=where.keep_model and request.weights is None,
                 device=chosen,
@@ -175,6 +179,23 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
     return list(plans.values()), refused
 
 
+def _each(request: Request) -> list[Request]:
+    """A request as it is, or one for each of the task's standard requests.
+
+    Raises:
+        BenchmarkError: It says itself what is to be forgotten, or the task cannot be loaded.
+    """
+    if request.requests == "one":
+        return [request]
+    task = registry.tasks.get(request.task)
+    if said := sorted(task.request_settings & request.settings.keys()):
+        raise BenchmarkError(
+            f"All requests of '{request.task}' are asked for, and '{said[0]}' names one of them; leave one of the two out."
+        )
+    each = [request.settings | values for values in task.standard_requests]
+    return [request._replace(settings=settings, requests="one") for settings in each]
+
+
 def _made(request: Request) -> _Made:
     """Resolves a request.
 
@@ -183,11 +204,14 @@ def _made(request: Request) -> _Made:
         BenchmarkError: See ``plan``.
     """
     if request.weights is not None:
-        task = make_task(request.task, request.settings)
+        task = make_task(request.task, request.settings, short=request.short)
         return _Made(task, weights_info(request.method, request.weights), passed(task), _modules(task))
-    pair = Configured.of(request.task, request.method, request.settings)
+    pair = Configured.of(request.task, request.method, request.settings, short=request.short)
+    tuned = None if passed(pair.method) else request.tuned
+    if tuned is not None:
+        pair = Configured.of(request.task, request.method, request.settings | tuned.settings, short=request.short)
     pair.check()
-    return _Made(pair.task, method_info(pair.method), pair.settings, _modules(*pair))
+    return _Made(pair.task, method_info(pair.method, tuned), pair.settings, _modules(*pair), tuned)
 
 
 def _device(where: Placement) -> tuple[str, Device]:

@@ -6,12 +6,13 @@ import json
 import tomllib
 from numbers import Real
 from pathlib import Path, PurePath
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .. import registry
 from ..errors import BenchmarkError, unknown_name
+from .tuned import Tuned, tuned_for
 
 _BUILT_IN = Path(__file__).parents[1] / "suites"
 
@@ -28,6 +29,12 @@ class Request(NamedTuple):
     """Whether the method was named, and not found by ``*``: a broken plugin that nobody asked for stops nothing."""
     weights: Path | None = None
     """Weights to evaluate instead of running anything; ``method`` is then what to call them."""
+    tuned: Tuned | None = None
+    """What a search found for the method on the task; taken where nothing of the method is set."""
+    short: bool = False
+    """Whether the evaluation is that of a search's trials."""
+    requests: Literal["one", "all"] = "one"
+    """Whether what the settings say is to be forgotten, or each of the task's standard requests in turn."""
 
 
 class Block(BaseModel):
@@ -41,6 +48,8 @@ class Block(BaseModel):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     settings: dict[str, dict[str, Any]] = {}
     """Settings by the name of a task or a method."""
+    requests: Literal["one", "all"] = "one"
+    """See ``Request``."""
 
 
 class Suite(BaseModel):
@@ -66,7 +75,8 @@ class Suite(BaseModel):
             for task in block.tasks:
                 for method in sorted(methods, key=lambda name: name not in ("original", "oracle")):
                     settings = {**block.settings.get(task, {}), **block.settings.get(method, {})}
-                    found.append(Request(task, method, block.seeds, settings, by_name=block.methods != ["*"]))
+                    by_name = block.methods != ["*"]
+                    found.append(Request(task, method, block.seeds, settings, by_name, requests=block.requests))
         return found
 
 
@@ -105,6 +115,17 @@ def plain(request: Request) -> Request:
     """
     settings = {key: _plain_value(key, value) for key, value in request.settings.items()}
     return request._replace(seeds=[_plain_seed(seed) for seed in request.seeds], settings=settings)
+
+
+def with_tuned(requests: list[Request], settings_from: str | Path) -> list[Request]:
+    """Returns requests with what searches found for their methods, which plans take where nothing of a method is set.
+
+    Raises:
+        BenchmarkError: See ``tuned.found_settings``.
+    """
+    asked = [request for request in requests if request.weights is None and not request.short]
+    found = tuned_for([(request.task, request.method) for request in asked], settings_from)
+    return [request._replace(tuned=found.get((request.task, request.method))) for request in requests]
 
 
 def _plain_seed(seed: Any) -> int:

@@ -157,12 +157,12 @@ class Unlearning:
         configure_torch(spec.threads)
         self._shared = SharedCode()
         registry.add_plugins(spec.plugins)
-        pair = Configured.of(spec.task, spec.method, spec.settings)
+        pair = Configured.of(spec.task, spec.method, spec.settings, short=spec.short)
         pair.check()
         self._task, self._method = pair
         self._what = {
             "task": task_info(self._task),
-            "method": method_info(self._method),
+            "method": method_info(self._method, spec.tuned),
             "order": Order.of(spec, self._task),
         }
         self._memory = MemoryWatch(self._device)

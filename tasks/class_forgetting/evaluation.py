@@ -91,7 +91,8 @@ class Exam:
     reference: ImagePool
     """The real images that samples are compared with."""
     data_sha256: str
-    oracles: Oracles
+    oracles: Oracles | None
+    """None in a search's trials."""
     retain: LabelledPool
     """Training pictures of the retained classes."""
     held_out: ImagePool
@@ -179,7 +180,8 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> G
         moved = extractor[1].to(device)
         view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
     _closeness_to_data(exam, report, view)
-    _distance_to_oracles(exam, report, view)
+    if exam.oracles is not None:
+        _distance_to_oracles(exam.oracles, report, view)
     if exam.budget is not None:
         _probe(exam, exam.budget, report, model, seed, device)
     return Graded(report, _gallery(exam.drawing, drawn))
@@ -242,15 +244,15 @@ def _some(values: Floats, most: int) -> Floats:
     return values[np.sort(np.random.default_rng(0).permutation(len(values))[:most])]
 
 
-def _distance_to_oracles(exam: Exam, report: Report, view: View) -> None:
+def _distance_to_oracles(oracles: Oracles, report: Report, view: View) -> None:
     """How far the samples are from those of the oracles, but for the label that no oracle was trained with."""
     for pool in ("retain", "null"):
-        reference = fixed_features(view.source, exam.oracles.samples[pool])
+        reference = fixed_features(view.source, oracles.samples[pool])
         report.add(
             f"oracle_distance_{pool}",
             measures.fid(view.features[pool], reference),
             judge=view.name,
-            reference_sha256=exam.oracles.samples_sha256,
+            reference_sha256=oracles.samples_sha256,
         )
 
 

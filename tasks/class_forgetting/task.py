@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -29,6 +30,9 @@ from .training import train
 
 FEW = 60
 """Samples of a set in a check."""
+SHORT = {"forget": 120, "null": 30}
+"""Samples of a set in a search's trials; a kept class has ``SHORT_CLASS`` of them."""
+SHORT_CLASS = 30
 
 
 class ClassForgettingTask(OneClassTask):
@@ -46,6 +50,8 @@ class ClassForgettingTask(OneClassTask):
     sampler: ClassVar[Sampler]
     _most: int | None = PrivateAttr(None)
     """Samples of a set at most, in a check."""
+    _is_short: bool = PrivateAttr(False)
+    """Whether the evaluation is that of a search's trials."""
     ema_decay: ClassVar[float] = training.EMA_DECAY
     budget: ClassVar[Budget] = Budget()
     """Of the attackers that try to bring the class back."""
@@ -53,7 +59,15 @@ class ClassForgettingTask(OneClassTask):
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""
         fixed = {"sampler": self.sampler.describe(), "batch_size": self.batch_size}
-        return {**fixed, "attackers": self.budget.describe(), **self.sample_counts()}
+        return {**fixed, "attackers": self._attackers().describe(), **self._counts()}
+
+    def _counts(self) -> dict[str, int]:
+        """How many samples are drawn."""
+        return self.sample_counts() if not self._is_short else SHORT | {"retain": SHORT_CLASS * (self.num_classes - 1)}
+
+    def _attackers(self) -> Budget:
+        """The attackers' budget; a search's trials look at losses alone, which the score is made of."""
+        return replace(self.budget, benign_steps=0, samples=0) if self._is_short else self.budget
 
     def sample_counts(self) -> dict[str, int]:
         """Returns how many samples each set holds."""
@@ -116,9 +130,19 @@ class ClassForgettingTask(OneClassTask):
         found._most = FEW
         return found
 
+    def short(self) -> Self:
+        """See ``Task.short``."""
+        found = self.model_copy()
+        found._is_short = True
+        return found
+
+    def files(self) -> list[str]:
+        """See ``FilesTask.files``: a short evaluation compares with no oracle."""
+        return [self.base_file] if self._is_short else super().files()
+
     def drawing(self) -> Drawing:
         """Returns what is drawn from a model."""
-        counts = self.sample_counts()
+        counts = self._counts()
         if self._most is not None:
             counts = {name: min(count, self._most) for name, count in counts.items()}
             counts["retain"] = max(counts["retain"], self.num_classes)
@@ -140,11 +164,12 @@ class ClassForgettingTask(OneClassTask):
             extractor=self.extractor(),
             reference=self.reference(),
             data_sha256=self.data_sha256(),
-            oracles=Oracles(
-                samples={name: self.oracle_samples(name, oracles, drawing.counts[name]) for name in ("retain", "null")},
-                samples_sha256=self.assets.sha256([self.oracle_samples_file]),
-            ),
+            oracles=None if self._is_short else self._oracles(oracles, drawing),
             retain=retain,
             held_out=self.held_out(),
-            budget=self.budget,
+            budget=self._attackers(),
         )
+
+    def _oracles(self, seeds: list[int], drawing: Drawing) -> Oracles:
+        samples = {name: self.oracle_samples(name, seeds, drawing.counts[name]) for name in ("retain", "null")}
+        return Oracles(samples, self.assets.sha256([self.oracle_samples_file]))

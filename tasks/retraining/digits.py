@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ...benchmark.problem import TensorPool
 from ..data import digits
@@ -16,6 +16,8 @@ class DigitsTask(TrainedJudgesTask, OneClassTask):
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "embedded"
     num_classes: ClassVar[int] = digits.NUM_CLASSES
     image_shape: ClassVar[tuple[int, int, int]] = (1, digits.SIZE, digits.SIZE)
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple({"forget_class": digit} for digit in (0, 3, 8))
+    tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple({"forget_class": digit} for digit in (1, 7))
 
     def training_pool(self) -> TensorPool:
         """See ``RetrainedTask.training_pool``."""

@@ -62,7 +62,7 @@ class FilesTask(Task):
         return list(self.judge_names)
 
     def files(self) -> list[str]:
-        """Returns the names of all files that the task needs beside the judges'."""
+        """Returns the names of all files that the task is made of beside the judges'."""
         oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
         samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
         return [self.base_file, *oracles, *samples]
@@ -73,16 +73,27 @@ class FilesTask(Task):
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
-        lacking = [name for name in self.files() if not self.assets.has(name)]
+        lacking = [name for name in self.files() if not self.assets.has(name) and not self._by_its_numbers(name)]
         lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
         if not lacking:
             return []
         return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
 
+    def _by_its_numbers(self, name: str) -> bool:
+        """Whether an oracle's samples and records stand for its weights, which the package has no room for."""
+        return self.keeps_oracle_samples and name != self.base_file and self.assets.is_known(name)
+
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``."""
+        return self._hash_of(self.files())
+
+    def shared_assets_sha256(self) -> str:
+        """See ``Task.shared_assets_sha256``: of base model and judges."""
+        return self._hash_of([self.base_file])
+
+    def _hash_of(self, files: list[str]) -> str:
         judges = {name: self.judge_assets.entry(name).sha256 for name in self.judge_files()}
-        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in self.files()})
+        return canonical_sha256(judges | {name: self.assets.entry(name).sha256 for name in files})
 
 
 def judge_file(name: str) -> str:

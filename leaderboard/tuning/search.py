@@ -1,0 +1,158 @@
+"""The search: Optuna proposes, the first trial is the paper's setting, the best few are tried on a second request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...benchmark import registry
+from ...benchmark.errors import BenchmarkError
+from ...benchmark.method import Method
+from ...benchmark.records.files import canonical_sha256
+from ...benchmark.running.tuned import Found, Trial, keep_found, settings_path
+from ...benchmark.search_space import Choice, Dimension, LogRange, is_whole, search_space
+from ...benchmark.seeds import derive_seed
+from .trials import Pair, Trials
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+TRIALS = 16
+"""Settings that are tried by default."""
+TOGETHER = 4
+"""Settings that are proposed at a time, however many are run at a time, so that a search does not depend on the machine."""
+FINALISTS = 3
+"""The best settings, which are tried on the other requests, too."""
+
+
+class Told(NamedTuple):
+    """How far a search has come."""
+
+    done: int
+    total: int
+    best: float
+
+
+class Outcome(NamedTuple):
+    """What a search left."""
+
+    file: Path
+    found: Found
+
+
+def search(
+    pair: Pair, trials: int, out: Path, options: dict[str, Any], on_trial: Callable[[Told], None] = lambda told: None
+) -> Outcome:
+    """Searches a method's settings on a task and writes the best into the task's file. One that was ended goes on.
+
+    Args:
+        pair: What is tuned, on what.
+        trials: Settings to try, the method's own defaults among them.
+        out: The folder of the file; the trials' records go below it.
+        options: See ``run_requests``.
+        on_trial: Told how far it is.
+
+    Raises:
+        BenchmarkError: Nothing can be searched, the pair does not fit, a run could not be made, or Optuna is not there.
+    """
+    registry.add_plugins(options.get("plugins", ()))
+    method, requests = registry.methods.get(pair.method), registry.tasks.get(pair.task).tuning_requests
+    space = {name: part for name, part in search_space(method).items() if name not in pair.fixed}
+    if not requests:
+        raise BenchmarkError(
+            f"The task '{pair.task}' names no requests to tune on; give its class `tuning_requests`, which no board uses."
+        )
+    if not space:
+        raise BenchmarkError(
+            f"The method '{pair.method}' declares nothing to search; write beside a field what may be set, as in "
+            "`lr: Annotated[float, LogRange(1e-5, 1e-2)] = 1e-4`."
+        )
+    made = Trials(pair, out / "trials", options)
+    history = _explored(space, method, pair, trials, made, requests[0], on_trial)
+    best = _best(history, FINALISTS)
+    finalists = best if {} in best else [*best, {}]
+    for request in requests[1:]:
+        history += made.make(finalists, request)
+    means = {canonical_sha256(one): _mean([t.score for t in history if t.settings == one]) for one in finalists}
+    winner = max(finalists, key=lambda one: means[canonical_sha256(one)])
+    found = Found(
+        settings=winner,
+        trials=len({canonical_sha256(trial.settings) for trial in history}),
+        score=means[canonical_sha256(winner)],
+        paper_score=means[canonical_sha256({})],
+        seconds=round(made.seconds, 1),
+        source_sha256=made.source_sha256,
+        history=history,
+    )
+    file = settings_path(out, pair.task)
+    keep_found(file, pair.task, pair.method, found)
+    return Outcome(file, found)
+
+
+def _explored(
+    space: dict[str, Dimension],
+    method: type[Method],
+    pair: Pair,
+    trials: int,
+    made: Trials,
+    request: dict[str, Any],
+    on_trial: Callable[[Told], None],
+) -> list[Trial]:
+    """All settings on the first request."""
+    optuna = _optuna()
+    seed = derive_seed("tune", pair.task, pair.method) % 2**32
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, trials // 3), constant_liar=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    distributions = {name: _distribution(method, name, part) for name, part in space.items()}
+    history: list[Trial] = []
+
+    def tell(found: Sequence[Trial]) -> None:
+        history.extend(found)
+        on_trial(Told(len(history), trials, max(trial.score for trial in history)))
+
+    tell(made.make([{}], request))
+    paper = {name: method.model_fields[name].default for name in space}
+    if all(distributions[name]._contains(distributions[name].to_internal_repr(paper[name])) for name in space):
+        study.add_trial(optuna.trial.create_trial(params=paper, distributions=distributions, value=history[0].score))
+    while len(history) < trials:
+        asked = [study.ask(distributions) for _ in range(min(TOGETHER, trials - len(history)))]
+        tell(made.make([_rounded(trial.params) for trial in asked], request))
+        for trial, result in zip(asked, history[-len(asked) :], strict=True):
+            study.tell(trial, result.score)
+    return history
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise BenchmarkError("A search needs Optuna; install it with `pip install 'unlearnbench[tune]'`.") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _distribution(method: type[Method], name: str, part: Dimension) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(part, Choice):
+        return CategoricalDistribution(part.values)
+    logarithmic = isinstance(part, LogRange)
+    if is_whole(method, name):
+        return IntDistribution(round(part.low), round(part.high), log=logarithmic)
+    return FloatDistribution(part.low, part.high, log=logarithmic)
+
+
+def _rounded(params: dict[str, Any]) -> dict[str, Any]:
+    """Three digits are as many as a setting is known to: they can be read, typed and published."""
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in params.items()}
+
+
+def _best(history: Sequence[Trial], count: int) -> list[dict[str, Any]]:
+    """The settings with the highest scores; among equal ones those that cost less, and then the earlier."""
+    order = sorted(history, key=lambda trial: (-trial.score, trial.share if trial.share is not None else 1.0))
+    return list({canonical_sha256(trial.settings): trial.settings for trial in order}.values())[:count]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
