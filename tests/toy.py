@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from PIL import Image
@@ -21,6 +21,7 @@ from unlearnbench.benchmark.needs import Need
 from unlearnbench.benchmark.problem import Batch, Problem, TensorPool
 from unlearnbench.benchmark.records.assets import AssetFolder
 from unlearnbench.benchmark.records.record import Gallery, Identity, Metric
+from unlearnbench.benchmark.search_space import LogRange
 from unlearnbench.benchmark.task import Evaluation, RetrainingCost, Task
 
 CLASSES, DIMENSIONS = 3, 4
@@ -68,6 +69,10 @@ class ToyTask(Task):
     family: ClassVar = FAMILY
     tier: ClassVar = "embedded"
     offers: ClassVar = ToyProblem.offers
+    request_settings: ClassVar = frozenset({"forget_class"})
+    standard_requests: ClassVar = ({"forget_class": 0},)
+    tuning_requests: ClassVar = ({"forget_class": 1}, {"forget_class": 2})
+    forget_class: int = 0
     lacking: bool = False
     """Whether it has to be prepared first."""
 
@@ -96,18 +101,18 @@ class ToyTask(Task):
 
     def problem(self, method, seed, device):
         pool = blobs()
-        first = pool.labels == 0
+        first = pool.labels == self.forget_class
         return ToyProblem(
             trained([0, 1, 2]),
             TensorPool(pool.images[first], pool.labels[first]),
             TensorPool(pool.images[~first], pool.labels[~first]),
             batch_size=16,
-            forget_classes=(0,),
+            forget_classes=(self.forget_class,),
             num_classes=CLASSES,
             granted=method.needs,
             seed=seed,
             device=device,
-            oracle=lambda: trained([1, 2]),
+            oracle=lambda: trained([label for label in range(CLASSES) if label != self.forget_class]),
         )
 
     def network(self):
@@ -119,11 +124,12 @@ class ToyTask(Task):
         noisy = pool.images + 0.1 * torch.randn(pool.images.shape, generator=generator)
         with torch.inference_mode():
             right = model(noisy).argmax(1) == pool.labels
-        measured = proportion(right[pool.labels == 0])
+        forgotten = pool.labels == self.forget_class
+        measured = proportion(right[forgotten])
         identity = Identity(name="toy", version=1, protocol="toy")
         metrics = []
         for quantity in dict.fromkeys(part for track in FAMILY.tracks for part in track.scored):
-            value = measured.value if quantity.direction == "match" else proportion(right[pool.labels != 0]).value
+            value = measured.value if quantity.direction == "match" else proportion(right[~forgotten]).value
             metrics.append(
                 Metric(
                     name=quantity.name,
@@ -157,6 +163,14 @@ class Good(Method):
             optimizer.zero_grad()
             (problem.loss(step.retain).mean() - problem.loss(step.forget).mean()).backward()
             optimizer.step()
+
+
+class ToTune(Good):
+    """The same, with settings to search."""
+
+    name = "toy-tuned"
+    steps: Annotated[int, LogRange(1, 4)] = 2
+    lr: Annotated[float, LogRange(0.01, 1.0)] = 0.05
 
 
 class Raises(Method):

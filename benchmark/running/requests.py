@@ -123,9 +123,13 @@ def with_tuned(requests: list[Request], settings_from: str | Path) -> list[Reque
     Raises:
         BenchmarkError: See ``tuned.found_settings``.
     """
-    asked = [request for request in requests if request.weights is None and not request.short]
-    found = tuned_for([(request.task, request.method) for request in asked], settings_from)
-    return [request._replace(tuned=found.get((request.task, request.method))) for request in requests]
+    searched = [request.weights is None and not request.short for request in requests]
+    pairs = [(request.task, request.method) for request, is_one in zip(requests, searched, strict=True) if is_one]
+    found = tuned_for(pairs, settings_from)
+    return [
+        request._replace(tuned=found.get((request.task, request.method))) if is_one else request
+        for request, is_one in zip(requests, searched, strict=True)
+    ]
 
 
 def _plain_seed(seed: Any) -> int:

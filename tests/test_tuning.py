@@ -1,0 +1,129 @@
+"""Searches of settings: on the toy, through the runner, with few trials; and the files that they leave."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import unlearnbench
+from helpers import TOY
+from unlearnbench import BenchmarkError
+from unlearnbench.benchmark.running import tuned
+from unlearnbench.benchmark.running.requests import Request, with_tuned
+from unlearnbench.benchmark.running.tuned import Found, Trial
+from unlearnbench.benchmark.search_space import Choice, LogRange, Range
+from unlearnbench.leaderboard.tuning.search import _best, _rounded
+
+
+def found(settings, trials=3):
+    trial = Trial(settings=settings, request={"forget_class": 1}, seed=0, score=0.5, share=0.1)
+    return Found(
+        settings=settings,
+        trials=trials,
+        score=0.5,
+        paper_score=0.25,
+        seconds=1.0,
+        source_sha256="0" * 64,
+        history=[trial],
+    )
+
+
+def test_a_file_of_settings_keeps_what_is_there_of_other_methods(tmp_path):
+    path = tuned.settings_path(tmp_path, "digits-vae")
+    tuned.keep_found(path, "digits-vae", "uno", found({"lr": 0.01}))
+    tuned.keep_found(path, "digits-vae", "ascent", found({"steps": 7}))
+    tuned.keep_found(path, "digits-vae", "uno", found({"lr": 0.02}))
+    read = tuned.read_settings(path)
+    assert {name: one.settings for name, one in read.methods.items()} == {"ascent": {"steps": 7}, "uno": {"lr": 0.02}}
+
+
+def test_runs_take_the_package_s_settings_and_those_of_the_working_folder_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tuned, "SHIPPED", tmp_path / "shipped")
+    tuned.keep_found(tmp_path / "shipped" / "digits-vae.json", "digits-vae", "uno", found({"lr": 0.01}))
+    asked = [("digits-vae", "uno"), ("digits-vae", "ascent"), ("digits-dit", "uno")]
+    assert tuned.tuned_for(asked, "tuned") == {asked[0]: tuned.Tuned(settings={"lr": 0.01}, trials=3)}
+    tuned.keep_found(tmp_path / "settings" / "digits-vae.json", "digits-vae", "uno", found({"lr": 0.3}, trials=9))
+    assert tuned.tuned_for(asked, "tuned") == {asked[0]: tuned.Tuned(settings={"lr": 0.3}, trials=9)}
+    assert tuned.tuned_for(asked, "paper") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "There is no file .*mine.json of settings; `unlearnbench tune` writes one."),
+        ("[]", "is no file of settings, at 'its beginning'"),
+        ('{"task": "digits-dit"}', "holds settings of 'digits-dit', and not of 'digits-vae'"),
+        ('{"task": "digits-vae", "methods": {"uno": {"trials": 0}}}', "at 'methods.uno.settings': Field required"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "mine.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BenchmarkError, match=sentence):
+        with_tuned([Request("digits-vae", "uno", [0], {})], path)
+
+
+def test_weights_and_trials_take_no_settings_of_a_search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tuned.keep_found(tmp_path / "settings" / "digits-vae.json", "digits-vae", "uno", found({"lr": 0.3}))
+    plain = Request("digits-vae", "uno", [0], {})
+    asked = [plain, plain._replace(short=True), plain._replace(weights=tmp_path)]
+    assert [request.tuned is not None for request in with_tuned(asked, "tuned")] == [True, False, False]
+
+
+def test_the_best_are_told_apart_by_what_they_cost():
+    trials = [
+        Trial(settings={"steps": steps}, request={}, seed=0, score=score, share=share)
+        for steps, score, share in [(1, 0.5, 0.2), (2, 0.9, 0.2), (3, 0.5, 0.1), (4, 0.1, 0.0), (2, 0.9, 0.2)]
+    ]
+    assert [one["steps"] for one in _best(trials, 3)] == [2, 3, 1]
+
+
+@given(st.floats(1e-6, 1e3))
+def test_a_setting_that_was_tried_is_the_one_that_is_kept(value):
+    (kept,) = _rounded({"lr": value}).values()
+    assert kept == pytest.approx(value, rel=5e-3)
+    assert json.loads(json.dumps(kept)) == kept
+    assert float(f"{kept:.3g}") == kept
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: LogRange(0, 1), lambda: LogRange(2, 1), lambda: Range(1, 1), lambda: Choice((1,))]
+)
+def test_a_space_with_nothing_in_it_is_refused(make):
+    with pytest.raises(ValueError, match="needs"):
+        make()
+
+
+@pytest.mark.slow
+def test_a_search_finds_settings_goes_on_where_it_was_and_runs_take_them(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    options = {"plugins": [TOY], "workers": 1}
+    told = []
+    first = unlearnbench.tune("toy", "toy-tuned", trials=5, on_trial=told.append, **options)
+    assert [one.done for one in told] == [1, 5]
+    assert first.file.resolve() == tmp_path / "settings" / "toy.json"
+    assert first.found.trials == 5
+    assert first.found.score >= first.found.paper_score
+    assert first.found.history[0].settings == {}
+    requests = {one.request["forget_class"] for one in first.found.history}
+    assert requests == {1, 2}
+    again = unlearnbench.tune("toy", "toy-tuned", trials=5, **options)
+    assert again.found.history == first.found.history
+    records = unlearnbench.run("toy", "toy-tuned", requests="all", **options)
+    assert [record.task.request for record in records] == [{"forget_class": 0}]
+    assert {record.method.settings_from for record in records} == {"tuned"}
+    assert {record.method.trials for record in records} == {5}
+    assert records[0].method.config_passed == first.found.settings
+    (paper,) = unlearnbench.run("toy", "toy-tuned", settings_from="paper", **options)
+    assert (paper.method.settings_from, paper.method.config_passed) == ("paper", {})
+    (by_hand,) = unlearnbench.run("toy", "toy-tuned", settings={"steps": 3}, **options)
+    assert (by_hand.method.settings_from, by_hand.method.config_passed) == ("set", {"steps": 3})
+    with pytest.raises(BenchmarkError, match="All requests of 'toy' are asked for, and 'forget_class' names one"):
+        unlearnbench.run("toy", "toy-tuned", settings={"forget_class": 1}, requests="all", **options)
+    with pytest.raises(BenchmarkError, match="declares nothing to search"):
+        unlearnbench.tune("toy", "toy-good", **options)
