@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -182,6 +183,24 @@ class Problem(ABC):
     def warm_up(self) -> None:
         """Runs the model forwards and backwards on dummy data, so that lazy set-up is not timed. Changes no weight."""
 
+    def training_step(self, fresh: Callable[[], nn.Module]) -> Callable[[], None]:
+        """Returns a step of plain gradient descent on noise, to be timed: the unit that a run's seconds are shown in.
+
+        It trains a network that is nobody else's. A family whose network is too large for a second one overrides this.
+
+        Args:
+            fresh: Makes a network of the task's on the problem's device.
+        """
+        model, batch = fresh().train(), self._noise()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            self.loss(batch, model).mean().backward()
+            optimizer.step()
+
+        return step
+
     # What some families define, each under the need that asks for it. A method that declares the need is refused by all
     # other families, so only one that does not declare it ends here.
 
@@ -339,6 +358,15 @@ class Problem(ABC):
         self._granted = frozenset()
         self._pools = {}
         self._oracle = None
+
+    def _noise(self) -> Batch:
+        """A batch of noise in place of images, as large as one of the forget set."""
+        images = self.uniform_like(torch.empty(self.batch_size, *self._image_shape))
+        return self.batch(images, torch.zeros(self.batch_size, dtype=torch.long, device=self.device))
+
+    @cached_property
+    def _image_shape(self) -> torch.Size:
+        return next(iter(self._pools["forget"].ordered(1)))[0].shape[1:]
 
     def _check_pool(self, pool: PoolName) -> None:
         if pool == "retain":

@@ -237,6 +237,19 @@ class EarlyStart(Fault):
     caught_by = {"warm-up"}
 
 
+class Training(toy.ToyProblem):
+    def training_step(self, fresh):
+        return super().training_step(lambda: self.model)
+
+
+class EarlyTraining(Fault):
+    """Trains the network itself where a step is to be timed."""
+
+    name = "early-training"
+    problem_class = Training
+    caught_by = {"warm-up"}
+
+
 class Drawing(toy.ToyProblem):
     def warm_up(self):
         next(self.batches("forget", 1))

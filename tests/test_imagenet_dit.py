@@ -26,6 +26,7 @@ from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.records.files import file_sha256
 from unlearnbench.benchmark.records.record import parse_record
 from unlearnbench.benchmark.running.identity import make_method, make_task
+from unlearnbench.benchmark.running.reference import aside
 from unlearnbench.benchmark.running.weights import check_finite
 from unlearnbench.tasks.class_forgetting import diffusion
 from unlearnbench.tasks.class_forgetting.probes import Attacker, Budget, Draws
@@ -292,6 +293,19 @@ def test_labels_are_dropped_by_the_draw_alone(task):
     assert problem.null_label == CLASSES
     (batch,) = problem.batches("forget", 1)
     assert torch.equal(problem.predict(batch), problem.predict(batch))
+
+
+def test_the_reference_step_needs_no_second_network_and_leaves_no_trace(task):
+    problem = task.problem(make_method("esd", {}), 0, CPU)
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    with aside(problem):
+        step = problem.training_step(lambda: pytest.fail("a second network might not fit"))
+        step()
+        step()
+    assert all(torch.equal(value, before[name]) for name, value in problem.model.state_dict().items())
+    assert all(weight.grad is None for weight in problem.model.parameters())
+    assert problem.meter.forward_passes == problem.meter.backward_passes == 0
+    assert not problem.original.training  # which cannot be had any more where weights were written to
 
 
 APPLICABLE = [

@@ -75,13 +75,41 @@ def test_the_meter_counts_steps_samples_and_passes(problem):
         optimizer.step()
     meter = problem.meter
     assert (meter.steps, meter.samples) == (3, {"forget": 48, "retain": 48})
-    assert (meter.forward_passes, meter.forward_samples, meter.backward_passes) == (6, 96, 6)
+    assert (meter.forward_passes, meter.forward_samples) == (meter.backward_passes, meter.backward_samples) == (6, 96)
 
 
 def test_passes_of_a_frozen_copy_are_counted(problem):
     batch = next(iter(problem.steps(1))).forget
     problem.loss(batch, problem.original)
-    assert (problem.meter.forward_passes, problem.meter.backward_passes) == (1, 0)
+    assert (problem.meter.forward_passes, problem.meter.backward_passes, problem.meter.backward_samples) == (1, 0, 0)
+
+
+def test_a_sample_counts_backwards_each_time_that_a_gradient_reaches_it_and_no_oftener(problem):
+    forget, retain = next(iter(problem.steps(1)))[1:]
+    lost, kept = problem.loss(forget), problem.loss(retain)
+    torch.autograd.grad(lost.mean(), problem.parameters(), retain_graph=True)
+    assert (problem.meter.backward_passes, problem.meter.backward_samples) == (1, 16)
+    (lost.mean() + lost.square().mean()).backward(retain_graph=True)
+    assert (problem.meter.backward_passes, problem.meter.backward_samples) == (2, 32)
+    (lost[:3].sum() + kept.sum()).backward()
+    assert (problem.meter.backward_passes, problem.meter.backward_samples) == (4, 64)
+    problem.meter.reset()
+    assert problem.meter.backward_samples == 0
+
+
+def test_a_paused_meter_counts_nothing_and_goes_on_afterwards(problem):
+    batch = next(problem.batches("forget", 1))
+    with problem.meter.paused():
+        problem.loss(batch).mean().backward()
+    meter = problem.meter
+    assert (meter.forward_passes, meter.forward_samples, meter.backward_passes, meter.backward_samples) == (0, 0, 0, 0)
+    problem.loss(batch).mean().backward()
+    assert (meter.forward_passes, meter.forward_samples, meter.backward_passes, meter.backward_samples) == (
+        1,
+        16,
+        1,
+        16,
+    )
 
 
 def test_the_meter_finds_the_tensor_in_every_kind_of_output():

@@ -56,6 +56,10 @@ def test_a_run_leaves_a_whole_record(tmp_path):
     assert [phase.timed for phase in record.cost.phases] == [False, False, True, False]
     assert record.cost.steps == len(record.cost.step_seconds) == 20
     assert record.cost.forward_passes == record.cost.backward_passes == 40
+    assert record.cost.forward_samples == record.cost.backward_samples == 640
+    assert 0 < record.cost.cpu_seconds < 60
+    assert 4 <= len(record.cost.reference_step_seconds) <= 14
+    assert min(record.cost.reference_step_seconds) > 0
     assert record.cost.forget_samples == record.cost.retain_samples == 320
     assert record.cost.peak_process_bytes > 0
     assert record.device.threads == 1

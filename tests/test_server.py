@@ -240,7 +240,8 @@ def test_a_forked_run_has_the_numbers_of_a_new_interpreter(tmp_path, threads):
     forked, fresh = made["forked"], made["fresh"]
     assert forked.status == "ok"
     assert (forked.metrics, forked.gallery) == (fresh.metrics, fresh.gallery)
-    counts = ("steps", "forward_passes", "forward_samples", "backward_passes", "forget_samples", "retain_samples")
+    passes = [f"{way}_{what}" for way in ("forward", "backward") for what in ("passes", "samples")]
+    counts = ("steps", *passes, "forget_samples", "retain_samples")
     assert [getattr(forked.cost, name) for name in counts] == [getattr(fresh.cost, name) for name in counts]
     # What a run holds is counted the same way; only pages of libraries that it never touches are missing.
     assert 0.5 < forked.cost.peak_process_bytes / fresh.cost.peak_process_bytes < 1.5

@@ -7,7 +7,15 @@ import time
 import pytest
 import torch
 
-from unlearnbench.benchmark.measuring.clock import CudaClock, HostClock, Stopwatch, clock_for
+from unlearnbench.benchmark.measuring.clock import (
+    FEWEST_REFERENCE_STEPS,
+    REFERENCE_SECONDS,
+    REFERENCE_STEPS,
+    CudaClock,
+    HostClock,
+    Stopwatch,
+    clock_for,
+)
 from unlearnbench.benchmark.measuring.peaks import MemoryWatch, process_peak_bytes
 
 CPU = torch.device("cpu")
@@ -106,6 +114,56 @@ def test_a_method_that_replaces_the_clock_does_not_reach_the_harness(monkeypatch
         monkeypatch.setattr(time, "perf_counter_ns", lambda: 0)
         time.sleep(0.02)
     assert stopwatch.unlearn_seconds >= 0.02
+
+
+def test_the_processors_seconds_are_those_of_all_threads_in_timed_phases_alone():
+    stopwatch = Stopwatch(HostClock(), MemoryWatch(CPU))
+
+    def work():
+        start = time.thread_time()
+        while time.thread_time() - start < 0.1:
+            pass
+
+    with stopwatch.phase("load"):
+        work()
+    assert stopwatch.cpu_seconds == 0
+    with stopwatch.phase("unlearn", timed=True):
+        other = threading.Thread(target=work)
+        other.start()
+        work()
+        other.join()
+        time.sleep(0.5)
+    assert 0.2 <= stopwatch.cpu_seconds < 0.4
+
+
+def test_reference_steps_are_timed_one_by_one_until_the_device_is_done_and_belong_to_no_phase():
+    device = AsynchronousDevice()
+    stopwatch = Stopwatch(device, MemoryWatch(CPU))
+    device.launch(0.1)  # left over from before: must not count
+    stopwatch.reference(lambda: device.launch(0.02))
+    assert len(stopwatch.reference_step_seconds) == REFERENCE_STEPS
+    assert all(0.02 <= seconds < 0.1 for seconds in stopwatch.reference_step_seconds)
+    assert (stopwatch.phases, stopwatch.step_seconds, stopwatch.unlearn_seconds) == ([], [], 0)
+    stopwatch.reference(lambda: device.launch(0.02))
+    assert len(stopwatch.reference_step_seconds) == 2 * REFERENCE_STEPS
+
+
+def test_a_slow_reference_step_is_timed_twice_alone():
+    stopwatch = Stopwatch(HostClock(), MemoryWatch(CPU))
+    stopwatch.reference(lambda: time.sleep(REFERENCE_SECONDS + 0.01))
+    assert len(stopwatch.reference_step_seconds) == FEWEST_REFERENCE_STEPS
+
+
+def test_a_reference_step_does_not_count_in_peak_memory():
+    stopwatch = Stopwatch(HostClock(), watch := MemoryWatch(CPU))
+    with stopwatch.phase("unlearn", timed=True):
+        pass
+    small = watch.peak_process_bytes
+    stopwatch.reference(lambda: torch.ones(60_000_000))  # 240 MB
+    with stopwatch.phase("unlearn", timed=True):
+        pass
+    stopwatch.reference(lambda: torch.ones(60_000_000))
+    assert watch.peak_process_bytes - small < 60_000_000
 
 
 def test_peak_memory_is_that_of_the_phase_alone():

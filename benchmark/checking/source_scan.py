@@ -24,7 +24,7 @@ _CLOSED = {
     "ctypes": "memory behind Python's back",
     "gc": "every object of the process",
 }
-HARNESS_ONLY = frozenset({"meter", "retire", "warm_up"})
+HARNESS_ONLY = frozenset({"meter", "retire", "training_step", "warm_up"})
 """Public names of a problem that are the harness's."""
 _FRAMES = frozenset(
     {"_getframe", "currentframe", "_current_frames", "f_back", "f_locals", "__closure__", "__globals__"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -23,6 +23,7 @@ from ..needs import Need
 from ..problem import Batch, Problem
 from ..records.places import assets_only_in
 from ..records.record import Metric
+from ..running.reference import aside
 from ..running.weights import Layout, load, take, write
 from ..task import Task
 from . import fingerprint
@@ -204,17 +205,24 @@ def undeclared(subject: Subject) -> Iterator[str]:
 
 
 def warm_up(subject: Subject) -> Iterator[str]:
-    """Whether the warm-up leaves no trace."""
+    """Whether the warm-up and the reference step leave no trace."""
     problem = subject.problem()
-    before, drawn = fingerprint.state_of(problem.model), problem._generator.get_state()
-    problem.model.zero_grad(set_to_none=True)
-    problem.warm_up()
-    if fingerprint.digest_of(fingerprint.state_of(problem.model)) != fingerprint.digest_of(before):
-        yield "warm_up changes weights"
-    if any(weight.grad is not None for weight in problem.model.parameters()):
-        yield "warm_up leaves gradients behind"
-    if not torch.equal(problem._generator.get_state(), drawn):
-        yield "warm_up draws random numbers of the run"
+
+    def training_step() -> None:
+        # Where it fails, the run has no reference, and is none the worse.
+        with contextlib.suppress(Exception), aside(problem):
+            problem.training_step(subject.task.network)()
+
+    for act in (problem.warm_up, training_step):
+        before, drawn = fingerprint.state_of(problem.model), problem._generator.get_state()
+        problem.model.zero_grad(set_to_none=True)
+        act()
+        if fingerprint.digest_of(fingerprint.state_of(problem.model)) != fingerprint.digest_of(before):
+            yield f"{act.__name__} changes weights"
+        if any(weight.grad is not None for weight in problem.model.parameters()):
+            yield f"{act.__name__} leaves gradients behind"
+        if not torch.equal(problem._generator.get_state(), drawn):
+            yield f"{act.__name__} draws random numbers of the run"
 
 
 def weights(subject: Subject) -> Iterator[str]:
@@ -300,7 +308,7 @@ def key_of(metric: Metric) -> str:
     return " ".join([*parts, *([] if metric.label is None else [f"of {metric.label}"])])
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_assets(cls: type[Task]) -> Iterator[None]:
     """Makes a task's hash one of its configuration alone, whatever is prepared."""
     own = vars(cls).get("assets_sha256")

@@ -2,14 +2,17 @@
 
 Scored time is the host's monotonic clock between two synchronizations of the device. CUDA events time the same phases and
 each step on the device itself. Both are kept as raw samples.
+
+Beside them stand the time of a reference step, which a busy machine slows as it slows the method, and what the process took of
+the processor.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any, Literal, Protocol
 
 import torch
@@ -18,6 +21,13 @@ from ..records.record import Phase
 from .peaks import MemoryWatch
 
 PhaseName = Literal["load", "warmup", "unlearn", "evaluate"]
+
+REFERENCE_STEPS = 7
+"""Reference steps on either side of the timed phase,"""
+REFERENCE_SECONDS = 0.5
+"""and after how long there is no further one,"""
+FEWEST_REFERENCE_STEPS = 2
+"""unless there are fewer than this."""
 
 
 class Clock(Protocol):
@@ -92,6 +102,9 @@ class Stopwatch:
         self._laps: list[Any] = []
         self.phases: list[Phase] = []
         self.step_seconds: list[float] = []
+        self.reference_step_seconds: list[float] = []
+        self.cpu_seconds = 0.0
+        """What this process, with all its threads, took of the processor in the timed phases."""
 
     @contextmanager
     def phase(self, name: PhaseName, *, timed: bool = False) -> Iterator[None]:
@@ -103,7 +116,7 @@ class Stopwatch:
             gc.collect()
             self._memory.start()
         self._clock.synchronize()
-        host_start, start = self._host.mark(), self._clock.mark()
+        cpu_start, host_start, start = process_time_ns(), self._host.mark(), self._clock.mark()
         try:
             yield
         finally:
@@ -111,6 +124,7 @@ class Stopwatch:
             self._clock.synchronize()
             host_end = self._host.mark()
             if timed:
+                self.cpu_seconds += (process_time_ns() - cpu_start) / 1e9
                 self._memory.stop()
                 pairs = zip(self._laps[::2], self._laps[1::2], strict=False)
                 self.step_seconds = [self._clock.seconds(*pair) for pair in pairs]
@@ -121,6 +135,18 @@ class Stopwatch:
     def lap(self) -> None:
         """Marks the start or the end of a step, in turn. Does not wait for the device."""
         self._laps.append(self._clock.mark())
+
+    def reference(self, step: Callable[[], object]) -> None:
+        """Times a step that is not the method's, several times: the unit that the timed phases' seconds are shown in."""
+        begin = self._host.mark()
+        for taken in range(REFERENCE_STEPS):
+            if taken >= FEWEST_REFERENCE_STEPS and self._host.seconds(begin, self._host.mark()) >= REFERENCE_SECONDS:
+                break
+            self._clock.synchronize()
+            start = self._host.mark()
+            step()
+            self._clock.synchronize()
+            self.reference_step_seconds.append(self._host.seconds(start, self._host.mark()))
 
     @property
     def unlearn_seconds(self) -> float:

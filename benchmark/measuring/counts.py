@@ -29,10 +29,20 @@ class Meter:
         self.forward_passes = 0
         self.forward_samples = 0
         self.backward_passes = 0
+        self.backward_samples = 0
 
     def stop(self) -> None:
         """Counts no more: what follows is not the method's."""
         self._counting = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Counts nothing of what is computed inside."""
+        counting, self._counting = self._counting, False
+        try:
+            yield
+        finally:
+            self._counting = counting
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
         """A copy of a watched model counts here too: teachers are part of a method's cost."""
@@ -65,12 +75,18 @@ class Meter:
         if first is None:
             return
         self.forward_passes += 1
-        self.forward_samples += first.shape[0] if first.ndim else 1
+        self.forward_samples += _samples(first)
         if first.requires_grad:
             first.register_hook(self._count_backward)
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.backward_passes += 1
+        self.backward_samples += _samples(gradient)
+
+
+def _samples(output: Tensor) -> int:
+    """The first dimension of an output, or of its gradient."""
+    return output.shape[0] if output.ndim else 1
 
 
 def _first_tensor(output: Any) -> Tensor | None:

@@ -29,6 +29,7 @@ from . import weights
 from .forks import can_fork
 from .identity import Configured, RunSpec, method_info, task_info
 from .judging import Order, Tell
+from .reference import time_reference
 from .shared_code import SharedCode
 from .torch_setup import configure_torch, is_out_of_memory
 
@@ -208,12 +209,16 @@ class Unlearning:
         with self._stopwatch.phase("warmup"):
             problem.warm_up()
             problem.meter.reset()
+        time_reference(self._stopwatch, self._task, problem)
         self._meter = problem.meter
         problem.meter.on_step = self._stopwatch.lap
         self._shared.look()
         self._begin("unlearn")
-        with self._stopwatch.phase("unlearn", timed=True):
-            self._method.unlearn(problem)
+        try:
+            with self._stopwatch.phase("unlearn", timed=True):
+                self._method.unlearn(problem)
+        finally:
+            time_reference(self._stopwatch, self._task, problem)
         self._shared.require_unchanged()
         problem.retire()
         try:
@@ -241,6 +246,9 @@ class Unlearning:
             peak_process_bytes=self._memory.peak_process_bytes,
             peak_device_bytes=self._memory.peak_device_bytes,
             energy_joules=self._memory.energy_joules,
+            backward_samples=meter.backward_samples,
+            cpu_seconds=self._stopwatch.cpu_seconds,
+            reference_step_seconds=self._stopwatch.reference_step_seconds,
         )
 
     def _retraining_cost(self) -> Cost:
@@ -262,6 +270,8 @@ class Unlearning:
             peak_process_bytes=None,
             peak_device_bytes=None,
             energy_joules=None,
+            backward_samples=made.samples,
+            reference_step_seconds=self._stopwatch.reference_step_seconds,
         )
 
     def _begin(self, phase: str) -> None:

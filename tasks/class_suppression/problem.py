@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -64,6 +65,18 @@ class LatentDiTProblem(ClassForgettingProblem):
         labels = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
         self.loss(Batch(images, labels, draw)).mean().backward()
         self.model.zero_grad(set_to_none=True)
+
+    def training_step(self, fresh: Callable[[], nn.Module]) -> Callable[[], None]:
+        """See ``Problem.training_step``: the gradient alone, of the network that was given. A second one might not fit."""
+        model, batch = self._given, self._noise()
+
+        def step() -> None:
+            try:
+                self.loss(batch, model).mean().backward()
+            finally:
+                model.zero_grad(set_to_none=True)
+
+        return step
 
     def _generate(self, labels: Tensor, model: nn.Module, seed: int) -> Tensor:
         network = in_precision(model, self._precision)
