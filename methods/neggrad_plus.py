@@ -21,8 +21,8 @@ class NegGradPlus(Method):
     paper = Paper("Towards Unbounded Machine Unlearning", "NeurIPS 2023", "https://arxiv.org/abs/2302.09880")
     update_rule = "theta <- theta - lr Adam(g_r - alpha g_f)"
     settings_source = (
-        "Adam 1e-4, clip 1, 150 steps, as in the class-forgetting baselines of SFRon. Alpha is published as what each "
-        "task needs; here it is the middle of what a search may set."
+        "Adam 1e-4, clip 1, 150 steps, as in the class-forgetting baselines of SFRon. Alpha is ours, the "
+        "middle of what a search may set."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "Weighs the retain loss with 1 and the forget loss with alpha instead of with beta and 1 - beta.",
