@@ -64,6 +64,8 @@ class Method(BaseModel, ABC):
     """Each way in which this differs from the paper or from its released code."""
     pitfalls: ClassVar[str] = ""
     """How it is known to fail."""
+    rebuilt: ClassVar[bool] = False
+    """Whether it was written from descriptions, since neither code nor full text of its paper is public."""
 
     @model_validator(mode="after")
     def _positive(self) -> Self:

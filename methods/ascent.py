@@ -7,6 +7,7 @@ from torch.optim import Adam
 from ..benchmark.method import Method, Paper
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import Rate, Steps
 
 
 class GradientAscent(Method):
@@ -18,9 +19,9 @@ class GradientAscent(Method):
     settings_source = "Class-forgetting baselines of SFRon and SalUn: Adam 1e-5 to 1e-4, at most 50 steps, clip 1."
     pitfalls = "Nothing bounds it: a few steps too many and every class is noise."
 
-    steps: int = 50
+    steps: Steps = 50
     """Steps on forget batches."""
-    lr: float = 1e-5
+    lr: Rate = 1e-5
     """Adam's learning rate."""
 
     def unlearn(self, problem: Problem) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch.optim import Adam
@@ -12,6 +12,7 @@ from ..benchmark.method import Method, Paper
 from ..benchmark.needs import Need
 from ..benchmark.primitives import descend_along
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import LogRange, Rate, Steps
 from ..benchmark.targets import noise_images, squared_error
 
 
@@ -22,6 +23,7 @@ class CUN(Method):
     """
 
     name = "cun"
+    rebuilt = True
     needs = frozenset({Need.RETAIN, Need.ENCODER})
     paper = Paper(
         "Controllable Unlearning for Image-to-Image Generative Models via epsilon-Constrained Optimization",
@@ -29,17 +31,17 @@ class CUN(Method):
         "https://arxiv.org/abs/2408.01689",
     )
     update_rule = "theta <- theta - lr Adam(g_f + w g_r), w the smallest that lowers L_r at rate (L_r - epsilon)"
-    settings_source = "Adam 5e-5 as for Li et al.; the bound is ours."
+    settings_source = "Adam 5e-5 as for Li et al.; the steps and the bound are ours."
     deviations: ClassVar[tuple[str, ...]] = (
         "The barrier's rate is the distance to the bound; the first phase, which finds the bounds, is left to the user.",
     )
     pitfalls = "Where the bound is tighter than a step's noise, the barrier takes over and nothing is forgotten."
 
-    steps: int = 500
+    steps: Steps = 500
     """Steps."""
-    lr: float = 5e-5
+    lr: Rate = 5e-5
     """Adam's learning rate."""
-    epsilon: float = 0.01
+    epsilon: Annotated[float, LogRange(1e-3, 1e-1)] = 0.01
     """The largest mean squared change of retain embeddings."""
 
     def unlearn(self, problem: Problem) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch.optim import Adam
 
@@ -10,6 +10,7 @@ from ..benchmark.method import Method, Paper
 from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import LogRange, Rate, Steps
 from ..benchmark.targets import as_next_class
 
 
@@ -20,6 +21,7 @@ class EUPMU(Method):
     """
 
     name = "eupmu"
+    rebuilt = True
     needs = frozenset({Need.RETAIN, Need.LABELS})
     paper = Paper(
         "Efficient Utility-Preserving Machine Unlearning with Implicit Gradient Surgery",
@@ -28,8 +30,8 @@ class EUPMU(Method):
     )
     update_rule = "theta <- theta - lr Adam(g_relabel + m g_r);  m <- max(0, m + rate (L_r / ((1 + slack) L_r0) - 1))"
     settings_source = (
-        "Adam 1e-4 as for relabelling; the multiplier's start, rate and slack are ours. "
-        "The rest: the best of the trials in docs/search.json."
+        "Adam 1e-4 as for relabelling, whose retain weight is where the multiplier starts; its rate, the slack and the "
+        "steps are ours."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "Written from the abstract and secondary descriptions; the released code could not be read.",
@@ -37,15 +39,15 @@ class EUPMU(Method):
     )
     pitfalls = "Batch noise moves the multiplier: with a slack near zero it grows until nothing is forgotten."
 
-    steps: int = 200
+    steps: Steps = 150
     """Joint steps."""
-    lr: float = 1e-4
+    lr: Rate = 1e-4
     """Adam's learning rate."""
-    multiplier: float = 3.0
+    multiplier: float = 3.07
     """Weight of the retain loss to begin with."""
     rate: float = 1.0
     """How fast the multiplier follows the broken bound."""
-    slack: float = 0.05
+    slack: Annotated[float, LogRange(0.005, 0.5)] = 0.05
     """How much larger than the original's the retain loss may be."""
 
     def unlearn(self, problem: Problem) -> None:

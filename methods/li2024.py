@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.optim import Adam
@@ -13,6 +13,7 @@ from ..benchmark.method import Method, Paper
 from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Batch, Problem
+from ..benchmark.search_space import LogRange, Rate, Steps
 from ..benchmark.targets import Noise, noise_images, squared_error
 
 
@@ -26,17 +27,19 @@ class EncoderMethod(Method):
     paper = Paper(
         "Machine Unlearning for Image-to-Image Generative Models", "ICLR 2024", "https://arxiv.org/abs/2402.00351"
     )
-    settings_source = "The released code: alpha 0.25, Adam (0.9, 0.95), 5e-5, clip 3, batch noise."
+    settings_source = (
+        "The released code: alpha 0.25, Adam (0.9, 0.95), 5e-5, clip 3, batch noise; 1,000 steps are ours."
+    )
     deviations: ClassVar[tuple[str, ...]] = (
         "The encoder's own weights alone move; both released forks let parts of the decoder move, too.",
         "The learning rate falls along a cosine from the start, without five epochs of warm-up before.",
         "No weight decay, which would move the student even with alpha 0.",
     )
-    steps: int = 1000
+    steps: Steps = 1000
     """Joint steps."""
-    lr: float = 5e-5
+    lr: Rate = 5e-5
     """Adam's learning rate at the start; it falls to zero along a cosine."""
-    alpha: float = 0.25
+    alpha: Annotated[float, LogRange(0.01, 10.0)] = 0.25
     """Weight of the forget term."""
     retain_weight: float = 1.0
     """Weight of the retain term; 0 does without retain data, and a task's retain pool may be a proxy for the real one."""

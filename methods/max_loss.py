@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.optim import Adam
@@ -11,6 +11,7 @@ from ..benchmark.method import Method
 from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem, Step
+from ..benchmark.search_space import LogRange, Rate, Steps
 from .li2024 import Li2024
 
 
@@ -22,16 +23,16 @@ class MaxLoss(Method):
     paper = Li2024.paper
     update_rule = "L = L_r - alpha L_f"
     settings_source = (
-        "The released code: alpha 0.25, Adam (0.9, 0.95), clip 3, and the rate of Li et al.'s own method, 5e-5."
+        "The released code: alpha 0.25, Adam (0.9, 0.95), clip 3, and the rate and steps of their own method here."
     )
     deviations: ClassVar[tuple[str, ...]] = ("No weight decay, as for Li et al.'s method here.",)
     pitfalls = "The forget loss has no upper bound; the whole model drifts."
 
-    steps: int = 1000
+    steps: Steps = 1000
     """Joint steps."""
-    lr: float = 5e-5
+    lr: Rate = 5e-5
     """Adam's learning rate."""
-    alpha: float = 0.25
+    alpha: Annotated[float, LogRange(0.01, 10.0)] = 0.25
     """Weight of the forget term."""
 
     def unlearn(self, problem: Problem) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..benchmark.method import Paper
+from ..benchmark.search_space import Rate, Steps
 from .rgd import RestrictedGradient
 
 
@@ -17,12 +18,14 @@ class PCGrad(RestrictedGradient):
     name = "pcgrad"
     paper = Paper("Gradient Surgery for Multi-Task Learning", "NeurIPS 2020", "https://arxiv.org/abs/2001.06782")
     update_rule = "theta <- theta - lr Adam(P_r(-g_f) + P_f(g_r)), where P projects off the other on conflict"
-    settings_source = "Equal weights, as published. The rest: the best of the trials in docs/search.json."
+    settings_source = "Equal weights, as published for learning; Adam at 1e-4 and the steps are ours."
     deviations: ClassVar[tuple[str, ...]] = (
         "Published for learning several tasks; ascent on the forget set takes the place of one.",
     )
 
-    lr: float = 1e-4
+    steps: Steps = 50
+    """Steps."""
+    lr: Rate = 1e-4
     """Adam's learning rate."""
     retain_weight: float = 1.0
     """Weight of the retain direction."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from ..benchmark.primitives import Mask, mean_gradient, top_fraction_mask
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import Range
 from .relabel import Relabel
 
 
@@ -21,7 +22,7 @@ class SalUn(Relabel):
         "Masked weights stay bit-identical, as in the released code since February 2026.",
     )
 
-    fraction: float = 0.5
+    fraction: Annotated[float, Range(0.1, 0.9)] = 0.5
     """Share of the weights that may move."""
 
     def mask(self, problem: Problem) -> Mask:

@@ -8,6 +8,7 @@ from torch.optim import Adam
 
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import Rate, Steps
 from ..benchmark.targets import as_next_class
 from .salun import SalUn
 from .sfron_dualoptim import SFRonDualOptim
@@ -19,20 +20,16 @@ class SalUnDualOptim(SalUn):
     name = "salun-dualoptim"
     paper = SFRonDualOptim.paper
     update_rule = "theta <- theta - lr_f Adam_f(M g_relabel);  theta <- theta - lr_r Adam_r(M g_r)"
-    settings_source = (
-        "Top 50 % as released; the released rates are 4e-5 and 1e-4. "
-        "The rest: the best of the trials in docs/search.json."
-    )
+    settings_source = "The released CIFAR-10 settings: 4e-5 and 1e-4, 150 pairs of steps, top 50 %."
     deviations: ClassVar[tuple[str, ...]] = (
-        "100 pairs of steps instead of 150.",
         "The mask's gradient is that of the training loss, not of the guided prediction.",
     )
 
-    steps: int = 100
+    steps: Steps = 150
     """Pairs of a forget and a retain step."""
-    lr: float = 2e-4
+    lr: Rate = 4e-5
     """Adam's learning rate in forget steps."""
-    retain_lr: float = 2e-4
+    retain_lr: Rate = 1e-4
     """Adam's learning rate in retain steps."""
     retain_weight: float = 1.0
     """Weight of the retain loss; Adam makes nothing of it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch.optim import Adam, Optimizer
 
 from ..benchmark.method import Paper
 from ..benchmark.problem import Problem
+from ..benchmark.search_space import LogRange, Rate, Steps
 from .sfron import SFRon
 
 
@@ -21,22 +22,21 @@ class SFRonDualOptim(SFRon):
         "https://arxiv.org/abs/2504.15827",
     )
     update_rule = "that of SFRon, with one Adam for the steps up and another for the steps down"
-    settings_source = (
-        "The released CIFAR-10 settings: scale 1, lambda 0.5, gamma 3; 50 of its 150 steps, as for SFRon. "
-        "The rest: the best of the trials in docs/search.json."
-    )
-    deviations: ClassVar[tuple[str, ...]] = (*SFRon.deviations, "50 pairs of steps instead of 150.")
+    settings_source = "The released CIFAR-10 settings: 1e-4 for both, 150 pairs of steps, scale 1, lambda 0.5, gamma 3."
+    deviations: ClassVar[tuple[str, ...]] = SFRon.deviations
     pitfalls = (
-        "With equal rates for both, as released, the class is still there after 50 pairs of steps on the embedded task."
+        "With equal rates for both, as released, the class is still there after 50 pairs of steps on digits-ddpm."
     )
 
-    lr: float = 4e-4
+    steps: Steps = 150
+    """Pairs of a forget and a retain step."""
+    lr: Rate = 1e-4
     """Adam's learning rate in forget steps."""
-    retain_lr: float = 1e-4
+    retain_lr: Rate = 1e-4
     """Adam's learning rate in retain steps."""
     scale: float = 1.0
     """Factor of the forget loss, decaying to zero along a cosine."""
-    threshold: float = 3.0
+    threshold: Annotated[float, LogRange(0.3, 10.0)] = 3.0
     """Smallest ratio of forget to retain Fisher information of a salient weight (the paper's gamma)."""
 
     def optimizers(self, problem: Problem) -> tuple[Optimizer, Optimizer]:

@@ -76,7 +76,7 @@ def test_salun_and_relabelling_are_steady(boards, name, least):
         assert min(run.components, key=run.components.__getitem__) == "relearned"
 
 
-@pytest.mark.parametrize("name", ["ebu", "loreun", "erasediff"])
+@pytest.mark.parametrize("name", ["ebu", "erasediff"])
 def test_some_hide_the_class_from_its_label_and_little_more(boards, name):
     for run in row(boards[FORGETTING], name).runs:
         assert run.components["asked"] > 0.95
