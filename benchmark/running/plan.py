@@ -26,6 +26,7 @@ from .identity import (
     weights_info,
 )
 from .requests import Request
+from .steps import Step
 
 
 class Plan(NamedTuple):
@@ -93,6 +94,8 @@ class Event(NamedTuple):
     record: Record | None = None
     log: str = ""
     """The end of a failed run's log."""
+    step: Step | None = None
+    """How far the method is, told now and then while it unlearns."""
 
 
 Tell = Callable[[Event], None]
