@@ -30,6 +30,7 @@ from .. import registry
 from ..errors import shortened
 from ..records import places
 from ..records.record import model_filename
+from .consoles import say
 from .pace import Course, span, usual
 from .run_bars import RunBars
 
@@ -49,9 +50,9 @@ def write_whatever_there_is() -> None:
 def print_remarks(console: Console, problems: Iterable[str], notes: Iterable[str]) -> None:
     """Prints what is wrong with records that were read, and what else is worth a word of them."""
     for note in notes:
-        console.print(f"note: {note}", markup=False)
+        say(console, f"note: {note}")
     for problem in problems:
-        console.print(f"[red]error:[/red] {escape(problem)}")
+        say(console, f"[red]error:[/red] {escape(problem)}", markup=True)
 
 
 class RunProgress:
