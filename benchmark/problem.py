@@ -279,7 +279,7 @@ class Problem(ABC):
             BenchmarkError: The method did not declare ``Need.RETAIN``; ``batches("forget", ...)`` needs no declaration.
         """
         self.require(Need.RETAIN)
-        for number in range(count):
+        for number in self._numbers(count):
             with self.meter.step():
                 yield Step(number, self._sample("forget"), self._sample("retain"))
 
@@ -290,13 +290,13 @@ class Problem(ABC):
             BenchmarkError: It is the retain pool, and the method did not declare ``Need.RETAIN``.
         """
         self._check_pool(pool)
-        for _ in range(count):
+        for _ in self._numbers(count):
             with self.meter.step():
                 yield self._sample(pool)
 
     def own_steps(self, count: int) -> Iterator[int]:
         """Yields ``count`` steps without any data, for methods that make their own."""
-        for number in range(count):
+        for number in self._numbers(count):
             with self.meter.step():
                 yield number
 
@@ -367,6 +367,11 @@ class Problem(ABC):
     @cached_property
     def _image_shape(self) -> torch.Size:
         return next(iter(self._pools["forget"].ordered(1)))[0].shape[1:]
+
+    def _numbers(self, count: int) -> range:
+        numbers = range(count)
+        self.meter.expect(len(numbers))
+        return numbers
 
     def _check_pool(self, pool: PoolName) -> None:
         if pool == "retain":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..benchmark.records.places import named_folder, named_folders
+from ..benchmark.records.places import SHIPPED_RESULTS, named_folder, named_folders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .submission.verify import Verification
     from .tuning.search import Outcome, Told
 
-COMMITTED_RESULTS = Path(__file__).parent / "results"
+COMMITTED_RESULTS = SHIPPED_RESULTS
 """The records of the full suite that ship with the package."""
 COMMITTED_VERIFICATIONS = COMMITTED_RESULTS.parent / "verifications"
 """What maintainers checked of them."""

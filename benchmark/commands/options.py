@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
+from . import completion
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task.", autocompletion=completion.tasks)]
+MethodName = Annotated[str, typer.Argument(metavar="METHOD", help="The method.", autocompletion=completion.methods)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", autocompletion=completion.devices)]
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="File that defines methods, tasks or families; repeatable.")
 ]

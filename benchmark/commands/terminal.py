@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,11 @@ from rich.table import Table
 
 from .. import registry
 from ..errors import shortened
+from ..records import places
 from ..records.record import model_filename
+from .consoles import say
+from .pace import Course, span, usual
+from .run_bars import RunBars
 
 if TYPE_CHECKING:
     from ..checking.report import CheckReport
@@ -45,33 +50,33 @@ def write_whatever_there_is() -> None:
 def print_remarks(console: Console, problems: Iterable[str], notes: Iterable[str]) -> None:
     """Prints what is wrong with records that were read, and what else is worth a word of them."""
     for note in notes:
-        console.print(f"note: {note}", markup=False)
+        say(console, f"note: {note}")
     for problem in problems:
-        console.print(f"[red]error:[/red] {escape(problem)}")
+        say(console, f"[red]error:[/red] {escape(problem)}", markup=True)
 
 
 class RunProgress:
-    """A progress bar over runs, and a line for each that ended.
+    """A bar for each run that goes on, one over all of them, and a line for each that ended.
 
     Args:
-        console: Where to draw; without a terminal only the lines are printed.
+        console: Where to draw; what is no terminal gets a line a phase instead of bars.
+        clock: Seconds that only grow.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = monotonic) -> None:
         self._console = console
-        self._bar = _bar(console)
-        self._row: TaskID | None = None
-        self._active: dict[str, str] = {}
+        self._clock = clock
+        self._bars = RunBars(console)
         self._failed = 0
 
     def __enter__(self) -> RunProgress:
-        self._bar.start()
+        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._bars.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.print("Stopped. What is finished is kept; the same command goes on from there.")
             if str(error):
@@ -79,22 +84,26 @@ class RunProgress:
 
     def plan(self, count: int) -> None:
         """Told how many runs there are."""
-        self._row = self._bar.add_task("runs", total=count)
+        self._bars.plan(count)
 
     def event(self, event: Event) -> None:
         """Told what happens."""
         spec = event.plan.spec
-        name = escape(f"{spec.task} {spec.method} seed {spec.seed}")
-        if event.record is None:
-            self._active[name] = escape(f"{spec.method} {spec.seed}: {event.phase}")
-        else:
-            self._active.pop(name, None)
-            self._end(name, event, event.record)
-        if self._row is not None:
-            self._bar.update(self._row, description=", ".join(self._active.values()) or "runs")
+        name = f"{spec.task} {spec.method} seed {spec.seed}"
+        if event.record is not None:
+            self._bars.end(name, kept=event.phase == "kept")
+            self._end(escape(name), event, event.record)
+            return
+        course = self._bars.course(name) or Course(
+            usual(event.plan, (spec.results, places.SHIPPED_RESULTS)), self._clock
+        )
+        course.follow(event)
+        self._bars.show(name, course)
+        if not self._bars.drawn and event.step is None and event.phase != "start":
+            left = f", about {span(course.left)} left" if course.left else ""
+            self._console.print(f"{name}: {course.text}{left}", style="dim", markup=False)
 
     def _end(self, name: str, event: Event, record: Record) -> None:
-        self._bar.advance(self._row or TaskID(0))
         if record.status != "ok":
             self._failed += 1
             self._console.print(f"[red]{record.status.value}[/red] {name}: {escape(record.reason or '')}")

@@ -25,6 +25,7 @@ class Meter:
         """Sets every counter to zero and counts from there."""
         self._counting = True
         self.steps = 0
+        self.planned: int | None = 0
         self.samples = {"forget": 0, "retain": 0}
         self.forward_passes = 0
         self.forward_samples = 0
@@ -51,6 +52,13 @@ class Meter:
     def watch(self, model: nn.Module) -> None:
         """Counts the passes through a model from now on."""
         model.register_forward_hook(self._count_forward)
+
+    def expect(self, count: int) -> None:
+        """Told how many steps a loop begins with, so that ``planned`` is the sum of them.
+
+        A loop inside another one, or after one that was left early, leaves the sum unknown: None.
+        """
+        self.planned = self.steps + count if self.planned == self.steps else None
 
     @contextmanager
     def step(self) -> Iterator[None]:

@@ -20,6 +20,8 @@ OFFLINE = "HF_HUB_OFFLINE"
 VARIABLES = ("UNLEARNBENCH_", CACHE, "HF_H")
 """How the names of all that decide where files come from begin; Hugging Face's libraries read more of theirs."""
 
+SHIPPED_RESULTS = Path(__file__).parents[2] / "leaderboard" / "results"
+"""The records of the full suite that ship with the package."""
 SHIPPED = Path(__file__).parents[2] / "tasks" / "assets"
 """The tasks' files that are part of the package."""
 

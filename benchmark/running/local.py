@@ -26,6 +26,7 @@ from .forks import LOST, WORKER, Fork, ForkServer, ServerGone, worker_environmen
 from .identity import RunIdentity
 from .limits import Limits, Watchdog, ending, kill_group
 from .plan import Event, Plan, Tell
+from .steps import Step
 
 LOG_LINES = 15
 """Lines of a failed run's log that are shown."""
@@ -225,6 +226,8 @@ def _listen(process: Worker, item: Plan, tell: Tell) -> str | None:
             error = message.get("error", error)
             if "phase" in message:
                 tell(Event(item, message["phase"]))
+            if "step" in message:
+                tell(Event(item, "unlearn", step=Step(message["step"], message["of"])))
     return error
 
 

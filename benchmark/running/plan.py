@@ -26,6 +26,7 @@ from .identity import (
     weights_info,
 )
 from .requests import Request
+from .steps import Step
 from .tuned import Tuned
 
 
@@ -94,6 +95,8 @@ class Event(NamedTuple):
     record: Record | None = None
     log: str = ""
     """The end of a failed run's log."""
+    step: Step | None = None
+    """How far the method is, told now and then while it unlearns."""
 
 
 Tell = Callable[[Event], None]

@@ -31,6 +31,7 @@ from .identity import Configured, RunSpec, method_info, task_info
 from .judging import Order, Tell
 from .reference import time_reference
 from .shared_code import SharedCode
+from .steps import LOOK_SECONDS, SharedCount, TellStep
 from .torch_setup import configure_torch, is_out_of_memory
 
 
@@ -76,28 +77,31 @@ class MethodProcess:
     def __init__(self, spec: RunSpec, file: Path, prepare: Callable[[], None]) -> None:
         context = multiprocessing.get_context("fork" if can_fork() else "spawn")
         self._said, theirs = context.Pipe(duplex=False)
-        arguments = (spec.model_dump_json(), file, theirs, prepare if can_fork() else None)
+        self._count = SharedCount()
+        arguments = (spec.model_dump_json(), file, theirs, self._count, prepare if can_fork() else None)
         self._process = context.Process(target=_unlearn, args=arguments)  # type: ignore[attr-defined]
         self._process.start()
         theirs.close()
 
-    def left(self, tell: Tell) -> Left:
+    def left(self, tell: Tell, tell_step: TellStep = lambda step: None) -> Left:
         """Waits for the end of the method's work and ends the process.
 
         Args:
             tell: Told the phases.
+            tell_step: Told how far the method is.
 
         Raises:
             BenchmarkError: The run could not begin, or this machine lacks something that it needs.
             MethodEnded: The process ended and did not say what the method left.
         """
+        phase = ""
         try:
-            while (message := self._next()) is not None:
+            while (message := self._next(tell_step if phase == "unlearn" else None)) is not None:
                 if "error" in message:
                     raise BenchmarkError(message["error"])
                 if "left" in message:
                     return Left.model_validate(message["left"])
-                tell(message["phase"])
+                tell(phase := message["phase"])
         except (KeyError, TypeError, ValueError):
             sys.stderr.write("The method's process said what no run says: the method reached for it.\n")
             raise MethodEnded(1) from None
@@ -107,10 +111,12 @@ class MethodProcess:
             self._said.close()
         raise MethodEnded(self._process.exitcode or 0)
 
-    def _next(self) -> Any:
+    def _next(self, tell_step: TellStep | None) -> Any:
         """The next message, or None if the process has ended without one."""
         # Whoever the method started may hold the pipe open.
-        wait([self._said, self._process.sentinel])
+        while not wait([self._said, self._process.sentinel], LOOK_SECONDS):
+            if tell_step is not None and (step := self._count.news()) is not None:
+                tell_step(step)
         if not self._said.poll():
             self._process.join()
             return None
@@ -121,7 +127,7 @@ class MethodProcess:
             return None
 
 
-def _unlearn(spec: str, file: Path, said: Connection, prepare: Callable[[], None] | None) -> None:
+def _unlearn(spec: str, file: Path, said: Connection, count: SharedCount, prepare: Callable[[], None] | None) -> None:
     """The process."""
     if prepare is not None:
         prepare()
@@ -130,7 +136,7 @@ def _unlearn(spec: str, file: Path, said: Connection, prepare: Callable[[], None
         said.send_bytes(json.dumps(message).encode())
 
     try:
-        run = Unlearning(RunSpec.model_validate_json(spec), file, lambda phase: say({"phase": phase}))
+        run = Unlearning(RunSpec.model_validate_json(spec), file, lambda phase: say({"phase": phase}), count.write)
         left = run.left()
     except BenchmarkError as error:
         say({"error": str(error)})
@@ -145,15 +151,19 @@ class Unlearning:
         spec: What to run.
         file: Where the weights go.
         tell: Told the phases.
+        tell_steps: Handed the meter at the start and at the end of every step, on the clock.
 
     Raises:
         BenchmarkError: A name, a setting or a value is unknown, or the method does not fit the task.
     """
 
-    def __init__(self, spec: RunSpec, file: Path, tell: Tell) -> None:
+    def __init__(
+        self, spec: RunSpec, file: Path, tell: Tell, tell_steps: Callable[[Meter], None] = lambda meter: None
+    ) -> None:
         self._spec = spec
         self._file = file
         self._tell = tell
+        self._tell_steps = tell_steps
         self._device = resolve_device(spec.device)
         configure_torch(spec.threads)
         self._shared = SharedCode()
@@ -211,7 +221,7 @@ class Unlearning:
             problem.meter.reset()
         time_reference(self._stopwatch, self._task, problem)
         self._meter = problem.meter
-        problem.meter.on_step = self._stopwatch.lap
+        problem.meter.on_step = self._lap
         self._shared.look()
         self._begin("unlearn")
         try:
@@ -273,6 +283,11 @@ class Unlearning:
             backward_samples=made.samples,
             reference_step_seconds=self._stopwatch.reference_step_seconds,
         )
+
+    def _lap(self) -> None:
+        self._stopwatch.lap()
+        if self._meter is not None:
+            self._tell_steps(self._meter)
 
     def _begin(self, phase: str) -> None:
         self._phase = phase

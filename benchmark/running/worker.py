@@ -30,6 +30,7 @@ from ..task import Evaluation
 from .identity import RunIdentity, RunSpec
 from .judging import Meddled, evaluate, evaluated
 from .limits import end_with_runner
+from .steps import Step
 from .unlearning import Left, MethodEnded, MethodProcess
 
 
@@ -39,8 +40,14 @@ def main() -> int:
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
+    def say(**message: Any) -> None:
+        print(json.dumps(message), file=events, flush=True)
+
     def tell(phase: str) -> None:
-        print(json.dumps({"phase": phase}), file=events, flush=True)
+        say(phase=phase)
+
+    def tell_step(step: Step) -> None:
+        say(step=step.number, of=step.of)
 
     code = 0
     with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
@@ -49,10 +56,10 @@ def main() -> int:
         apart = None if spec.weights else MethodProcess(spec, file, events.close)
         end_with_runner()
         try:
-            record = evaluated(spec, tell) if apart is None else judged(spec, apart.left(tell), file)
+            record = evaluated(spec, tell) if apart is None else judged(spec, apart.left(tell, tell_step), file)
             write_record(spec.results, record)
         except BenchmarkError as error:
-            print(json.dumps({"error": str(error)}), file=events, flush=True)
+            say(error=str(error))
             code = 2
         except MethodEnded as ended:
             # A method that ends its process well has not ended well.

@@ -1,6 +1,8 @@
-"""What the three verbs of a submission say on the terminal."""
+"""What the three verbs of a submission say on the terminal, and as plain data."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -54,6 +56,39 @@ def print_verification(out: Console, found: Verification) -> None:
     )
     verdict = "agrees" if found.agrees else "does not agree"
     out.print(f"The record {verdict}. The attestation is {found.attestation}", markup=False)
+
+
+def submission_data(packed: Submission) -> dict[str, Any]:
+    """Returns what was packed, or what is missing, as plain data."""
+    return {
+        "folder": str(packed.folder),
+        "files": [] if packed.problems else packed.files,
+        "problems": packed.problems,
+        "notes": packed.notes,
+    }
+
+
+def validation_data(found: Validation) -> dict[str, Any]:
+    """Returns what is wrong as plain data."""
+    return {
+        "new_records": found.new,
+        "files": len(found.hashes),
+        "problems": [str(problem) for problem in found.problems],
+    }
+
+
+def verification_data(found: Verification) -> dict[str, Any]:
+    """Returns number by number what agrees, as plain data."""
+    return {
+        "agrees": found.agrees,
+        "task": found.record.task.name,
+        "method": found.record.method.name,
+        "seed": found.record.seed,
+        "run_id": found.record.run_id,
+        "device": found.again.device.group,
+        "numbers": [item._asdict() for item in found.comparisons],
+        "attestation": str(found.attestation),
+    }
 
 
 def _print_problems(err: Console, problems: list[str]) -> None:
