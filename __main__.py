@@ -77,7 +77,11 @@ def run(
     task: options.TaskName,
     method: options.MethodName,
     seeds: Annotated[str, typer.Option(help="Seeds, one run each: 0,1,2 or 0-4.")] = "0",
+    requests: Annotated[
+        str, typer.Option(help="one: what --set says is to be forgotten; all: each of the task's standard requests.")
+    ] = "one",
     set_: options.Settings = None,
+    settings: options.SettingsFrom = "tuned",
     device: options.Device = "auto",
     results: options.Results = Path("results"),
     plugin: options.Plugins = None,
@@ -98,6 +102,8 @@ def run(
             method,
             seeds=parse_seeds(seeds),
             settings=from_pairs(set_ or []),
+            requests=requests,
+            settings_from=settings,
             device=device,
             results=results,
             plugins=plugin or [],
@@ -162,6 +168,7 @@ def suite(
     name: Annotated[
         str, typer.Argument(help="A built-in suite (`list suites`) or a TOML file.", autocompletion=completion.suites)
     ],
+    settings: options.SettingsFrom = "tuned",
     device: options.Device = "auto",
     results: options.Results = Path("results"),
     plugin: options.Plugins = None,
@@ -179,6 +186,7 @@ def suite(
     with RunProgress(err) as progress:
         records, refused = unlearnbench.suite(
             name,
+            settings_from=settings,
             device=device,
             results=results,
             plugins=plugin or [],

@@ -169,4 +169,41 @@ def verify(
     raise typer.Exit(0 if found.agrees else RUNS_FAILED)
 
 
-VERBS = (board, compare, regress, submit, validate, verify)
+def tune(
+    task: options.TaskName,
+    method: options.MethodName,
+    trials: Annotated[int, typer.Option(min=1, help="Settings to try, the method's own defaults among them.")] = 16,
+    set_: options.Settings = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of what is found; `run` looks in ./settings.")] = Path(
+        "settings"
+    ),
+    device: options.Device = "auto",
+    plugin: options.Plugins = None,
+    workers: options.Workers = None,
+    time_limit: options.TimeLimit = None,
+    memory_limit: options.MemoryLimit = None,
+    as_json: options.Json = False,
+) -> None:
+    """Searches a method's settings for a task, on requests that no board uses; `run` takes what it finds."""
+    from .tuning.terminal import print_outcome, print_told
+
+    outcome = verbs.tune(
+        task,
+        method,
+        trials=trials,
+        settings=from_pairs(set_ or []),
+        out=out_dir,
+        on_trial=lambda told: print_told(err, told),
+        device=device,
+        plugins=plugin or [],
+        workers=workers,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+    )
+    if as_json:
+        print_json({"file": outcome.file, "method": method, **outcome.found.model_dump(mode="json")})
+    else:
+        print_outcome(out, outcome, task, method, plugin or [])
+
+
+VERBS = (board, compare, regress, submit, tune, validate, verify)

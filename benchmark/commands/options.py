@@ -18,6 +18,13 @@ Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="File that defines methods, tasks or families; repeatable.")
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
+SettingsFrom = Annotated[
+    str,
+    typer.Option(
+        "--settings",
+        help="Of a method that nothing is set of: tuned (by a search, else the paper's), paper, or a file that `tune` wrote.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
 TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: 1800].")]

@@ -37,7 +37,7 @@ def run(
     *,
     seeds: Sequence[int] = (0,),
     settings: dict[str, Any] | None = None,
-    requests: Literal["one", "all"] = "one",
+    requests: str = "one",
     **options: Any,
 ) -> list[Record]:
     """Runs a method on a task and returns the records, finished earlier or now.
@@ -58,7 +58,8 @@ def run(
 
     if requests not in ("one", "all"):
         raise BenchmarkError(f"'{requests}' are no requests; give one or all.")
-    asked = Request(task, method, list(seeds), dict(settings or {}), requests=requests)
+    each: Literal["one", "all"] = "all" if requests == "all" else "one"
+    asked = Request(task, method, list(seeds), dict(settings or {}), requests=each)
     records, refused = run_requests([asked], **options)
     for refusal in refused:
         raise BenchmarkError(refusal.reason)
