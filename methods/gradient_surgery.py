@@ -29,8 +29,8 @@ class GradientSurgery(Method):
     )
     update_rule = "theta <- theta + lr (g_f - <g_f, g_r> / |g_r|^2 g_r)"
     settings_source = (
-        "No numbers are public. Ours: plain SGD, for which the projection keeps its promise, 10 steps, clip 1, and a rate that "
-        "is the middle of what a search may set."
+        "No numbers are public. Plain SGD, for which the projection keeps its promise, 10 steps, clip 1, and a rate that is "
+        "the middle of what a search may set are ours."
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "No code is public: the projection is written from the abstract, with the retain gradient of one batch.",

@@ -8,10 +8,13 @@ import torch
 
 from helpers import BUILT_IN
 from unlearnbench.benchmark import registry
-from unlearnbench.benchmark.errors import NotApplicable
+from unlearnbench.benchmark.errors import BenchmarkError, NotApplicable
 from unlearnbench.benchmark.needs import Need
+from unlearnbench.benchmark.primitives import mean_gradient
 from unlearnbench.benchmark.problem import TensorPool
 from unlearnbench.benchmark.running.identity import Configured, make_method, make_task
+from unlearnbench.methods import selective_amnesia
+from unlearnbench.methods.rgd import _diverse_set
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 2, "replay": 2, "inner_steps": 1}
@@ -281,3 +284,66 @@ def test_layers_name_every_weight_once(task):
     problem = make_task(task, {}).problem(make_method("finetune", {}), 0, CPU)
     positions = [position for layer in problem.layers() for position in layer]
     assert sorted(positions) == list(range(len(problem.parameters())))
+
+
+def test_esd_moves_attention_alone_where_it_is_asked_to_and_says_where_there_is_none():
+    method = make_method("esd", {"steps": 1, "weights": "attention", "lr": 1e-3})
+    problem = few_pictures("digits-dit", method)
+    before = copy.deepcopy(problem.model.state_dict())
+    method.unlearn(problem)
+    moved = {key for key, value in problem.model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved
+    assert all(".attn1." in key for key in moved)
+    without = make_task("digits-vae", {}).problem(method, 0, CPU)
+    with pytest.raises(BenchmarkError, match="no attention layer"):
+        method._moving(without)
+
+
+def test_the_diverse_set_of_rgd_holds_every_retained_class_alike():
+    method = make_method("rgd", {"steps": 0})
+    problem = make_task("digits-vae", {}).problem(method, 0, CPU)
+    kept = _diverse_set(problem, 45)
+    forgotten = problem.forget_classes
+    counts = kept.labels.bincount(minlength=problem.num_classes)
+    assert counts.tolist() == [0 if label in forgotten else 45 // 9 for label in range(10)]
+
+
+@pytest.mark.parametrize("settings", [{"diverse": 18}, {"ceiling": 0.0}])
+def test_rgds_options_change_what_it_does(settings):
+    weights = []
+    for each in ({}, settings):
+        method = make_method("rgd", {"steps": 2, "lr": 1e-3, **each})
+        problem = few_pictures("digits-vae", method)
+        method.unlearn(problem)
+        weights.append(torch.cat([value.flatten() for value in problem.model.state_dict().values()]))
+    assert not torch.equal(*weights)
+
+
+def test_every_second_step_of_uno_s_is_one_of_surgery():
+    weights = {}
+    for steps, alternate in ((1, False), (1, True), (2, False), (2, True)):
+        method = make_method("uno", {"steps": steps, "alternate": alternate})
+        problem = few_pictures("digits-vae", method)
+        method.unlearn(problem)
+        weights[steps, alternate] = torch.cat([value.flatten() for value in problem.model.state_dict().values()])
+    assert torch.equal(weights[1, False], weights[1, True])
+    assert not torch.equal(weights[2, False], weights[2, True])
+
+
+def test_selective_amnesias_fisher_information_sees_every_retained_class(monkeypatch):
+    method = make_method("selective-amnesia", {"steps": 0, "replay": 3, "fisher": 2})
+    problem = few_pictures("digits-ddpm", method)
+    seen = []
+
+    def watched(problem, batches, power):
+        batches = list(batches)
+        seen.extend(int(batch.labels[0]) for batch in batches)
+        return mean_gradient(problem, batches, power=power)
+
+    monkeypatch.setattr(selective_amnesia, "mean_gradient", watched)
+    method.unlearn(problem)
+    assert sorted(seen) == sorted([label for label in range(10) if label not in problem.forget_classes] * 2)
+
+
+def test_reconstructions_say_that_they_are():
+    assert [name for name in BUILT_IN if registry.methods.get(name).rebuilt] == ["cun", "ebu", "eupmu"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..problem import Problem
 
 _PACKAGE = __package__.partition(".")[0]
-OPEN = frozenset({"errors", "gradients", "method", "needs", "primitives", "problem", "targets"})
+OPEN = frozenset({"errors", "gradients", "method", "needs", "primitives", "problem", "search_space", "targets"})
 """The modules of ``benchmark/`` that methods are made of; the rest is the harness."""
 FOR_TASKS = frozenset({"DataSet", "Sampler", "SmallClassForgetting", "TrainingRecipe"})
 """What the package itself offers to authors of tasks."""
