@@ -67,6 +67,9 @@ class Task(BaseModel, ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules of libraries that runs import late, beside those of the classes that it extends: a process that runs are forked
     from imports them once for all. Those that a plugin names are left to its runs."""
+    run_seconds: ClassVar[float] = 1800.0
+    """What a run may take, its evaluation included, unless the user says otherwise: several times what it takes on the kind of
+    machine that the task is for. A task on which that depends on its settings has a property in its place."""
     path_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 

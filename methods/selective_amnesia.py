@@ -35,7 +35,8 @@ class SelectiveAmnesia(Method):
         "The penalty: the best of the trials in docs/search.json, at 250 steps."
     )
     deviations: ClassVar[tuple[str, ...]] = (
-        "100 replay samples a class instead of 500; the Fisher information from 200 of them at 20 noise levels each.",
+        "100 replay samples a class instead of 500; the Fisher information from 200 of them, one a class where there are "
+        "more classes, at 20 noise levels each.",
         "Mean losses instead of sums over elements and noise levels, so the penalty's weight is another number.",
         "Replay is drawn with the task's sampler and guidance.",
         "No averaging of weights: at a twentieth of the steps the average would still be mostly the original.",
@@ -57,7 +58,9 @@ class SelectiveAmnesia(Method):
         classes = [label for label in range(problem.num_classes) if label not in problem.forget_classes]
         labels = torch.tensor(classes, device=problem.device).repeat(self.replay)
         images = problem.generate(labels, original)
-        fisher = mean_gradient(problem, _one_by_one(problem, images[:200], labels[:200]), power=2)
+        # The labels take turns, so the first ones hold every class.
+        seen = max(200, len(classes))
+        fisher = mean_gradient(problem, _one_by_one(problem, images[:seen], labels[:seen]), power=2)
         start = [parameter.detach().clone() for parameter in problem.parameters()]
         optimizer = Adam(problem.parameters(), lr=self.lr)
         forgotten = torch.tensor(problem.forget_classes, device=problem.device)

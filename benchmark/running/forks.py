@@ -25,6 +25,8 @@ LIBRARIES = ("torch._dynamo",)
 """What every run imports late: PyTorch's optimizers do, when the first is made."""
 WORKER = f"{__package__}.worker"
 """The program that makes a run."""
+FIXED_SUMS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""What has cuBLAS sum in a fixed order, if it is set before the first product of matrices on a GPU."""
 LOST = 256
 """An exit code that no process has: the server that could tell has died."""
 
@@ -201,7 +203,7 @@ def worker_environment(threads: int, gpu: str | None = None) -> dict[str, str]:
         **os.environ,
         **counts,
         "OMP_WAIT_POLICY": "PASSIVE",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **FIXED_SUMS,
         "PYTHONUNBUFFERED": "1",
         **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
     }

@@ -44,7 +44,7 @@ class LocalExecutor:
 
     Args:
         workers: Runs at a time.
-        limits: What each of them may take.
+        limits: What each of them may take; where they say nothing of time, its task's.
         results: Where records go.
         gpus: What ``CUDA_VISIBLE_DEVICES`` calls the GPUs, to give each run one; empty to leave that variable alone.
         server: Forks the workers, as long as it lives; without one they are new interpreters.
@@ -137,7 +137,7 @@ class LocalExecutor:
     def _work(self, worker: Worker, item: Plan, tell: Tell) -> _Ending:
         with worker:
             self._add(worker)
-            watchdog = Watchdog(worker, self._limits)
+            watchdog = Watchdog(worker, self._limits._replace(seconds=self._limits.seconds or item.seconds))
             watchdog.start()
             try:
                 error = _listen(worker, item, tell)

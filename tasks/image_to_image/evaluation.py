@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...benchmark import numerics
 from ...benchmark.errors import Diverged
 from ...benchmark.family import Family
 from ...benchmark.metrics import measures
@@ -119,6 +120,8 @@ class Drawing:
     """How the in-painter is asked."""
     batch: int
     """Pictures that are filled at a time."""
+    fast: bool = False
+    """Whether filling may be fast, see ``numerics.sampling``."""
 
 
 class Oracles(NamedTuple):
@@ -167,10 +170,10 @@ def fill_pool(drawing: Drawing, model: nn.Module, name: str, seed: int | str, ho
     masks = wanted.masks(len(images), images.shape[-1], torch.Generator().manual_seed(chosen))
     device = next(model.parameters()).device
     parts: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), numerics.sampling(model, drawing.fast) as network:
         for picture, mask in zip(images.split(drawing.batch), masks.split(drawing.batch), strict=True):
             given, where = in_range(picture).to(device), mask.to(device)
-            filled = drawing.filling.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
+            filled = drawing.filling.fill(network, blank(given, where), where, chosen + len(parts)).cpu()
             if not torch.isfinite(filled).all():
                 raise Diverged("the model fills holes with values that are not finite")
             parts.append(to_bytes(filled) if as_bytes else filled)
