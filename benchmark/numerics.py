@@ -1,7 +1,7 @@
 """How PyTorch computes: what runs and ``prepare`` have in common, and what samplers may do to be faster on a GPU.
 
-Each changes the last digits of numbers, so there is one setting for all that is measured, and whatever departs from it is declared
-in the protocol of its task.
+Each changes the last digits of numbers, so there is one setting for all that is measured, and whatever departs from it is
+declared in the protocol of its task.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MEASURED = Numerics()
 FAST = MEASURED._replace(convolution_tf32=True, product_tf32=True, flash_attention=True, efficient_attention=True)
 """What samplers may draw with, where their task's protocol says so; passes through the network are in bfloat16 then."""
 TRAINING = Numerics(0, convolution_tf32=True, flash_attention=True, efficient_attention=True)
-"""What a GPU trains base models, oracles and judges with, as PyTorch is by itself: what comes out is a file, known by its hash."""
+"""What a GPU trains base models, oracles and judges with: what comes out is a file, known by its hash."""
 FAST_NAME = "tf32, fused attention, bf16"
 """What a protocol calls it."""
 EXACT_NAME = "fp32"
@@ -107,7 +107,7 @@ def check_fast(device: torch.device) -> None:
 
 @contextmanager
 def sampling(model: nn.Module, fast: bool) -> Iterator[nn.Module]:
-    """Yields a model to draw from: as it is, or one over the same weights that computes in bfloat16, and may use the rest of ``FAST``.
+    """Yields a model to draw from: as it is, or over the same weights in bfloat16, while ``FAST`` is in force.
 
     Args:
         model: Answers with a tensor.

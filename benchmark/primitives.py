@@ -126,8 +126,8 @@ def ratio_mask(numerator: Sequence[Tensor], denominator: Sequence[Tensor], thres
 def top_fraction_mask(scores: Sequence[Tensor], fraction: float) -> Mask:
     """Returns the weights with the largest scores over all tensors together: exactly as many as asked for.
 
-    The threshold is found by counting and not by sorting, a piece of the scores at a time, so beside the mask no memory is needed
-    that grows with the model.
+    The threshold is found by counting and not by sorting, a piece of the scores at a time, so beside the mask no memory is
+    needed that grows with the model.
 
     Args:
         scores: One tensor a weight, such as absolute gradients. What is no number counts as the largest. Of scores at the
@@ -151,7 +151,7 @@ def top_fraction_mask(scores: Sequence[Tensor], fraction: float) -> Mask:
 
 
 def _threshold(scores: Sequence[Tensor], count: int, double: bool) -> tuple[int, int]:
-    """Returns the ``count``-th largest score as ``_sortable`` has it, and how many of those that equal it are among the ``count``.
+    """Returns the ``count``-th largest score as ``_sortable`` has it, and how many of its equals are among the ``count``.
 
     It is found digit by digit from the highest, as a radix sort does: the numbers of scores with each digit, among those that
     agree with it in the digits before, say which digit is next.

@@ -127,7 +127,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
 
     @property
     def run_seconds(self) -> float:  # type: ignore[override]
-        """See ``Task.run_seconds``: a CPU's half hour for ``tiny``; a GPU's hours for the others, days for the papers' protocol."""
+        """See ``Task.run_seconds``: half an hour of a CPU for ``tiny``, of a GPU hours, days by the papers' protocol."""
         if self.protocol == "paper":
             return 48 * 3600.0
         return 1800.0 if self.preset == "tiny" else 4 * 3600.0

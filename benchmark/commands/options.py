@@ -15,7 +15,10 @@ Plugins = Annotated[
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
-TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: the task's; 1800 where it has none of its own].")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds for one run [default: the task's, mostly 1800]."),
+]
 MemoryLimit = Annotated[
     float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
 ]

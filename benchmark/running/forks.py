@@ -197,7 +197,12 @@ def can_fork() -> bool:
 
 
 def worker_environment(threads: int, gpu: str | None = None) -> dict[str, str]:
-    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning."""
+    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning.
+
+    Args:
+        threads: Of a run on a CPU; of a run on a GPU those of the host that it has to itself.
+        gpu: The GPU that it sees; None leaves that alone.
+    """
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return {
         **os.environ,

@@ -129,7 +129,12 @@ class Sampler:
         return to_bytes(images)
 
     def _accelerations(self) -> list[str]:
-        options = {"tf32 and fused attention": self.relaxed, "bf16": self.bf16, "channels-last": self.channels_last, "compiled": self.compiled}
+        options = {
+            "tf32 and fused attention": self.relaxed,
+            "bf16": self.bf16,
+            "channels-last": self.channels_last,
+            "compiled": self.compiled,
+        }
         return [name for name, wanted in options.items() if wanted]
 
     def computing(self) -> AbstractContextManager[None]:

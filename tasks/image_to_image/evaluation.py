@@ -191,10 +191,12 @@ def fill_with_noise(task: str, moments: tuple[Tensor, Tensor], like: Filled, see
     """
     mean, deviation = moments
     generator = torch.Generator().manual_seed(derive_seed(task, "noise", seed))
-    noise = (torch.randn(like.truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
-    if like.truth.dtype == torch.uint8:
-        noise = to_bytes(noise)
-    return like._replace(filled=torch.where(like.hole, noise, like.truth))
+    as_bytes = like.truth.dtype == torch.uint8
+    parts: list[Tensor] = []
+    for truth, hole in zip(like.truth.split(BATCH_SIZE), like.hole.split(BATCH_SIZE), strict=True):
+        noise = (torch.randn(truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
+        parts.append(torch.where(hole, to_bytes(noise) if as_bytes else noise, truth))
+    return like._replace(filled=torch.cat(parts))
 
 
 def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
@@ -304,7 +306,7 @@ def _likeness(report: Report, likeness: Extractor, exam: Exam, found: dict[str, 
     for pool in ("forget", "retain"):
         crop = found[pool].crop()
         if crop is not None:
-            distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
+            distance = likeness.network.distance(crop.filled, crop.truth).double()
             measured = _mean(exam, crop.labels, LPIPS, distance)
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"lpips_{pool}", measured, judge=lpips.NAME, protocol=protocol)
