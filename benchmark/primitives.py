@@ -15,6 +15,13 @@ Mask = Sequence[Tensor]
 """One boolean tensor a weight, in the order of ``problem.parameters()``: which weights may move."""
 
 
+PIECE = 2**22
+"""Scores that are looked at in one go."""
+DIGIT_BITS = 16
+DIGITS = 2**DIGIT_BITS
+"""Values of a digit of a score's bits, which are counted to find a threshold."""
+
+
 def descend(optimizer: Optimizer, loss: Tensor, *, clip: float | None = None, mask: Mask | None = None) -> None:
     """Takes one optimizer step down a loss.
 
@@ -117,18 +124,68 @@ def ratio_mask(numerator: Sequence[Tensor], denominator: Sequence[Tensor], thres
 
 
 def top_fraction_mask(scores: Sequence[Tensor], fraction: float) -> Mask:
-    """Returns the weights with the largest scores over all tensors together.
+    """Returns the weights with the largest scores over all tensors together: exactly as many as asked for.
+
+    The threshold is found by counting and not by sorting, a piece of the scores at a time, so beside the mask no memory is
+    needed that grows with the model.
 
     Args:
-        scores: One tensor a weight, such as absolute gradients.
+        scores: One tensor a weight, such as absolute gradients. What is no number counts as the largest. Of scores at the
+            threshold the first ones are taken, in the order of the tensors and of their elements.
         fraction: The share of all weights that may move, in (0, 1].
     """
-    flat = torch.cat([score.flatten() for score in scores])
-    count = max(1, round(fraction * len(flat)))
-    chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
-    chosen[flat.topk(count).indices] = True
-    pieces = chosen.split([score.numel() for score in scores])
-    return [piece.view_as(score) for piece, score in zip(pieces, scores, strict=True)]
+    count = max(1, round(fraction * sum(score.numel() for score in scores)))
+    double = any(score.dtype == torch.float64 for score in scores)
+    least, ties = _threshold(scores, count, double)
+    mask = []
+    for score in scores:
+        chosen = torch.empty(score.shape, dtype=torch.bool, device=score.device)
+        for part, out in zip(_pieces(score), chosen.flatten().split(PIECE), strict=True):
+            keys = _sortable(part, double)
+            level = (keys == least).nonzero().flatten()[:ties]
+            torch.gt(keys, least, out=out)
+            out[level] = True
+            ties -= len(level)
+        mask.append(chosen)
+    return mask
+
+
+def _threshold(scores: Sequence[Tensor], count: int, double: bool) -> tuple[int, int]:
+    """Returns the ``count``-th largest score as ``_sortable`` has it, and how many of its equals are among the ``count``.
+
+    It is found digit by digit from the highest, as a radix sort does: the numbers of scores with each digit, among those that
+    agree with it in the digits before, say which digit is next.
+    """
+    prefix, wanted, highest = 0, count, (64 if double else 32) - DIGIT_BITS
+    for shift in range(highest, -1, -DIGIT_BITS):
+        counts = torch.zeros(DIGITS, dtype=torch.long, device=scores[0].device)
+        for part in (part for score in scores for part in _pieces(score)):
+            keys = _sortable(part, double)
+            if shift == highest:
+                # The highest digit has the sign.
+                digits = (keys >> shift) + DIGITS // 2
+            else:
+                digits = (keys[(keys >> (shift + DIGIT_BITS)) == prefix] >> shift) & (DIGITS - 1)
+            counts += torch.bincount(digits, minlength=DIGITS)
+        falling = counts.cpu().flip(0)
+        reached = falling.cumsum(0)
+        place = int((reached < wanted).sum())
+        wanted -= int(reached[place] - falling[place])
+        digit = DIGITS - 1 - place
+        prefix = digit - DIGITS // 2 if shift == highest else (prefix << DIGIT_BITS) + digit
+    return prefix, wanted
+
+
+def _pieces(score: Tensor) -> tuple[Tensor, ...]:
+    return score.detach().flatten().split(PIECE)
+
+
+def _sortable(values: Tensor, double: bool) -> Tensor:
+    """Returns integers in the order of floating-point numbers: their bits, of negative ones turned round; -0 is 0."""
+    kind, same, largest = (torch.float64, torch.int64, 2**63 - 1) if double else (torch.float32, torch.int32, 2**31 - 1)
+    values = values.to(kind) + 0.0
+    bits = values.view(same)
+    return torch.where(bits < 0, bits ^ largest, bits).masked_fill_(values.isnan(), largest)
 
 
 def next_class(labels: Tensor, num_classes: int, forgotten: Sequence[int]) -> Tensor:

@@ -73,6 +73,9 @@ class Task(BaseModel, ABC):
     """What a board's rows are the mean over: values of ``request_settings``, one dictionary a request."""
     tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ()
     """What methods are tuned on: requests that no board uses."""
+    run_seconds: ClassVar[float] = 1800.0
+    """What a run may take, its evaluation included, unless the user says otherwise: several times what it takes on the kind of
+    machine that the task is for. A task on which that depends on its settings has a property in its place."""
     path_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where files lie: what the files hold counts in ``sha256``, through the assets, and not the place."""
 

@@ -27,6 +27,7 @@ class ImageNetMAE(PretrainedTask):
     """In-painting ImageNet at 224 pixels with facebook/vit-mae-base (112 M parameters). Needs the hub or copies, and a GPU."""
 
     name: ClassVar[str] = "imagenet-mae"
+    run_seconds: ClassVar[float] = 2 * 3600.0
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 64
     fill_batch: ClassVar[int] = 100

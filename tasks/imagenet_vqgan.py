@@ -22,6 +22,7 @@ class ImageNetVQGAN(PretrainedTask):
 
     name: ClassVar[str] = "imagenet-vqgan"
     offers: ClassVar[frozenset[Need]] = PretrainedTask.offers - {Need.IMAGES}
+    run_seconds: ClassVar[float] = 4 * 3600.0
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     batch_size: ClassVar[int] = 32
     fill_batch: ClassVar[int] = 50

@@ -43,6 +43,11 @@ class Places365Palette(PretrainedTask):
         """See ``InpaintingTask.filling``."""
         return Palette if self.protocol == "own" else AncestralPalette
 
+    @property
+    def run_seconds(self) -> float:  # type: ignore[override]
+        """See ``Task.run_seconds``: most of it goes into sampling steps."""
+        return 4 * 3600.0 * self.filling.sampling_steps / Palette.sampling_steps
+
     def load(self, folder: Path) -> Palette:
         """See ``PretrainedTask.load``."""
         return load_palette(folder, self.image_shape[-1], self.filling, self.way_out)

@@ -1,12 +1,17 @@
 """The pool of bytes, the network and the protocols of `cifar10-ddpm`."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.measuring.device import CPU
+from unlearnbench.benchmark.metrics import measures
 from unlearnbench.benchmark.running.identity import make_task
-from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protocols, evaluation
+from unlearnbench.tasks.class_forgetting import cifar10_networks, cifar10_protocols, evaluation, summaries
+from unlearnbench.tasks.class_forgetting.summaries import Reference, Samples, Some
 from unlearnbench.tasks.data.pools import BytePool
 
 # The pool.
@@ -72,8 +77,52 @@ def test_stretched_pictures_use_the_whole_range_one_by_one():
 
 def test_what_compares_all_with_all_takes_some():
     values = np.arange(30.0)[:, None]
-    assert evaluation._some(values, 30) is values
-    some = evaluation._some(values, 10)
-    assert len(some) == 10
-    assert (np.diff(some[:, 0]) > 0).all()
-    assert np.array_equal(some, evaluation._some(values, 10))
+
+    def some(most, *parts):
+        found = Some(30, most)
+        for part in parts:
+            found.add(part)
+        return found.rows
+
+    assert some(30, values) is values
+    chosen = some(10, values)
+    assert len(chosen) == 10
+    assert (np.diff(chosen[:, 0]) > 0).all()
+    assert np.array_equal(chosen, some(10, values[:7], values[7:7], values[7:29], values[29:]))
+
+
+def test_sets_in_parts_are_measured_as_a_whole():
+    generator = np.random.default_rng(0)
+    generated, real = generator.normal(0, 1, (90, 6)), generator.normal(0.2, 1, (200, 6))
+    samples, reference = Samples(90), Reference(200)
+    for part in (generated[:50], generated[50:]):
+        samples.add(part)
+    for part in (real[:120], real[120:120], real[120:]):
+        reference.add(part)
+    found = measures.fid_of_moments(samples.blocks, reference.frechet)
+    expected = measures.fid(generated, real)
+    assert found.value == pytest.approx(expected.value, rel=1e-9)
+    assert found.interval == pytest.approx(expected.interval, rel=1e-9)
+    assert (found.n, found.by) == (expected.n, expected.by)
+    assert measures.kid(samples.kernel, reference.kernel) == measures.kid(generated, real)
+    assert measures.prdc(samples.manifold, reference.manifold) == measures.prdc(generated, real)
+
+
+def test_an_evaluation_in_parts_gives_the_same_numbers(monkeypatch):
+    """And never holds the features of more than a part."""
+    task = make_task("digits-ddpm", {}).brief()
+    exam = dataclasses.replace(task.exam([1, 2], CPU), budget=None)
+    model = task.load_model(task.base_file)
+    whole = evaluation.evaluate(exam, model, 0, CPU).report.metrics
+    seen = []
+    monkeypatch.setattr(evaluation, "PART", 500)
+    monkeypatch.setattr(summaries, "PART", 500)
+    real = summaries.fixed_features
+    monkeypatch.setattr(summaries, "fixed_features", lambda source, part: seen.append(len(part)) or real(source, part))
+    parts = evaluation.evaluate(exam, model, 0, CPU).report.metrics
+    assert max(seen) == 500
+    assert len(seen) > 4
+    assert [metric.name for metric in parts] == [metric.name for metric in whole]
+    for one, other in zip(parts, whole, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9), one.name
+        assert one.n == other.n

@@ -17,10 +17,12 @@ from unlearnbench.benchmark.running import executors, limits, local
 from unlearnbench.benchmark.running.claims import Claim
 from unlearnbench.benchmark.running.executors import make_executor
 from unlearnbench.benchmark.running.forks import worker_environment
+from unlearnbench.benchmark.running.identity import make_task
 from unlearnbench.benchmark.running.limits import Limits, Watchdog, make_limits, session_bytes
 from unlearnbench.benchmark.running.local import GpuPool
 from unlearnbench.benchmark.running.plan import Placement
 from unlearnbench.benchmark.running.planner import Planned
+from unlearnbench.benchmark.running.torch_setup import host_threads
 
 
 @pytest.fixture
@@ -98,6 +100,16 @@ def test_as_many_runs_at_a_time_as_gpus_or_cores(monkeypatch, tmp_path, device, 
     assert executor.capacity == expected
     # A GPU's driver does not survive a fork.
     assert executor._server is (server if device == "cpu" else None)
+    # Eight cores: what a run on a GPU has to itself; on a CPU it has what was asked for.
+    item = SimpleNamespace(spec=SimpleNamespace(device=device, threads=2))
+    assert executor._threads(item) == (2 if device == "cpu" else 8 // expected)
+
+
+def test_an_evaluation_on_a_gpu_uses_the_threads_that_its_process_was_given(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert host_threads(torch.device("cuda"), 1) == 16
+    assert host_threads(torch.device("cuda"), 24) == 24
+    assert host_threads(torch.device("cpu"), 1) == 1
 
 
 def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, monkeypatch):
@@ -115,6 +127,51 @@ def test_a_worker_that_dies_before_it_reads_its_run_is_a_failed_run(tmp_path, mo
     record = executor.submit(item, Claim.take(tmp_path / item.filename), lambda event: None).result(60)
     executor.close()
     assert (record.status, record.reason) == ("failed", "ended by signal 15 (SIGTERM)")
+
+
+def test_a_run_may_take_what_its_task_says_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    given = []
+
+    class Told(Watchdog):
+        def __init__(self, leader, limits):
+            given.append(limits)
+            super().__init__(leader, limits)
+
+    monkeypatch.setattr(local, "Watchdog", Told)
+    for asked in (None, 60):
+        results = tmp_path / str(asked)
+        item = light_suite.plans(results)[0]
+        executor = local.LocalExecutor(results, workers=1, limits=make_limits(asked, 2), program="light_worker")
+        executor.submit(item._replace(seconds=5000.0), Claim.take(results / item.filename), lambda event: None).result(
+            60
+        )
+        executor.close()
+    assert given == [Limits(5000.0, 2e9), Limits(60, 2e9)]
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "hours"),
+    [
+        ("digits-ddpm", {}, 0.5),
+        ("digits-dit", {}, 0.5),
+        ("digits-mae", {}, 0.5),
+        ("digits-vae", {}, 0.5),
+        ("mnist-vae", {}, 0.5),
+        ("cifar10-ddpm", {"preset": "tiny"}, 0.5),
+        ("cifar10-ddpm", {}, 4),
+        ("cifar10-ddpm", {"protocol": "paper"}, 48),
+        ("tinyimagenet-mae", {}, 2),
+        ("miniplaces-mae", {}, 2),
+        ("imagenet-mae", {}, 2),
+        ("imagenet-vqgan", {}, 4),
+        ("places365-palette", {}, 4),
+        ("places365-palette", {"protocol": "paper"}, 160),
+        ("imagenet-dit", {}, 8),
+        ("imagenet-dit", {"protocol": "paper"}, 40),
+    ],
+)
+def test_tasks_say_what_their_runs_may_take(task, settings, hours):
+    assert make_task(task, settings).run_seconds == hours * 3600
 
 
 def sleeper(code="import time; time.sleep(60)"):
@@ -156,7 +213,7 @@ def test_a_guard_that_is_dismissed_says_nothing():
 
 def test_limits_are_what_the_user_says_or_most_of_this_machine(monkeypatch, tmp_path):
     assert make_limits(5, 2) == Limits(5, 2e9)
-    assert make_limits().seconds == 1800
+    assert make_limits().seconds is None
     assert 1e8 < make_limits().memory_bytes < 1e15
     assert make_limits(here=False).memory_bytes is None
     monkeypatch.setattr(limits, "_PROC", tmp_path)

@@ -1,12 +1,15 @@
 """The primitives' promises, on random weights."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unlearnbench.benchmark import primitives
 from unlearnbench.benchmark.primitives import (
     cosine_decay,
     descend,
@@ -83,6 +86,62 @@ def test_the_top_fraction_is_global_and_of_the_asked_size(fraction):
     chosen = torch.cat([s[m] for s, m in zip(scores, mask, strict=True)])
     left = torch.cat([s[~m] for s, m in zip(scores, mask, strict=True)])
     assert not len(left) or chosen.min() >= left.max()
+
+
+def largest_first(scores, count):
+    """What sorting would choose: the largest, of equal ones the first."""
+    flat = torch.cat([score.flatten() for score in scores]).double()
+    flat[flat.isnan()] = torch.inf
+    chosen = torch.zeros(len(flat), dtype=torch.bool)
+    chosen[flat.sort(descending=True, stable=True).indices[:count]] = True
+    return chosen
+
+
+FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-45])
+
+
+@given(
+    st.lists(st.lists(FLOATS, min_size=1, max_size=9), min_size=1, max_size=5),
+    st.floats(0.01, 1.0),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(1, 7),
+)
+def test_the_top_fraction_is_what_sorting_chooses_and_of_equal_scores_the_first(values, fraction, kind, piece):
+    scores = [torch.tensor(part, dtype=kind) for part in values]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(primitives, "PIECE", piece)
+        mask = torch.cat(top_fraction_mask(scores, fraction))
+    assert torch.equal(mask, largest_first(scores, max(1, round(fraction * len(mask)))))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_top_fraction_has_the_scores_that_topk_has(kind):
+    generator = torch.Generator().manual_seed(0)
+    scores = [torch.randn(shape, generator=generator).abs().to(kind) for shape in ((40, 3, 3, 7), (1000,), (), (9, 1))]
+    scores[0] = scores[0].to(memory_format=torch.channels_last)
+    flat = torch.cat([score.flatten() for score in scores])
+    for fraction in (0.001, 0.3, 0.5, 1.0):
+        mask = top_fraction_mask(scores, fraction)
+        assert [part.shape for part in mask] == [score.shape for score in scores]
+        chosen = torch.cat([score[part] for score, part in zip(scores, mask, strict=True)])
+        expected = flat.topk(max(1, round(fraction * len(flat)))).values
+        assert torch.equal(chosen.sort(descending=True).values, expected)
+
+
+def test_a_mask_over_many_weights_takes_little_memory_beside_itself():
+    """Sorting takes sixteen bytes a weight and more; in a process of its own, whose peak is its own."""
+    code = (
+        "import resource, torch\n"
+        "from unlearnbench.benchmark.primitives import top_fraction_mask\n"
+        "scores = [torch.rand(4_000_000) for _ in range(4)]\n"
+        "top_fraction_mask([torch.rand(4_200_000)], 0.5)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "mask = top_fraction_mask(scores, 0.5)\n"
+        "assert sum(int(part.sum()) for part in mask) == 8_000_000\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 5 * 16_000_000
 
 
 def test_the_ratio_mask_counts_zero_over_zero_as_one():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from helpers import TOY
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.records.store import load_records
+from unlearnbench.benchmark.running import slurm as slurm_jobs
 from unlearnbench.benchmark.running.limits import make_limits
 from unlearnbench.benchmark.running.plan import Placement, plan
 from unlearnbench.benchmark.running.requests import Request
@@ -183,6 +185,37 @@ def test_a_job_is_the_whole_command(tmp_path):
         f"--seeds 3 --workers 1 --results {tmp_path} --device auto --threads 1 --time-limit 60 --memory-limit 2.0 "
         f"--set steps=7 --plugin {TOY} --retry-failed"
     )
+
+
+def test_a_job_asks_for_the_time_that_its_run_may_take(tmp_path, monkeypatch):
+    """Ten minutes more than that: the user's limit, or else the task's, which the job then finds by itself."""
+    asked = []
+
+    class Submitter:
+        def __init__(self, folder, **options):
+            pass
+
+        @staticmethod
+        def _valid_parameters():
+            return {"time", "partition"}
+
+        def update_parameters(self, **options):
+            asked.append(options["time"])
+
+        def submit(self, function):
+            asked.append(function.command)
+            return SimpleNamespace(job_id=7)
+
+    monkeypatch.setattr(slurm_jobs, "_submitit", Submitter)
+    monkeypatch.setattr(slurm_jobs, "queue", dict)
+    item = elsewhere(tmp_path)._replace(seconds=7200.0)
+    for seconds, options in ((None, {}), (60, {}), (None, {"time": 5})):
+        executor = slurm_jobs.SlurmExecutor(
+            tmp_path, options, make_limits(seconds, here=False), workers=1, retry_failed=False
+        )
+        executor._sbatch(item, "name")
+    assert asked[::2] == [130, 11, 5]
+    assert ["--time-limit" in words for words in asked[1::2]] == [False, True, False]
 
 
 def test_a_job_has_a_name_of_its_own_for_each_run_and_folder(tmp_path):

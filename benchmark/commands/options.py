@@ -27,7 +27,10 @@ SettingsFrom = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
-TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: 1800].")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds for one run [default: the task's, mostly 1800]."),
+]
 MemoryLimit = Annotated[
     float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -144,7 +145,7 @@ def run_requests(
         plugins: Files that define methods or tasks.
         workers: Runs at a time; by default one a core on a CPU, one a GPU, all of them on a cluster.
         threads: PyTorch's threads in each run.
-        time_limit: Seconds for one run.
+        time_limit: Seconds for one run; by default the task's (``Task.run_seconds``).
         memory_limit: Gigabytes for one run.
         retry_failed: Whether runs that failed before are made again.
         keep_model: Whether the weights that a run leaves stay beside its record, as ``….model.safetensors``; a finished run
@@ -220,10 +221,13 @@ def prepare(
 
     registry.add_plugins(plugins)
     registry.tasks.check(task)
+    from ..numerics import MEASURED, computing
     from ..records.places import assets_only_in
+    from ..running.forks import FIXED_SUMS
     from ..running.identity import make_task
 
-    with assets_only_in(named_folder(out) if out is not None else None):
+    os.environ.update({**FIXED_SUMS, **os.environ})
+    with assets_only_in(named_folder(out) if out is not None else None), computing(MEASURED):
         made = make_task(task, settings or {})
         return (made if minutes is None else made.within(minutes)).prepare(progress)
 

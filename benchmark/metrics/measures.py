@@ -130,8 +130,13 @@ def fid(generated: Floats, reference: Floats | Reference) -> Measured:
     """Returns the Frechet distance with a jackknife interval over the generated samples."""
     blocks = BlockedMoments(generated.shape[1], min(GROUPS, len(generated)))
     blocks.add(generated)
-    value, interval = frechet_interval(blocks, Reference.of(reference).frechet)
-    return Measured(value, interval, len(generated), "jackknife", FRECHET)
+    return fid_of_moments(blocks, Reference.of(reference).frechet)
+
+
+def fid_of_moments(generated: BlockedMoments, reference: FrechetReference) -> Measured:
+    """Returns the Frechet distance with a jackknife interval over the generated set's blocks."""
+    value, interval = frechet_interval(generated, reference)
+    return Measured(value, interval, generated.n, "jackknife", FRECHET)
 
 
 def kid(generated: Floats, reference: Floats | Reference) -> Measured:

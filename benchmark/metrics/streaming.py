@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..seeds import derive_seed
 from . import measures
-from .frechet import BlockedMoments, FrechetReference, frechet_interval
+from .frechet import BlockedMoments, FrechetReference
 from .measures import Coverage, Measured
 
 RESERVOIR = 4000
@@ -89,8 +89,7 @@ def fid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:
 
     Whatever their width, it is computed from eigenvalues.
     """
-    value, interval = frechet_interval(generated.moments, FrechetReference(reference.moments.total()))
-    return Measured(value, interval, generated.n, "jackknife", measures.FRECHET)
+    return measures.fid_of_moments(generated.moments, FrechetReference(reference.moments.total()))
 
 
 def kid(generated: FeatureSummary, reference: FeatureSummary) -> Measured:

@@ -77,7 +77,10 @@ def make_executor(
         server = None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     usual = len(gpus) if gpus else max(1, cores // where.threads)
-    return LocalExecutor(where.results, workers=workers or usual, limits=limits, gpus=gpus, server=server)
+    at_once = workers or usual
+    return LocalExecutor(
+        where.results, workers=at_once, limits=limits, gpus=gpus, server=server, host_threads=max(1, cores // at_once)
+    )
 
 
 def check_executor(kind: str, slurm: dict[str, Any] | None) -> None:

@@ -25,6 +25,8 @@ LIBRARIES = ("torch._dynamo",)
 """What every run imports late: PyTorch's optimizers do, when the first is made."""
 WORKER = f"{__package__}.worker"
 """The program that makes a run."""
+FIXED_SUMS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""What has cuBLAS sum in a fixed order, if it is set before the first product of matrices on a GPU."""
 LOST = 256
 """An exit code that no process has: the server that could tell has died."""
 
@@ -195,13 +197,18 @@ def can_fork() -> bool:
 
 
 def worker_environment(threads: int, gpu: str | None = None) -> dict[str, str]:
-    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning."""
+    """Returns the environment of a worker: its thread count reaches every library, and no library waits by spinning.
+
+    Args:
+        threads: Of a run on a CPU; of a run on a GPU those of the host that it has to itself.
+        gpu: The GPU that it sees; None leaves that alone.
+    """
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return {
         **os.environ,
         **counts,
         "OMP_WAIT_POLICY": "PASSIVE",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **FIXED_SUMS,
         "PYTHONUNBUFFERED": "1",
         **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
     }

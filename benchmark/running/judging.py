@@ -20,7 +20,7 @@ from ..seeds import derive_seed
 from ..task import Evaluation, Task
 from . import weights
 from .identity import RunIdentity, RunSpec, make_task, passed, task_info, weights_info
-from .torch_setup import configure_torch
+from .torch_setup import configure_torch, host_threads
 
 Tell = Callable[[str], None]
 """Told the phase that begins."""
@@ -61,8 +61,8 @@ def evaluate(spec: RunSpec, order: Order, wanted: TaskInfo, data: bytes, name: P
         Meddled: The order is not of the task that the record names.
         BenchmarkError: The weights are not the network's, or the evaluation failed, which is no outcome of the run.
     """
-    configure_torch(spec.threads)
     device = resolve_device(spec.device)
+    configure_torch(host_threads(device, spec.threads))
     torch.manual_seed(derive_seed("global", spec.seed))
     registry.add_plugins(order.plugins)
     task = make_task(spec.task, order.settings, short=spec.short)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -14,8 +15,6 @@ from typing import NamedTuple, Protocol
 from ..errors import BenchmarkError
 from ..records.record import Status
 
-DEFAULT_TIME_LIMIT = 1800.0
-"""Seconds that a run may take, evaluation included."""
 MEMORY_SHARE = 0.9
 """Of the machine's memory that a run may take where no limit is given: it ends before the kernel picks whom to end."""
 LOOK_SECONDS = 0.25
@@ -29,8 +28,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Limits(NamedTuple):
     """What a run may take."""
 
-    seconds: float = DEFAULT_TIME_LIMIT
-    """From the start of its process to its record."""
+    seconds: float | None = None
+    """From the start of its process to its record; None where nobody has set it."""
     memory_bytes: float | None = None
     """Resident, of its process and all that it started; None where that cannot be read."""
 
@@ -39,7 +38,7 @@ def make_limits(seconds: float | None = None, gigabytes: float | None = None, *,
     """Returns the limits that a user asks for, or the usual ones.
 
     Args:
-        seconds: For one run.
+        seconds: For one run; None leaves them to its task.
         gigabytes: For one run.
         here: Whether runs are made on this machine, whose memory then is a limit, too.
 
@@ -50,7 +49,7 @@ def make_limits(seconds: float | None = None, gigabytes: float | None = None, *,
     if gigabytes is not None and here and not watched:
         raise BenchmarkError("This system has no /proc to read a run's memory from; leave --memory-limit out.")
     usual = MEMORY_SHARE * _PAGE * os.sysconf("SC_PHYS_PAGES") if watched and here else None
-    return Limits(seconds or DEFAULT_TIME_LIMIT, usual if gigabytes is None else gigabytes * GIGABYTE)
+    return Limits(seconds, usual if gigabytes is None else gigabytes * GIGABYTE)
 
 
 class Leader(Protocol):
@@ -84,7 +83,7 @@ class Watchdog(threading.Thread):
         self.verdict: tuple[Status, str] | None = None
 
     def run(self) -> None:
-        end = monotonic() + self._limits.seconds
+        end = monotonic() + (math.inf if self._limits.seconds is None else self._limits.seconds)
         while not self._over.wait(max(0.0, min(LOOK_SECONDS, end - monotonic()))):
             self.verdict = self._judge(end)
             if self.verdict is not None or self._leader.poll() is not None:

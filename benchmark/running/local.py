@@ -45,11 +45,12 @@ class LocalExecutor:
 
     Args:
         workers: Runs at a time.
-        limits: What each of them may take.
+        limits: What each of them may take; where they say nothing of time, its task's.
         results: Where records go.
         gpus: What ``CUDA_VISIBLE_DEVICES`` calls the GPUs, to give each run one; empty to leave that variable alone.
         server: Forks the workers, as long as it lives; without one they are new interpreters.
         program: The worker's module.
+        host_threads: Of a run on a GPU, for what it computes on the host: linear algebra on the features of its samples.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LocalExecutor:
         gpus: Sequence[str] = (),
         server: ForkServer | None = None,
         program: str = WORKER,
+        host_threads: int = 1,
     ) -> None:
         self.capacity = workers
         self._results = results
@@ -68,6 +70,7 @@ class LocalExecutor:
         self._gpus = GpuPool(gpus)
         self._server = server
         self._program = program
+        self._host_threads = host_threads
         self._pool = ThreadPoolExecutor(workers)
         self._lock = threading.Lock()
         self._processes: set[Worker] = set()
@@ -129,16 +132,19 @@ class LocalExecutor:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=worker_environment(item.spec.threads, gpu),
+            env=worker_environment(self._threads(item), gpu),
             # A session of its own: Ctrl-C goes to the runner alone, and what the worker starts can be ended with it.
             start_new_session=True,
             pass_fds=keep,
         )
 
+    def _threads(self, item: Plan) -> int:
+        return item.spec.threads if item.spec.device == "cpu" else max(item.spec.threads, self._host_threads)
+
     def _work(self, worker: Worker, item: Plan, tell: Tell) -> _Ending:
         with worker:
             self._add(worker)
-            watchdog = Watchdog(worker, self._limits)
+            watchdog = Watchdog(worker, self._limits._replace(seconds=self._limits.seconds or item.seconds))
             watchdog.start()
             try:
                 error = _listen(worker, item, tell)

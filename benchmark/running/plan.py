@@ -38,6 +38,8 @@ class Plan(NamedTuple):
     method: MethodInfo
     run_id: str
     device: Device
+    seconds: float
+    """What its task lets a run take, if the user sets nothing else."""
     any_device: bool = False
     """Whether another machine makes the run, whose device is not known before."""
     modules: tuple[str, ...] = ()
@@ -178,7 +180,19 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
                 results=where.results.absolute(),
             )
             identity = run_id(task, method, seed, shown)
-            plans.setdefault(identity, Plan(spec, task, method, identity, shown, where.any_device, made.modules))
+            plans.setdefault(
+                identity,
+                Plan(
+                    spec,
+                    task,
+                    method,
+                    identity,
+                    shown,
+                    seconds=made.task.run_seconds,
+                    any_device=where.any_device,
+                    modules=made.modules,
+                ),
+            )
     return list(plans.values()), refused
 
 

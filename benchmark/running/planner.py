@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 import tempfile
@@ -116,7 +115,7 @@ def _check_name(request: Request) -> None:
 
 def _ask(server: ForkServer, order: str, log: IO[str]) -> Planned:
     with server.start(__name__, log) as process:
-        watchdog = Watchdog(process, Limits(math.inf))
+        watchdog = Watchdog(process, Limits())
         watchdog.start()
         try:
             answer = _exchange(process, order)

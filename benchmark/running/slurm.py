@@ -57,7 +57,7 @@ class SlurmExecutor:
         results: Where records go.
         options: What each job asks for, by submitit's names: ``partition``, ``time`` in minutes, ``mem``,
             ``gpus_per_node``, ``cpus_per_task``, ``constraint``, ``account``, ``qos``, …
-        limits: What each run may take.
+        limits: What each run may take; where they say nothing of time, its task's.
         workers: Jobs in the queue at a time.
         retry_failed: Whether the jobs are to make failed runs again.
 
@@ -73,7 +73,7 @@ class SlurmExecutor:
         self._limits = limits
         self._retry_failed = retry_failed
         self._submitit = _submitit(self._results / FOLDER)
-        self._options = {"time": math.ceil(limits.seconds / 60) + SPARE_MINUTES, **options}
+        self._options = options
         known = self._submitit._valid_parameters()
         for name in options:
             if name not in known:
@@ -114,7 +114,8 @@ class SlurmExecutor:
     def _sbatch(self, item: Plan, name: str) -> str:
         from submitit.helpers import CommandFunction
 
-        wanted = {"cpus_per_task": item.spec.threads, "job_name": name}
+        minutes = math.ceil((self._limits.seconds or item.seconds) / 60) + SPARE_MINUTES
+        wanted = {"cpus_per_task": item.spec.threads, "job_name": name, "time": minutes}
         if item.spec.device == "cuda" and not any(
             key.startswith(("gpus", "gres", "num_gpus")) for key in self._options
         ):
@@ -187,7 +188,9 @@ def run_command(item: Plan, results: Path, limits: Limits, retry_failed: bool) -
     else:
         words += ["evaluate", spec.task, str(spec.weights), "--seed", str(spec.seed), "--name", spec.method]
     words += ["--results", str(results), "--device", spec.device]
-    words += ["--threads", str(spec.threads), "--time-limit", str(limits.seconds)]
+    words += ["--threads", str(spec.threads)]
+    if limits.seconds is not None:
+        words += ["--time-limit", str(limits.seconds)]
     if limits.memory_bytes is not None:
         words += ["--memory-limit", str(limits.memory_bytes / GIGABYTE)]
     words += to_words(spec.settings)

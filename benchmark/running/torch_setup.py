@@ -7,6 +7,8 @@ import importlib
 
 import torch
 
+from ..numerics import MEASURED
+
 
 def free_memory(device: torch.device) -> None:
     """Lets go of what the method left on the device, so that the evaluation's process finds room."""
@@ -16,19 +18,24 @@ def free_memory(device: torch.device) -> None:
 
 
 def configure_torch(threads: int) -> None:
-    """Fixes the thread count and asks for deterministic kernels in full single precision."""
+    """Fixes the thread count, and how numbers are computed."""
     # The first optimizer loads this, and it replaces functions that are watched from now on.
     importlib.import_module("torch._dynamo")
     torch.set_num_threads(threads)
-    # As ``use_deterministic_algorithms(True, warn_only=True)``, which loads PyTorch's compiler, too.
-    torch.set_deterministic_debug_mode("warn")
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    if torch.cuda.is_available():
-        # The backward passes of the fused attention kernels add up in no fixed order.
-        torch.backends.cuda.enable_flash_sdp(False)
-        torch.backends.cuda.enable_mem_efficient_sdp(False)
+    MEASURED.apply()
+
+
+def host_threads(device: torch.device, threads: int) -> int:
+    """Returns the threads for what an evaluation computes on the host.
+
+    With a GPU they are all that the run has to itself, which the environment of its process says: they change a number's last
+    digits at most, as another GPU does. On a CPU they are part of the run's identity.
+
+    Args:
+        device: The run's.
+        threads: Those that were asked for.
+    """
+    return threads if device.type == "cpu" else max(threads, torch.get_num_threads())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

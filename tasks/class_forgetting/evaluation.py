@@ -11,33 +11,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.family import Family
 from ...benchmark.metrics import measures
-from ...benchmark.metrics.intervals import Floats
-from ...benchmark.metrics.measures import Measured
+from ...benchmark.metrics.measures import Manifold, Measured
 from ...benchmark.records.record import Gallery
 from ...benchmark.seeds import derive_seed
 from ..data.pools import ImagePool, LabelledPool
-from ..judges.fixed import fixed_features
-from ..judges.judge import Extractor, Judge, Scored, features, score
+from ..judges.judge import Extractor, Judge, features, score
 from ..judges.report import Report, gallery
 from . import probes
 from .probes import Attacker, Budget, Draws
 from .sampler import Sampler
+from .summaries import KERNEL_IMAGES, MANIFOLD_IMAGES, PART, Reference, Samples, Some, fixed_parts
 
 FORGET_SAMPLES = 1000
 RETAIN_SAMPLES = 1008
 NULL_SAMPLES = 1000
 STRETCH = 5000
 """Samples that are drawn under one seed; more take a further seed each, so that their noise never fills the memory."""
-MANIFOLD_IMAGES = 10_000
-"""Images whose neighbourhoods are compared, at most: their distances, all with all, must fit into memory."""
-KERNEL_IMAGES = 5000
-"""Images that a kernel distance compares, at most, for the same reason."""
 
 
 def sample_counts() -> dict[str, int]:
@@ -163,23 +157,15 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> G
         seed: The run's seed, which sets the samples' noise.
         device: Where the model is.
     """
-    extractor = exam.extractor
-    others: dict[str, Extractor] = {} if extractor is None else {extractor[0]: extractor[1]}
+    others: dict[str, Extractor] = {} if exam.extractor is None else {exam.extractor[0]: exam.extractor[1].to(device)}
     report = Report(exam.family, exam.drawing.sampler.describe(), {**exam.judges, **others})
     drawn = draw_samples(exam.drawing, model, seed)
-    scored = {
-        name: {images: score(judge, found) for images, found in drawn.images().items()}
-        for name, judge in exam.judges.items()
-    }
-    for name, found in scored.items():
-        _judge_labels(exam, report, name, found, drawn.retain_labels)
-    if extractor is None:
-        main = next(iter(exam.judges))
-        view = View(main, exam.judges[main], {name: found.features for name, found in scored[main].items()})
-    else:
-        moved = extractor[1].to(device)
-        view = View(extractor[0], moved, {name: features(moved, images) for name, images in drawn.images().items()})
-    _closeness_to_data(exam, report, view)
+    name, source = next(iter({**others, **exam.judges}.items()))
+    real = _real_pictures(exam, source)
+    view = _look(exam, name, source, real, drawn)
+    for judge in exam.judges:
+        _judge_labels(exam, report, judge, view.labels[judge], drawn.retain_labels)
+    _closeness_to_data(exam, report, view, real)
     if exam.oracles is not None:
         _distance_to_oracles(exam.oracles, report, view)
     if exam.budget is not None:
@@ -187,18 +173,64 @@ def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> G
     return Graded(report, _gallery(exam.drawing, drawn))
 
 
+class RealPictures(NamedTuple):
+    """Real pictures in the features of the distances."""
+
+    retained: Reference
+    everything: Manifold
+    """Of all classes, the forgotten one included."""
+    unseen: Samples
+    """Retained ones that nothing was trained on: how far real pictures are from real pictures."""
+
+
+def _real_pictures(exam: Exam, source: Extractor) -> RealPictures:
+    kept = exam.reference.labels != exam.drawing.forget_class
+    retained, everything = Reference(int(kept.sum())), Some(len(kept), MANIFOLD_IMAGES)
+    for rows, here in zip(fixed_parts(source, exam.reference.images), kept.split(PART), strict=True):
+        everything.add(rows)
+        retained.add(rows[here.numpy()])
+    pictures = exam.held_out.where(exam.held_out.labels != exam.drawing.forget_class).images
+    unseen = Samples(len(pictures))
+    for rows in fixed_parts(source, pictures):
+        unseen.add(rows)
+    return RealPictures(retained, Manifold(everything.rows), unseen)
+
+
 class View(NamedTuple):
-    """The samples as what gives the distances' features sees them, set by set."""
+    """What is seen in the samples, set by set."""
 
     name: str
     source: Extractor
-    features: dict[str, Floats]
+    """What gives the features of the distances, and its name."""
+    labels: dict[str, dict[str, Tensor]]
+    """What each judge takes them for, ``(N,)``."""
+    samples: dict[str, Samples]
+    """They in the features of the distances."""
+    outside: Tensor
+    """Which of those with the forgotten label lie off the manifold of the real pictures."""
 
 
-def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Scored], retain_labels: Tensor) -> None:
+def _look(exam: Exam, name: str, source: Extractor, real: RealPictures, drawn: Drawn) -> View:
+    labels: dict[str, dict[str, list[Tensor]]] = {judge: {pool: [] for pool in drawn.images()} for judge in exam.judges}
+    samples = {pool: Samples(len(images)) for pool, images in drawn.images().items()}
+    outside: list[Tensor] = []
+    for pool, images in drawn.images().items():
+        for part in images.split(PART):
+            scored = {judge: score(exam.judges[judge], part) for judge in exam.judges}
+            for judge, found in scored.items():
+                labels[judge][pool].append(found.labels)
+            rows = scored[name].features if name in scored else features(source, part)
+            samples[pool].add(rows)
+            if pool == "forget":
+                outside.append(~real.everything.covers(rows).any(1))
+    joined = {judge: {pool: torch.cat(parts) for pool, parts in found.items()} for judge, found in labels.items()}
+    return View(name, source, joined, samples, torch.cat(outside))
+
+
+def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Tensor], retain_labels: Tensor) -> None:
     """What the samples show, by one judge's labels."""
-    forget, null = found["forget"].labels, found["null"].labels
-    right = found["retain"].labels == retain_labels
+    forget, null = found["forget"], found["null"]
+    right = found["retain"] == retain_labels
     by_class = {label: measures.proportion(right[retain_labels == label]) for label in exam.drawing.retain_classes}
     worst = min(by_class, key=lambda label: by_class[label].value)
 
@@ -215,42 +247,31 @@ def _judge_labels(exam: Exam, report: Report, name: str, found: Mapping[str, Sco
         add("forget_destination", measures.proportion(forget == label), label)
 
 
-def _closeness_to_data(exam: Exam, report: Report, view: View) -> None:
+def _closeness_to_data(exam: Exam, report: Report, view: View, real: RealPictures) -> None:
     """How close the samples are to real images."""
-    pool = exam.reference
-    everything = fixed_features(view.source, pool.images)
-    real = everything[(pool.labels != exam.drawing.forget_class).numpy()]
-    generated = view.features["retain"]
-    reference = exam.data_sha256
-
-    unseen = exam.held_out.where(exam.held_out.labels != exam.drawing.forget_class)
-    floor = fixed_features(view.source, unseen.images)
+    generated = view.samples["retain"]
     found = {
-        "fid_retain": measures.fid(generated, real),
-        "kid_retain": measures.kid(_some(generated, KERNEL_IMAGES), _some(real, KERNEL_IMAGES)),
-        "fid_retain_floor": measures.fid(floor, real),
-        "kid_retain_floor": measures.kid(_some(floor, KERNEL_IMAGES), _some(real, KERNEL_IMAGES)),
-        **measures.prdc(_some(generated, MANIFOLD_IMAGES), _some(real, MANIFOLD_IMAGES))._asdict(),
-        "off_manifold": measures.Manifold(_some(everything, MANIFOLD_IMAGES)).share_outside(view.features["forget"]),
+        "fid_retain": measures.fid_of_moments(generated.blocks, real.retained.frechet),
+        "kid_retain": measures.kid(generated.kernel, real.retained.kernel),
+        "fid_retain_floor": measures.fid_of_moments(real.unseen.blocks, real.retained.frechet),
+        "kid_retain_floor": measures.kid(real.unseen.kernel, real.retained.kernel),
+        **measures.prdc(generated.manifold, real.retained.manifold)._asdict(),
+        "off_manifold": measures.proportion(view.outside)._replace(by=measures.MANIFOLD),
     }
     for metric, measured in found.items():
-        report.add(metric, measured, judge=view.name, reference_sha256=reference)
-
-
-def _some(values: Floats, most: int) -> Floats:
-    """Returns all rows in order, or as many at random where there are more; the same ones in every run."""
-    if len(values) <= most:
-        return values
-    return values[np.sort(np.random.default_rng(0).permutation(len(values))[:most])]
+        report.add(metric, measured, judge=view.name, reference_sha256=exam.data_sha256)
 
 
 def _distance_to_oracles(oracles: Oracles, report: Report, view: View) -> None:
     """How far the samples are from those of the oracles, but for the label that no oracle was trained with."""
     for pool in ("retain", "null"):
-        reference = fixed_features(view.source, oracles.samples[pool])
+        theirs = oracles.samples[pool]
+        reference = Reference(len(theirs))
+        for rows in fixed_parts(view.source, theirs):
+            reference.add(rows)
         report.add(
             f"oracle_distance_{pool}",
-            measures.fid(view.features[pool], reference),
+            measures.fid_of_moments(view.samples[pool].blocks, reference.frechet),
             judge=view.name,
             reference_sha256=oracles.samples_sha256,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError, Diverged
+from ...benchmark.numerics import FAST, computing
 from ..data.pools import to_bytes
 from .diffusion import make_scheduler, predict_noise
 
@@ -32,6 +33,7 @@ class Sampler:
         batch_size: Images in one batched pass; the pass itself holds those with a label twice.
         spacing: Which of the training's time steps are taken, in diffusers' words; None leaves it to the solver.
         bounded: Whether what is drawn lies in [-1, 1], as images do and latents do not; ancestral sampling clips then.
+        relaxed: Lets a GPU use TF32 and fused attention kernels. For a GPU only.
         bf16: Runs the network under autocast to bfloat16; the solver stays in single precision. For a GPU only.
         channels_last: Runs the network with channels innermost in memory. For a GPU only.
         compiled: Runs the network through ``torch.compile``. For a GPU only.
@@ -43,6 +45,7 @@ class Sampler:
     batch_size: int = 125
     spacing: Literal["leading", "linspace"] | None = None
     bounded: bool = True
+    relaxed: bool = False
     bf16: bool = False
     channels_last: bool = False
     compiled: bool = False
@@ -100,6 +103,12 @@ class Sampler:
     def _batch(
         self, predict: Prediction, images: Tensor, labels: Tensor, null_label: int, generator: torch.Generator
     ) -> Tensor:
+        with self.computing():
+            return self._solve(predict, images, labels, null_label, generator)
+
+    def _solve(
+        self, predict: Prediction, images: Tensor, labels: Tensor, null_label: int, generator: torch.Generator
+    ) -> Tensor:
         scheduler = self.scheduler()
         # By number and not by mask, whose true entries the host would count in every step.
         guided = (labels != null_label).nonzero().flatten()
@@ -120,8 +129,17 @@ class Sampler:
         return to_bytes(images)
 
     def _accelerations(self) -> list[str]:
-        options = {"bf16": self.bf16, "channels-last": self.channels_last, "compiled": self.compiled}
+        options = {
+            "tf32 and fused attention": self.relaxed,
+            "bf16": self.bf16,
+            "channels-last": self.channels_last,
+            "compiled": self.compiled,
+        }
         return [name for name, wanted in options.items() if wanted]
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Returns what has a GPU compute as the sampler asks: for its passes, and for what turns latents into images."""
+        return computing(FAST) if self.relaxed else nullcontext()
 
     @contextmanager
     def _network(self, model: nn.Module, device: torch.device) -> Iterator[Prediction]:
@@ -156,7 +174,7 @@ class Sampler:
         options = self._accelerations()
         if options and device.type != "cuda":
             raise BenchmarkError(
-                f"The sampler's {' and '.join(options)} is for a GPU and brings nothing on '{device.type}'; "
+                f"The sampler's {', '.join(options)} is for a GPU and brings nothing on '{device.type}'; "
                 "leave out what asks for it, such as `--set fast_sampling=true`, or run on a CUDA device."
             )
 

@@ -169,7 +169,9 @@ def evaluate(exam: Exam, model: nn.Module, seed: int) -> Evaluation:
         pool: _drawn(exam, network, labels, derive_seed(exam.task, "sample", pool, seed), uses.get(pool))
         for pool, labels in exam.wanted.items()
     }
-    report = Report(exam.family, f"{exam.sampler.describe()}, {exam.precision}", {**exam.judges, **others})
+    # The sampler says it itself where it draws in another precision than that of the passes beside it.
+    drawn = exam.sampler.describe() if exam.sampler.bf16 else f"{exam.sampler.describe()}, {exam.precision}"
+    report = Report(exam.family, drawn, {**exam.judges, **others})
     for judge in exam.judges:
         _judge_labels(exam, report, judge, {pool: labels[judge] for pool, labels in found.items()})
     _closeness_to_data(exam, report, next(iter({**others, **exam.judges})), generated, torch.cat(outside))
@@ -196,8 +198,9 @@ def _images(exam: Exam, sampler: Sampler, model: nn.Module, labels: Tensor, seed
     """Yields samples as bytes, ``(B, 3, H, W)``."""
     shapes = exam.shapes
     for latents in sampler.batches(model, labels, shapes.num_classes, shapes.latent, seed):
-        parts = latents.split(exam.decode_batch)
-        yield torch.cat([to_bytes(decode(exam.vae, part, shapes.scale)).cpu() for part in parts])
+        with sampler.computing():
+            parts = [to_bytes(decode(exam.vae, part, shapes.scale)).cpu() for part in latents.split(exam.decode_batch)]
+        yield torch.cat(parts)
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...benchmark import numerics
 from ...benchmark.errors import Diverged
 from ...benchmark.family import Family
 from ...benchmark.metrics import measures
@@ -119,6 +120,8 @@ class Drawing:
     """How the in-painter is asked."""
     batch: int
     """Pictures that are filled at a time."""
+    fast: bool = False
+    """Whether filling may be fast, see ``numerics.sampling``."""
 
 
 class Oracles(NamedTuple):
@@ -167,10 +170,10 @@ def fill_pool(drawing: Drawing, model: nn.Module, name: str, seed: int | str, ho
     masks = wanted.masks(len(images), images.shape[-1], torch.Generator().manual_seed(chosen))
     device = next(model.parameters()).device
     parts: list[Tensor] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), numerics.sampling(model, drawing.fast) as network:
         for picture, mask in zip(images.split(drawing.batch), masks.split(drawing.batch), strict=True):
             given, where = in_range(picture).to(device), mask.to(device)
-            filled = drawing.filling.fill(model, blank(given, where), where, chosen + len(parts)).cpu()
+            filled = drawing.filling.fill(network, blank(given, where), where, chosen + len(parts)).cpu()
             if not torch.isfinite(filled).all():
                 raise Diverged("the model fills holes with values that are not finite")
             parts.append(to_bytes(filled) if as_bytes else filled)
@@ -188,10 +191,12 @@ def fill_with_noise(task: str, moments: tuple[Tensor, Tensor], like: Filled, see
     """
     mean, deviation = moments
     generator = torch.Generator().manual_seed(derive_seed(task, "noise", seed))
-    noise = (torch.randn(like.truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
-    if like.truth.dtype == torch.uint8:
-        noise = to_bytes(noise)
-    return like._replace(filled=torch.where(like.hole, noise, like.truth))
+    as_bytes = like.truth.dtype == torch.uint8
+    parts: list[Tensor] = []
+    for truth, hole in zip(like.truth.split(BATCH_SIZE), like.hole.split(BATCH_SIZE), strict=True):
+        noise = (torch.randn(truth.shape, generator=generator) * deviation + mean).clamp(-1, 1)
+        parts.append(torch.where(hole, to_bytes(noise) if as_bytes else noise, truth))
+    return like._replace(filled=torch.cat(parts))
 
 
 def evaluate(exam: Exam, model: nn.Module, seed: int, device: torch.device) -> Evaluation:
@@ -301,7 +306,7 @@ def _likeness(report: Report, likeness: Extractor, exam: Exam, found: dict[str, 
     for pool in ("forget", "retain"):
         crop = found[pool].crop()
         if crop is not None:
-            distance = likeness.network.distance(in_range(crop.filled), in_range(crop.truth)).double()
+            distance = likeness.network.distance(crop.filled, crop.truth).double()
             measured = _mean(exam, crop.labels, LPIPS, distance)
             protocol = f"{report.protocol}, the hole alone"
             report.add(f"lpips_{pool}", measured, judge=lpips.NAME, protocol=protocol)

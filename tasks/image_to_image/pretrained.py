@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import field_validator
 
+from ...benchmark import numerics
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.measuring.device import CPU
+from ...benchmark.method import Method
 from ...benchmark.records.files import canonical_sha256, file_sha256
 from ...benchmark.task import Progress
 from ..data import hub
 from ..judges.judge import Judge
 from ..judges.timm import TimmSpec, load_judge, parse_judge, weights_file
 from .checkpoints import WEIGHTS, checkpoint_sha256
+from .evaluation import Drawing
 from .inpainter import Inpainter
 from .photographs import PictureTask, Sizes
+from .problem import ImageToImageProblem
 
 
 class PretrainedTask(PictureTask):
@@ -43,6 +48,9 @@ class PretrainedTask(PictureTask):
     test_images: int = 10
     """Pictures of each class in the judged pools."""
 
+    fast_sampling: bool = False
+    """Whether holes are filled with TF32, fused attention and bfloat16: for a GPU alone, and in numbers of their own."""
+
     @field_validator("judges")
     @classmethod
     def _readable(cls, found: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,6 +73,24 @@ class PretrainedTask(PictureTask):
         Raises:
             BenchmarkError: It holds another kind of model, or one of another size.
         """
+
+    def drawing(self) -> Drawing:
+        """See ``InpaintingTask.drawing``."""
+        return dataclasses.replace(super().drawing(), fast=self.fast_sampling)
+
+    def sampling(self) -> str:
+        """See ``InpaintingTask.sampling``."""
+        return f"{super().sampling()}, {numerics.FAST_NAME}" if self.fast_sampling else super().sampling()
+
+    def evaluation_protocol(self) -> dict[str, Any]:
+        """See ``Task.evaluation_protocol``."""
+        return {**super().evaluation_protocol(), "numerics": numerics.name_of(self.fast_sampling)}
+
+    def problem(self, method: Method, seed: int, device: torch.device) -> ImageToImageProblem:
+        """See ``Task.problem``. What the evaluation could not do is said before the method's work."""
+        if self.fast_sampling:
+            numerics.check_fast(device)
+        return super().problem(method, seed, device)
 
     def sizes(self) -> Sizes:
         """See ``PictureTask.sizes``."""

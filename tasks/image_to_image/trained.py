@@ -73,6 +73,7 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
     """In-painting 64x64 photographs with a small masked autoencoder. A concrete task says which data."""
 
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
+    run_seconds: ClassVar[float] = 2 * 3600.0
     image_shape: ClassVar[tuple[int, int, int]] = (3, SIZE, SIZE)
     libraries: ClassVar[tuple[str, ...]] = ("transformers.models.vit_mae.modeling_vit_mae",)
     batch_size: ClassVar[int] = 64

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records import places
 from ...benchmark.records.files import canonical_sha256, file_sha256
+from ..data.pools import in_range
 from .judge import Extractor
 
 FOLDER = "features"
@@ -48,10 +49,11 @@ class LPIPS(nn.Module):
         return torch.cat(found, 1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Returns the LPIPS of pairs of images in [-1, 1], ``(N,)``."""
+        """Returns the LPIPS of pairs of images, in [-1, 1] or as bytes, ``(N,)``."""
         pairs = zip(a.split(BATCH_SIZE), b.split(BATCH_SIZE), strict=True)
         with torch.inference_mode():
-            return torch.cat([(self.features(x) - self.features(y)).square().sum(1) for x, y in pairs])
+            found = [(self.features(in_range(x)) - self.features(in_range(y))).square().sum(1) for x, y in pairs]
+        return torch.cat(found)
 
 
 def load() -> Extractor | None:

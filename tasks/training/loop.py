@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ...benchmark import numerics
 from ...benchmark.measuring.device import CPU
 from .checkpoint import Checkpoint, TrainingState
 
@@ -84,13 +85,14 @@ def train(
     network: nn.Module = torch.compile(state.model) if on_gpu.compiled else state.model  # type: ignore[assignment]
     checkpoint.resume(state)
     state.model.train()
-    while state.step < steps:
-        images, labels = (part.to(device) for part in draw(generator))
-        with _precision(device, on_gpu):
-            found = loss(network, images, labels, generator)
-        state.descend(found)
-        progress(state.step, steps)
-        checkpoint.keep(state)
+    with numerics.training(device):
+        while state.step < steps:
+            images, labels = (part.to(device) for part in draw(generator))
+            with _precision(device, on_gpu):
+                found = loss(network, images, labels, generator)
+            state.descend(found)
+            progress(state.step, steps)
+            checkpoint.keep(state)
     return trained(state.model, state.average)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ...benchmark import numerics
 from .checkpoint import Checkpoint, TrainingState
 from .loop import Descent, trained
 
@@ -73,12 +74,13 @@ def train(
     Raises:
         BenchmarkError: The checkpoint is damaged or of another run, or cannot be written.
     """
-    state, step = _working(model, draw, loss, descent, generator, checkpoint, ways)
-    while state.step < steps:
-        state.last_loss = step(draw(generator))
-        state.move_on()
-        progress(state.step, steps)
-        checkpoint.keep(state)
+    with numerics.training(generator.device):
+        state, step = _working(model, draw, loss, descent, generator, checkpoint, ways)
+        while state.step < steps:
+            state.last_loss = step(draw(generator))
+            state.move_on()
+            progress(state.step, steps)
+            checkpoint.keep(state)
     return trained(state.model, state.average)
 
 
