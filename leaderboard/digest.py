@@ -14,6 +14,8 @@ from .site.build import Site
 from .text import from_to, number
 
 MOST_LINES = 25
+_COLUMNS = f"{'score':>5}  {'95 %':>9}  {'rank':>9}"
+_LEAST = 8
 _FRAME = 4
 """Lines beside boards and rows: what is shown, what is left out, an empty one, the page."""
 
@@ -57,7 +59,9 @@ class Standing:
 def standings(site: Site) -> list[Standing]:
     """Returns the boards that hold a row of the reader's; all of them, without rows, where none does."""
     found = [Standing.of(board, site.new) for board in site.rankings]
-    return [board for board in found if board.own] or found
+    # Reference rows stand on a board for the others' sake.
+    ranked = [board for board in found if any(_role(row) != "reference" for row in board.own)]
+    return ranked or [board for board in found if board.own] or found
 
 
 def print_digest(console: Console, site: Site) -> None:
@@ -65,11 +69,16 @@ def print_digest(console: Console, site: Site) -> None:
     boards = standings(site)
     own = any(board.own for board in boards)
     shown = _shown(boards)
-    console.print(Text("Your rows" if own else "The best of each board; no row is of runs of yours", "bold"))
+    width = console.width
+    console.print(
+        _line("Your rows", _COLUMNS, width, "bold")
+        if own
+        else Text("The best of each board; none has a row of yours", "bold")
+    )
     for board, rows in zip(boards, shown, strict=False):
-        console.print(_line(board.title, _best(board), console.width, "bold" if own else ""))
+        console.print(_line(board.title, _best(board, width - len(board.title) - 2), width, "bold" if own else ""))
         for row in rows:
-            console.print(_row_line(board, row, console.width))
+            console.print(_row_line(board, row, width))
     left_out = sum(len(board.own) for board in boards) - sum(map(len, shown))
     more = [_counted(left_out, "row of yours", "rows of yours")] if left_out else []
     more += [_counted(len(boards) - len(shown), "board", "boards")] if len(boards) > len(shown) else []
@@ -139,14 +148,20 @@ def _role(row: Row) -> str:
     return row.records[0].method.role
 
 
-def _best(board: Standing) -> str:
-    return "" if board.best is None else f"best: {board.best.name} {number(board.best.score)}"
+def _best(board: Standing, width: int) -> str:
+    """The best row and its score; settings that do not fit are cut."""
+    if board.best is None:
+        return ""
+    score = number(board.best.score)
+    room = width - len(f"best:  {score}")
+    # A name of which next to nothing is left tells nothing.
+    return f"best: {_cut(board.best.name, room)} {score}" if room > _LEAST else f"best: {score}"
 
 
 def _row_line(board: Standing, row: Row, width: int) -> Text:
     failed = sum(record.status is not Status.OK for record in row.records)
     ended = f"  {failed} of {len(row.records)} runs failed" if failed else ""
-    numbers = f"{number(row.score):>6}  {from_to(row.interval):>9}  {board.place(row):>9}{ended}"
+    numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>9}{ended}"
     style = "green" if row.rank == 1 else "red" if failed else ""
     return _line(f"  {row.name}", numbers, width, style)
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..benchmark.commands.consoles import say
 from .columns import Column, Where, columns_of
 from .ranking import Ranking
 from .site.build import Site
@@ -24,13 +25,8 @@ def print_ranking(console: Console, site: Site) -> None:
     """
     news = [board for board in site.rankings if any(r.run_id in site.new for row in board.rows for r in row.records)]
     for ranking in news or site.rankings:
-        table = Table(
-            title=escape(f"{ranking.title} · {ranking.device}"),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
+        say(console, f"{ranking.title} · {ranking.device}", style="bold")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         columns = _fitting(ranking, console.width)
         for column in columns:
             justify: Literal["left", "right"] = "left" if column.names else "right"
@@ -45,7 +41,7 @@ def print_ranking(console: Console, site: Site) -> None:
             table.add_row(*(escape(column.text(row)) for column in columns))
         console.print(table)
         if ranking.note:
-            console.print(ranking.note, markup=False)
+            say(console, ranking.note)
     if news and len(news) < len(site.rankings):
         console.print(f"{len(site.rankings) - len(news)} more boards, with none of these runs, are on the page.")
 

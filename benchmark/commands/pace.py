@@ -128,6 +128,9 @@ class Course:
         """Takes note of what happens to the run."""
         if event.step is None:
             self.phase, self._since = event.phase, self._clock()
+            if event.phase == LOAD:
+                # Also of a run that is made again, since nobody knew how it had ended.
+                self._first = self._last = self._pace = None
             return
         self._last = event.step.number, self._clock()
         self._first = self._first or self._last

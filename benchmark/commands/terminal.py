@@ -106,7 +106,7 @@ class RunProgress:
     def _end(self, name: str, event: Event, record: Record) -> None:
         if record.status != "ok":
             self._failed += 1
-            self._console.print(f"[red]{record.status.value}[/red] {name}: {escape(record.reason or '')}")
+            say(self._console, f"[red]{record.status.value}[/red] {name}: {escape(record.reason or '')}", markup=True)
             if event.log:
                 self._console.print(event.log, style="dim", markup=False)
         elif event.phase == "kept":
@@ -117,7 +117,11 @@ class RunProgress:
             self._console.print(f"[green]done[/green] {name}{took if record.is_run else ' (cost unknown)'}")
         if record.weights is not None and record.weights.left_behind:
             left = shortened(record.weights.left_behind)
-            self._console.print(f"[yellow]left behind[/yellow] {name}: {escape(left)}; weights alone are judged")
+            say(
+                self._console,
+                f"[yellow]left behind[/yellow] {name}: {escape(left)}; weights alone are judged",
+                markup=True,
+            )
 
     def exit_code(self, failure: int) -> int:
         """Returns 0 if every run ended well."""
@@ -176,7 +180,7 @@ def print_report(console: Console, report: CheckReport) -> None:
     failed = len(report.failures)
     found = f"{failed} of {len(report.results)} checks failed" if failed else "It keeps the contract"
     what = f"'{report.task}'" if report.method is None else f"'{report.method}' on '{report.task}'"
-    console.print(f"{escape(what)}, {report.seconds:.0f} s. {found}.")
+    say(console, f"{what}, {report.seconds:.0f} s. {found}.")
 
 
 def headline(metrics: list[Metric], name: str) -> str:

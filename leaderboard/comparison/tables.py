@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...benchmark.commands.consoles import say
 from ...benchmark.metrics.intervals import Interval
 from ..markdown import code, markdown_table, plain
 from ..ranking import SIGNIFICANCE
@@ -92,21 +93,40 @@ def ratio(time: TimeRatio | None) -> str:
 
 
 def print_tables(console: Console, boards: Sequence[BoardPairs]) -> None:
-    """Prints a table a board; a narrow terminal gets none of the score's components."""
+    """Prints a table a board; a narrow terminal gets none of the score's components, and verdicts below the names."""
     for board in boards:
+        say(console, f"{board.title} · {board.device}", style="bold")
         columns = _columns(board)
-        table = _table(board, columns)
-        if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).minimum > console.width:
-            table = _table(board, [column for column in columns if not column.part])
-        console.print(table)
+        tables = [
+            _table(board, columns),
+            _table(board, [column for column in columns if not column.part]),
+            _table(board, _NARROW),
+        ]
+        whole = console.options.update(max_width=_ANY_WIDTH)
+        fitting = (table for table in tables if console.measure(table, options=whole).maximum <= console.width)
+        console.print(next(fitting, tables[-1]))
         for note in board.notes:
-            console.print(note, markup=False)
-    console.print(FOOTNOTE, markup=False)
+            say(console, note)
+    say(console, FOOTNOTE, style="dim")
+
+
+def _names_and_verdict(pair: Pair) -> str:
+    return "\n  ".join([f"{pair.first} – {pair.second}", *pair.verdict.replace("; ", ";\n").splitlines()])
+
+
+_NARROW = (
+    PairColumn("pair, and verdict", _names_and_verdict, named=True),
+    PairColumn("score", lambda pair: signed(pair.score, 2)),
+    PairColumn("95 %", lambda pair: span(pair.score.interval if pair.score else None, 2)),
+    PairColumn("p", lambda pair: p_text(pair.p_holm)),
+    PairColumn("seeds", lambda pair: str(len(pair.seeds))),
+    PairColumn("time", lambda pair: ratio(pair.time)),
+)
+"""What 80 characters hold."""
 
 
 def _table(board: BoardPairs, columns: Sequence[PairColumn]) -> Table:
-    title = escape(f"{board.title} · {board.device}")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "left" if column.named else "right"
         table.add_column(column.title, justify=justify, no_wrap=not column.named, overflow="fold")

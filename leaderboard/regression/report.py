@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...benchmark.commands.consoles import say
 from ...benchmark.records.files import write_atomically
 from ..markdown import markdown_table, plain, printable
 from .verdicts import Finding, Verdict, Verdicts
@@ -56,22 +56,24 @@ def write_reports(
 def print_comparison(console: Console, comparison: Verdicts) -> None:
     """Prints every finding, the notes and the verdict."""
     for row in _by_row(comparison):
-        table = Table(
-            title=escape(f"{row[0].row} · {row[0].device}"),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            show_header=False,
-        )
+        say(console, f"{row[0].row} · {row[0].device}", style="bold")
+        table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for finding in row:
             style = _STYLES.get(finding.verdict, "yellow")
-            table.add_row(escape(finding.what), f"[{style}]{finding.verdict}[/{style}]", escape(finding.sentence))
+            table.add_row(escape(finding.what), f"[{style}]{finding.verdict}[/{style}]", escape(_further(finding)))
         console.print(table)
+        console.print()
     for note in comparison.notes:
-        console.print(f"note: {note}", markup=False)
-    console.print(comparison.sentence, markup=False, style=_STYLES.get(comparison.verdict, "yellow"))
+        say(console, f"note: {note}")
+    say(console, comparison.sentence, style=_STYLES.get(comparison.verdict, "yellow"))
+
+
+def _further(finding: Finding) -> str:
+    """The sentence without the name that stands before it."""
+    return finding.sentence.removeprefix(f"{finding.what} ")
 
 
 def markdown(comparison: Verdicts) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from ...benchmark.commands.consoles import say
 from .layout import shown
 from .pack import Submission
 from .validate import Validation
@@ -20,7 +21,7 @@ def print_submission(out: Console, err: Console, packed: Submission) -> None:
     """Prints what was packed and what comes next, or all that is missing."""
     _print_problems(err, packed.problems)
     for note in packed.notes:
-        out.print(escape(note))
+        say(out, note)
     if packed.problems:
         return
     for name in packed.files:
@@ -48,11 +49,11 @@ def print_verification(out: Console, found: Verification) -> None:
             values = f": {item.stored!r} in the record, {item.again!r} now" if item.stored != item.again else ""
             out.print(escape(shown(f"differs: {item.name}{values}")))
     verdicts = [item.verdict for item in found.comparisons]
-    out.print(
+    say(
+        out,
         f"{record.task.name} {record.method.name} seed {record.seed}: {verdicts.count('same')} numbers are the same, "
         f"{verdicts.count('inside')} within their stored intervals, {verdicts.count('differs')} outside, "
         f"{verdicts.count('not judged')} without an interval; the new run was on {found.again.device.group}.",
-        markup=False,
     )
     verdict = "agrees" if found.agrees else "does not agree"
     out.print(f"The record {verdict}. The attestation is {found.attestation}", markup=False)
@@ -93,6 +94,6 @@ def verification_data(found: Verification) -> dict[str, Any]:
 
 def _print_problems(err: Console, problems: list[str]) -> None:
     for problem in problems[:_MOST]:
-        err.print(f"[red]error:[/red] {escape(problem)}")
+        say(err, f"[red]error:[/red] {escape(problem)}", markup=True)
     if len(problems) > _MOST:
         err.print(f"[red]error:[/red] and {len(problems) - _MOST:,} more.")
