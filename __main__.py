@@ -236,7 +236,7 @@ def check(
     what: Annotated[
         str,
         typer.Argument(
-            help="A file that defines a method or a task, or a registered name.", autocompletion=completion.both
+            help="A file that defines a method or a task, or a registered name.", autocompletion=completion.to_check
         ),
     ],
     task: Annotated[

@@ -83,7 +83,7 @@ def print_digest(console: Console, site: Site) -> None:
     more = [_counted(left_out, "row of yours", "rows of yours")] if left_out else []
     more += [_counted(len(boards) - len(shown), "board", "boards")] if len(boards) > len(shown) else []
     if more:
-        console.print(f"{' and '.join(more)} more: on the page, or with --full.", style="dim", markup=False)
+        console.print(_line(f"{' and '.join(more)} more: on the page, or with --full.", "", width, "dim"))
     console.print()
     console.print(f"The board is at {site.page}", markup=False)
 
@@ -169,7 +169,7 @@ def _row_line(board: Standing, row: Row, width: int) -> Text:
 def _line(left: str, right: str, width: int, style: str) -> Text:
     """A line with something at either end; what does not fit of the left is cut, and of the right if it must be."""
     right = _cut(right, max(0, width - 12))
-    left = _cut(left, max(0, width - len(right) - 2))
+    left = _cut(left, max(0, width - len(right) - 2) if right else width)
     return Text(f"{left}{' ' * (width - len(left) - len(right))}{right}" if right else left, style, no_wrap=True)
 
 
