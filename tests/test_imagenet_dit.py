@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -358,6 +359,34 @@ def test_the_suite_names_settings_that_there_are_and_the_papers_classes():
         pair.check()
         assert pair.task.batch_size == 1
     assert {request.settings["forget_class"] for request in requests} == set(imagenet.FORGET_CLASSES)
+
+
+def test_the_suite_has_cheats_a_precision_and_fits_into_a_day():
+    """The arithmetic that the suite and the documentation show, from the task's own numbers."""
+    from unlearnbench.benchmark.running.requests import load_suite
+
+    root = Path(unlearnbench.__file__).parent
+    requests = load_suite("imagenet-dit").requests()
+    methods = {request.method for request in requests}
+    assert {registry.methods.get(name).role for name in methods} == {"method", "reference", "cheat"}
+    assert {"cheat-remap", "cheat-noise"} <= methods
+    assert {request.settings["precision"] for request in requests} == {"bf16"}
+    runs = sum(len(request.seeds) for request in requests)
+    assert runs == 5 * len(methods) == 40
+    task = make_task("imagenet-dit", {})
+    guided = task.forget_samples + task.retain_samples + task.near_samples + task.inverted_samples
+    images = guided + task.forget_samples
+    sampling = 0.2373 * task.sampler().steps * (2 * guided + task.forget_samples)
+    attack = 0.2373 * 3 * task.budget().inversion_steps * task.budget().batch
+    seconds = (sampling + attack) / 250 + images * (0.6222 + 0.066) / 30 + 180
+    train = 1300 - 10 + 10 * 999 - 10
+    unlearning = 0.06 * (2 * train + 1290) + 0.08 * (2 * 600 + 2 * 500 + 2 * 1000 + 600)
+    hours = (runs * seconds + 5 * unlearning) / 3600
+    assert hours < 24
+    assert f"= {hours:.1f} h" in (root / "benchmark" / "suites" / "imagenet-dit.toml").read_text()
+    page = (root / "docs" / "tasks.md").read_text()
+    assert f"= {hours:.1f} hours" in page
+    assert f"| together | | {seconds / 60:.1f} |" in page
 
 
 def test_near_classes_stand_beside_the_forgotten_one():
