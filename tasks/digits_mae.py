@@ -35,7 +35,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     test_holes: ClassVar[dict[str, Hole]] = quarter_holes(PATCH)
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 0
-    """The digit to forget; the standard board forgets 0, 3 and 8, each in turn: 3 is a harder one, other digits share its strokes."""
+    """The digit to forget; the standard board forgets 0, 3 and 8, each in turn. 3 is hard: other digits share its strokes."""
     retain_data: Literal["real", "proxy"] = "real"
     """Whether methods see images of the retained digits, or of other digits in their place.
 
