@@ -164,7 +164,7 @@ def test_the_readmes_method_works_as_it_stands(cli, tmp_path):
 def test_the_committed_records_make_a_board_anywhere(cli, tmp_path):
     done = cli("board")
     assert done.returncode == 0, done.stderr
-    assert "sfron" in done.stdout
+    assert "digits-ddpm · forgetting" in done.stdout
     assert (tmp_path / "site" / "index.html").stat().st_size < 500_000
 
 

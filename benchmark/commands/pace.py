@@ -48,8 +48,8 @@ def usual(item: Plan, folders: Sequence[Path]) -> Usual:
     """
     found = Usual()
     for folder in folders:
-        told = _told(item, folder)
-        found = Usual(*(old if old is not None else new for old, new in zip(found, told, strict=True)))
+        told = _told(item, folder)._asdict()
+        found = found._replace(**{name: told[name] for name, known in found._asdict().items() if known is None})
         if None not in found:
             break
     return found
