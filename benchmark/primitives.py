@@ -177,7 +177,8 @@ def _threshold(scores: Sequence[Tensor], count: int, double: bool) -> tuple[int,
 
 
 def _pieces(score: Tensor) -> tuple[Tensor, ...]:
-    return score.detach().flatten().split(PIECE)
+    pieces: tuple[Tensor, ...] = score.detach().flatten().split(PIECE)
+    return pieces
 
 
 def _sortable(values: Tensor, double: bool) -> Tensor:
