@@ -13,6 +13,8 @@ from .columns import Column, Where, columns_of
 from .ranking import Ranking
 from .site.build import Site
 
+_SPARED = ("runs", "unlearn_seconds", "retraining")
+"""What is left out next where a terminal has room for nothing that was measured."""
 GAP = 2
 """Characters between two columns: the padding and the box's line."""
 
@@ -33,7 +35,7 @@ def print_ranking(console: Console, site: Site) -> None:
         )
         columns = _fitting(ranking, console.width)
         for column in columns:
-            justify: Literal["left", "right"] = "left" if column.names else "right"
+            justify: Literal["left", "right"] = "left" if column.names or column.prose else "right"
             table.add_column(
                 escape(column.title),
                 no_wrap=not column.names,
@@ -44,8 +46,10 @@ def print_ranking(console: Console, site: Site) -> None:
         for row in ranking.rows:
             table.add_row(*(escape(column.text(row)) for column in columns))
         console.print(table)
-        if ranking.note:
-            console.print(ranking.note, markup=False)
+        for note in [*([ranking.note] if ranking.note else []), *ranking.notes]:
+            console.print(note, markup=False)
+        if ranking.ties:
+            console.print(f"Why rows that are far apart share a rank ({len(ranking.ties)} of them) is on the page.")
     if news and len(news) < len(site.rankings):
         console.print(f"{len(site.rankings) - len(news)} more boards, with none of these runs, are on the page.")
 
@@ -54,7 +58,8 @@ def _fitting(ranking: Ranking, width: int) -> list[Column]:
     """The columns of a board that a terminal has room for."""
     columns = columns_of(ranking, Where.TERMINAL)
     measured = {quantity.name for quantity in ranking.track.columns}
-    for column in reversed([column for column in columns if column.key in measured]):
+    spared = [column for key in _SPARED for column in columns if column.key == key]
+    for column in [*reversed([column for column in columns if column.key in measured]), *spared]:
         if sum(_width(one, ranking) + GAP for one in columns) <= width:
             break
         columns.remove(column)
