@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import Flag, auto
 
 from ..benchmark.family import Quantity
-from .ranking import Ranking, Row
+from .ranking import Ranking
+from .row import MOST_OF_RETRAINING, Row
 from .text import COST_UNKNOWN, byte_size, from_to, judges, number, seconds, words
+from .work import percent
 
 Value = str | int | float | None
 
@@ -41,6 +43,7 @@ class Column:
         hint: One sentence for the reader.
         share: Whether its values lie between 0 and 1, where more is better, so that the site shades them.
         names: Whether it holds names, which may wrap.
+        prose: Whether it holds words, which may wrap, too.
     """
 
     key: str
@@ -51,6 +54,7 @@ class Column:
     hint: str = ""
     share: bool = False
     names: bool = False
+    prose: bool = False
 
 
 def columns_of(board: Ranking, where: Where) -> list[Column]:
@@ -62,7 +66,9 @@ def columns_of(board: Ranking, where: Where) -> list[Column]:
         )
     known = [quantity for quantity in board.track.columns if any(row.metric(quantity.name) for row in board.rows)]
     measured = [column for quantity in known for column in _measured(quantity)]
-    return [column for column in (*_FIRST, *parts, *measured, *_LAST) if column.where & where]
+    shown = [column for column in (*_FIRST, *parts, *measured, *_LAST) if column.where & where]
+    # Where all rows share a device, the page says it once.
+    return [column for column in shown if column.key != _DEVICES.key or where != Where.PAGE or len(board.devices) > 1]
 
 
 def _data(key: str, value: Callable[[Row], Value]) -> Column:
@@ -71,7 +77,7 @@ def _data(key: str, value: Callable[[Row], Value]) -> Column:
 
 def _component(key: str, meaning: str) -> Column:
     def value(row: Row) -> float | None:
-        return row.component(key) if row.score is not None else None
+        return row.component(key)
 
     return Column(
         key, key.capitalize(), value, lambda row: number(value(row), 2), Where.SITE | Where.DATA, meaning, True
@@ -110,17 +116,55 @@ def _count(key: str, title: str, hint: str) -> Column:
 
 
 def _rank(row: Row) -> str:
-    return str(row.rank or ("ref" if row.role == "reference" else "–"))
+    if row.rank is None or row.last_rank is None:
+        return "ref" if row.role == "reference" else "–"
+    return str(row.rank) if row.rank == row.last_rank else f"{row.rank} ({row.rank}–{row.last_rank})"
 
 
-def _seeds(row: Row) -> str:
-    return f"{len(row.runs)} +{len(row.failures)} failed" if row.failures else str(len(row.runs))
+def _seeds_of(row: Row) -> dict[str, int]:
+    """How many seeds each request was run with."""
+    return {request: sum(case.request == request for case in row.cases) for request in row.requests}
+
+
+def _runs(row: Row) -> str:
+    """Requests times seeds, with what is missing and what failed."""
+    seeds = sorted(set(_seeds_of(row).values()))
+    requests = len(row.requests)
+    there = f"{requests} of {requests + len(row.lacking)}" if row.lacking else str(requests)
+    each = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+    return f"{there} × {each}" + (f", {len(row.failures)} failed" if row.failures else "")
+
+
+def _devices(row: Row) -> str:
+    return "; ".join(row.devices)
+
+
+def _time(row: Row) -> str:
+    """In reference steps where those were timed; seconds mean nothing without the device, which stands beside them."""
+    if row.cost_unknown:
+        return COST_UNKNOWN
+    if row.time_in_steps is not None:
+        return f"{row.time_in_steps:,.0f} steps"
+    return seconds(row.unlearn_seconds)
+
+
+def _retraining(row: Row) -> str:
+    return COST_UNKNOWN if row.cost_unknown else "–" if row.retraining is None else str(row.retraining)
 
 
 def _gates(row: Row) -> str:
     return "; ".join(gate.split()[0] for gate in row.failed_gates) or "–"
 
 
+_DEVICES = Column(
+    "devices",
+    "Device",
+    _devices,
+    _devices,
+    Where.SITE | Where.HEAD | Where.PAGE | Where.DATA,
+    "Where it ran: seconds and memory are compared within one device alone",
+    prose=True,
+)
 _FIRST = (
     Column(
         "rank",
@@ -128,18 +172,28 @@ _FIRST = (
         lambda row: row.rank,
         _rank,
         Where.TABLES | Where.HEAD | Where.DATA,
-        "Methods that a paired test with Holm's correction does not separate share a rank",
+        "One more than the rows that are better beyond doubt; in brackets the ranks that the data allow",
     ),
     Column("method", "Method", lambda row: row.method, lambda row: row.name, Where.TABLES | Where.DATA, names=True),
+    Column(
+        "settings_from",
+        "Settings",
+        lambda row: row.settings,
+        lambda row: row.settings,
+        Where.SITE | Where.PAGE | Where.HEAD | Where.DATA,
+        "Tuned by the same number of trials for every method, the paper's own, or set by hand",
+        prose=True,
+    ),
     _data("settings", lambda row: row.config),
     _data("role", lambda row: row.role),
+    _data("own", lambda row: int(row.own)),
     Column(
         "score",
         "Score",
         lambda row: row.score,
         lambda row: number(row.score),
         Where.TABLES | Where.HEAD | Where.DATA,
-        "Geometric mean of the components times the utility, mean over seeds",
+        "Geometric mean of the components times the utility, mean over requests and seeds",
         share=True,
     ),
     Column(
@@ -148,7 +202,7 @@ _FIRST = (
         lambda row: row.interval.low if row.interval else None,
         lambda row: from_to(row.interval),
         Where.TABLES | Where.HEAD | Where.DATA,
-        "Interval of the score over seeds",
+        "Interval of the score over requests and seeds",
     ),
     _data("ci_high", lambda row: row.interval.high if row.interval else None),
 )
@@ -157,13 +211,23 @@ _LAST = (
     _count("forward_passes", "Forwards", "Calls of the model, its frozen copies included"),
     _count("backward_passes", "Backwards", "Gradients that flowed into the model's outputs"),
     Column(
+        "retraining",
+        "Retraining",
+        lambda row: row.retraining.value if row.retraining else None,
+        _retraining,
+        Where.TABLES | Where.HEAD | Where.DATA,
+        f"Samples through the network, backwards twice, as a share of retraining; above {percent(MOST_OF_RETRAINING)} no rank",
+    ),
+    _data("retraining_about", lambda row: int(row.retraining is not None and row.retraining.about)),
+    Column(
         "unlearn_seconds",
         "Time",
         lambda row: row.unlearn_seconds,
-        lambda row: COST_UNKNOWN if row.cost_unknown else seconds(row.unlearn_seconds),
+        _time,
         Where.TABLES | Where.HEAD | Where.DATA,
-        "Median time of everything that touches forget or retain data",
+        "Median time of all that touches forget or retain data, in training steps of the same machine where those were timed",
     ),
+    _data("time_in_steps", lambda row: row.time_in_steps),
     Column(
         "peak_bytes",
         "Memory",
@@ -172,9 +236,12 @@ _LAST = (
         Where.SITE | Where.HEAD | Where.PAGE | Where.DATA,
         "Largest size while unlearning: of the GPU's allocator, or of the process",
     ),
+    _DEVICES,
     Column(
-        "seeds", "Seeds", lambda row: len(row.runs), _seeds, Where.SITE | Where.TERMINAL | Where.DATA, "One run each"
+        "runs", "Runs", lambda row: len(row.cases), _runs, Where.TABLES | Where.HEAD | Where.DATA, "Requests × seeds"
     ),
+    _data("requests", lambda row: "; ".join(row.requests)),
+    _data("requests_lacking", lambda row: "; ".join(row.lacking)),
     _data("failed_runs", lambda row: len(row.failures)),
     Column(
         "gates_failed",

@@ -2,72 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 
 from ..benchmark.records.record import Record
+from .boards import case_of, task_settings
 from .ranking import Ranking, rank_all
-from .rows import config_text, latest, settings_text
+from .rows import Filed, config_text, file_records, settings_origin
 
-_RUN = ["run_id", "task", "task_config", "method", "config", "role", "seed", "device"]
-_ORDER = ["task", "task_config", "device", "method", "config", "seed"]
+_RUN = ["run_id", "task", "task_config", "request", "method", "config", "role", "own", "seed", "device"]
+_ORDER = ["task", "task_config", "method", "config", "own", "request", "seed", "run_id"]
 
 
-def scored_frame(records: Iterable[Record]) -> pd.DataFrame:
+def scored_frame(records: Iterable[Record], own: Collection[str] = ()) -> pd.DataFrame:
     """Returns one row a run of the boards: what was run, its cost, its scores, and the metrics of the boards' columns.
 
     A board's track stands behind the names of its scores. A failed run scores zero, as on the board.
+
+    Args:
+        records: Of any tasks and methods.
+        own: The ``run_id`` of those that are the reader's, see ``rank_all``.
     """
-    kept = latest(records)
-    numbers: dict[str, dict[str, Any]] = {record.run_id: {} for record in kept}
-    for board in rank_all(kept):
-        for run_id, found in _numbers(board):
-            numbers[run_id] |= found
-    frame = runs_frame(kept)
-    scores = pd.DataFrame.from_dict(numbers, orient="index")
-    return frame.join(scores, on="run_id").sort_values(_ORDER, ignore_index=True)
+    known = list(records)
+    kept = _kept(known, own)
+    places = {id(one.record): index for index, one in enumerate(kept)}
+    numbers: list[dict[str, Any]] = [{} for _ in kept]
+    for board in rank_all(known, own):
+        for record, found in _numbers(board):
+            numbers[places[id(record)]] |= found
+    return runs_frame(kept).join(pd.DataFrame(numbers, index=range(len(kept)))).sort_values(_ORDER, ignore_index=True)
 
 
-def _numbers(board: Ranking) -> Iterator[tuple[str, dict[str, Any]]]:
+def _kept(records: Iterable[Record], own: Collection[str]) -> list[Filed]:
+    return sorted(file_records(records, own), key=lambda one: (one.record.run_id, one.own))
+
+
+def _numbers(board: Ranking) -> Iterator[tuple[Record, dict[str, Any]]]:
     behind = f"_{board.track.name}" if board.track.name else ""
     shown = {column.name for column in board.track.columns}
     for row in board.rows:
         for run in row.runs:
-            scores = {"score": run.score, **run.components, "utility": run.utility} if board.note is None else {}
+            scores = {"score": run.score, **run.components, "utility": run.utility} if row.score is not None else {}
             metrics = {
                 f"{metric.name}_{metric.judge}" if metric.judge else metric.name: metric.value
                 for metric in run.record.metrics
                 if metric.name in shown
             }
-            yield run.record.run_id, {f"{_column(key)}{behind}": value for key, value in scores.items()} | metrics
-        for record in row.failures if board.note is None else []:
-            yield record.run_id, {f"score{behind}": 0.0}
+            yield run.record, {f"{_column(key)}{behind}": value for key, value in scores.items()} | metrics
+        for record in row.failures:
+            if case_of(record) in row.scores:
+                yield record, {f"score{behind}": 0.0}
 
 
 def _column(key: str) -> str:
     return key.replace(" ", "_")
 
 
-def long_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Returns one row a metric of a run of the boards, with what was run."""
-    kept = latest(records)
+def long_frame(records: Iterable[Record], own: Collection[str] = ()) -> pd.DataFrame:
+    """Returns one row a metric of a run of the boards, with what was run; arguments as in ``scored_frame``."""
+    kept = _kept(records, own)
     metrics = metrics_frame(kept)
     if metrics.empty:
         return pd.DataFrame(columns=[*_RUN, "name", "value"])
-    return runs_frame(kept)[_RUN].merge(metrics, on="run_id", validate="one_to_many")
+    return runs_frame(kept)[_RUN].merge(metrics, on=["run_id", "own"], validate="one_to_many")
 
 
 RUN_COLUMNS = (
     "run_id",
     "task",
     "task_config",
+    "request",
     "task_sha256",
     "family",
     "method",
     "role",
     "config",
+    "settings",
+    "own",
     "seed",
     "device",
     "status",
@@ -75,35 +88,38 @@ RUN_COLUMNS = (
 )
 
 
-def runs_frame(records: Iterable[Record]) -> pd.DataFrame:
+def runs_frame(filed: Iterable[Filed]) -> pd.DataFrame:
     """Returns one row a run, with its cost."""
     rows = []
-    for record in records:
+    for record, _, own in filed:
         row = {
             "run_id": record.run_id,
             "task": record.task.name,
-            "task_config": settings_text(record.task.config_passed),
+            "task_config": task_settings(record.task),
+            "request": case_of(record).request,
             "task_sha256": record.task.sha256,
             "family": record.task.family,
             "method": record.method.name,
             "role": record.method.role,
             "config": config_text(record),
+            "settings": settings_origin(record),
+            "own": own,
             "seed": record.seed,
             "device": record.device.group,
             "status": record.status.value,
             "created": record.created,
         }
         if record.cost is not None:
-            row |= record.cost.model_dump(exclude={"phases", "step_seconds"})
+            row |= record.cost.model_dump(exclude={"phases", "step_seconds", "reference_step_seconds"})
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else list(RUN_COLUMNS))
 
 
-def metrics_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Returns one row a metric of a run, joined to runs by ``run_id``."""
+def metrics_frame(filed: Iterable[Filed]) -> pd.DataFrame:
+    """Returns one row a metric of a run, joined to runs by ``run_id`` and ``own``."""
     rows = [
-        {"run_id": record.run_id, **metric.model_dump(exclude={"identity"})}
-        for record in records
+        {"run_id": record.run_id, "own": own, **metric.model_dump(exclude={"identity"})}
+        for record, _, own in filed
         for metric in record.metrics
     ]
     return pd.DataFrame(rows)

@@ -1,92 +1,46 @@
-"""Gates, oracle-normalized scores, intervals over seeds, tie groups."""
+"""Boards of records: what stands on each, scored and ranked."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-from scipy import special
 
 from ..benchmark import registry
 from ..benchmark.errors import BenchmarkError, shortened
 from ..benchmark.family import Track
-from ..benchmark.metrics.intervals import Interval, student
 from ..benchmark.records.record import Record, Status, TaskInfo
 from ..benchmark.records.store import LoadedRecords, load_records
-from .rows import config_text, latest, settings_text
-from .scoring import Z95, Anchors, RunScore, score_run
-from .significance import holm, paired_p_value
+from .boards import BoardKey, case_of, task_settings
+from .ranks import SIGNIFICANCE, SharedScores, shared_scores, with_ranks
+from .row import Row, make_row
+from .rows import Filed, file_records
+from .scoring import Anchors, RunScore, anchor_records, score_run
 
-SIGNIFICANCE = 0.05
-
-
-class Row(NamedTuple):
-    """One method with one configuration on a board."""
-
-    method: str
-    config: str
-    role: str
-    rank: int | None
-    """Shared by all of a tie group; None for reference rows and for methods without a score."""
-    score: float | None
-    interval: Interval | None
-    runs: list[RunScore]
-    failures: list[Record]
-    """Runs that did not end well; each counts as a score of zero."""
-    failed_gates: list[str]
-    unlearn_seconds: float | None
-    """Median over the seeds."""
-    peak_bytes: int | None
-    """Largest over the seeds: of the GPU where there is one, else of the process."""
-
-    @property
-    def name(self) -> str:
-        """The method with what was set of it."""
-        return f"{self.method} ({self.config})" if self.config else self.method
-
-    @property
-    def records(self) -> list[Record]:
-        """All runs, those that failed last."""
-        return [*(run.record for run in self.runs), *self.failures]
-
-    @property
-    def cost_unknown(self) -> bool:
-        """Whether its weights were made elsewhere."""
-        return not any(record.is_run for record in self.records)
-
-    def component(self, key: str) -> float | None:
-        """Returns the mean of a component or of ``utility`` over the seeds."""
-        values = [run.utility if key == "utility" else run.components[key] for run in self.runs]
-        return float(np.mean(values)) if values else None
-
-    def metric(self, name: str) -> list[float]:
-        """Returns a metric's means over the seeds, one a judge."""
-        values: dict[str | None, list[float]] = defaultdict(list)
-        for run in self.runs:
-            for metric in run.by_name.get(name, ()):
-                if metric.value is not None:
-                    values[metric.judge].append(metric.value)
-        return [float(np.mean(found)) for found in values.values()]
+__all__ = ("SIGNIFICANCE", "Ranking", "Row", "SharedScores", "rank_all", "shared_scores")
 
 
 class Ranking(NamedTuple):
-    """A board: one task on one kind of device, on one track."""
+    """A board: one task on one track, with all requests, seeds and devices that it was run with."""
 
     task: str
     task_config: str
-    """What was set of the task, empty for its defaults."""
+    """What was set of the task beside the request, empty for its defaults."""
     task_sha256: str
+    """Of what its requests share; where records do not say, of the task with its first request."""
     family: str
-    device: str
+    requests: list[str]
+    """Those of the shipped rows, or of all where there are none."""
+    devices: list[str]
     track: Track
     rows: list[Row]
     note: str | None
     """Why there are no scores, if there are none."""
+    notes: list[str]
+    """What else a reader has to know, one sentence each."""
+    ties: list[str]
+    """Why rows whose scores are far apart share a rank, one sentence for each that others of its rank are far ahead of."""
 
     @property
     def title(self) -> str:
@@ -94,20 +48,80 @@ class Ranking(NamedTuple):
         return " · ".join(part for part in (self.task, self.task_config, self.track.name) if part)
 
     @property
+    def device(self) -> str:
+        """All devices, as one line."""
+        return "; ".join(self.devices)
+
+    @property
     def seeds(self) -> int:
-        """The largest number of seeds of any row."""
-        return max(len(row.runs) + len(row.failures) for row in self.rows)
+        """The largest number of seeds that any row has."""
+        return max(len({case.seed for case in row.cases}) for row in self.rows)
+
+    @property
+    def runs(self) -> int:
+        """The largest number of runs that any row has."""
+        return max(len(row.cases) for row in self.rows)
+
+    @property
+    def extent(self) -> str:
+        """How many requests and seeds there are, in words."""
+        requests = f"{len(self.requests)} requests, " if len(self.requests) > 1 else ""
+        return f"{requests}up to {self.seeds} seed{'s' * (self.seeds != 1)}"
 
 
-def rank_all(records: Iterable[Record]) -> list[Ranking]:
-    """Ranks records board by board: devices and versions of a task are never mixed."""
-    boards: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
-    for record in latest(records):
-        boards[record.task.name, record.task.sha256, record.device.group].append(record)
-    rankings = [rank(group, track) for _, group in sorted(boards.items()) for track in _fitting(group)]
-    return sorted(
-        rankings, key=lambda board: (board.task, board.task_config, -board.seeds, board.device, board.task_sha256)
-    )
+def rank_all(records: Iterable[Record], own: Collection[str] = ()) -> list[Ranking]:
+    """Ranks records board by board: tasks, what was set of them beside the request, and protocols are never mixed.
+
+    Args:
+        records: Of any tasks and methods.
+        own: The ``run_id`` of those that are the reader's. On a board that has others, too, they make rows of their own, which
+            are scored by the other reference rows where there are any.
+    """
+    boards: dict[BoardKey, list[Filed]] = defaultdict(list)
+    for filed in file_records(records, own):
+        boards[filed.board].append(filed)
+    newest = {key: max(one.record.created for one in found) for key, found in boards.items()}
+    ordered = sorted(sorted(boards), key=newest.__getitem__, reverse=True)
+    rankings = [_rank(boards[key], track) for key in ordered for track in _fitting([one.record for one in boards[key]])]
+    return sorted(rankings, key=lambda board: (board.task, board.task_config))
+
+
+def rank(records: Sequence[Record], track: Track | None) -> Ranking:
+    """Ranks the records of one board on one track, or shows them without scores."""
+    return _rank(file_records(records), track)
+
+
+class Loaded(NamedTuple):
+    """What boards are made of."""
+
+    records: list[Record]
+    own: frozenset[str]
+    """The ``run_id`` of those that are not in the shipped folder, or differ from those in there."""
+    new: frozenset[str]
+    """The ``run_id`` of all that the other folders hold."""
+    problems: list[str]
+    """One sentence for every file that is no readable record."""
+    notes: list[str]
+    """What else is worth a word."""
+
+
+def load_boards(folders: Sequence[Path], shipped: Path | None) -> Loaded:
+    """Reads the shipped records and the reader's, so that a run of both stays both.
+
+    Args:
+        folders: Where the records are; the shipped folder may be among them.
+        shipped: The folder of records that are nobody's own.
+
+    Raises:
+        BenchmarkError: A folder does not exist.
+    """
+    sides = [load_records([one for one in folders if (one == shipped) is known]) for known in (True, False)]
+    theirs = {record.run_id: record for record in sides[0].records}
+    mine = {record.run_id: record for record in sides[1].records}
+    own = frozenset(run for run, record in mine.items() if record != theirs.get(run))
+    records, sentences = scorable([*theirs.values(), *(mine[run] for run in mine if run in own)])
+    problems = [*sides[0].problems, *sides[1].problems, *sentences]
+    return Loaded(records, own, frozenset(mine), problems, [*sides[0].notes, *sides[1].notes])
 
 
 def load_scorable(folders: list[Path]) -> LoadedRecords:
@@ -159,30 +173,99 @@ def _fitting(records: Sequence[Record]) -> Sequence[Track | None]:
     return fitting or known[:1] or [None]
 
 
-def rank(records: Sequence[Record], track: Track | None) -> Ranking:
-    """Ranks the records of one board on one track, or shows them without scores."""
+def _rank(filed: Sequence[Filed], track: Track | None) -> Ranking:
+    records = [one.record for one in sorted(filed, key=lambda one: case_of(one.record))]
     first = records[0]
-    score, note = _scorer(records, track) if track is not None else (None, _without_track(first.task))
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.seed):
-        groups[record.method.name, config_text(record)].append(record)
-    rows = [_row(group, score) for _, group in sorted(groups.items())]
+    # Where there is nothing else, nothing needs to be told from it.
+    several = not all(one.own for one in filed)
+    own = {id(one.record) for one in filed if several and one.own}
+    requests = _by_request([record for record in records if id(record) not in own])
+    references = {
+        request: anchor_records(requests.get(request, []), [r for r in found if id(r) in own])
+        for request, found in _by_request(records).items()
+    }
+    scoring = _Scoring(records, references, track)
+    groups: dict[tuple[str, str, bool], list[Record]] = defaultdict(list)
+    for one in filed:
+        groups[(*one.row[1:3], id(one.record) in own)].append(one.record)
+    oracles = {request: [r for r in found if r.method.name == "oracle"] for request, found in references.items()}
+    rows = [
+        make_row(
+            group,
+            scoring.score,
+            oracles,
+            sorted(requests),
+            own=mine,
+            namesake=mine and (method, config, False) in groups,
+        )
+        for (method, config, mine), group in sorted(groups.items())
+    ]
+    ranked, ties = with_ranks(rows)
     return Ranking(
-        first.task.name,
-        settings_text(first.task.config_passed),
-        first.task.sha256,
-        first.task.family,
-        first.device.group,
-        track or Track((), ()),
-        _in_order(_with_ranks(rows)),
-        note,
+        task=first.task.name,
+        task_config=task_settings(first.task),
+        task_sha256=next((one.task.shared_sha256 for one in records if one.task.shared_sha256), first.task.sha256),
+        family=first.task.family,
+        requests=sorted(requests),
+        devices=sorted({record.device.group for record in records}),
+        track=track or Track((), ()),
+        rows=sorted(ranked, key=lambda row: (row.score is None, -(row.score or 0.0), row.name)),
+        note=scoring.note,
+        notes=[*scoring.notes, *_unranked(ranked)],
+        ties=ties,
     )
 
 
-def _scorer(records: Sequence[Record], track: Track) -> tuple[Callable[[Record], RunScore] | None, str | None]:
-    """What scores a run, or None and why nothing does."""
-    anchors = Anchors(records, track)
-    return (None, anchors.note) if anchors.note else (partial(score_run, track=track, anchors=anchors), None)
+def _unranked(rows: Sequence[Row]) -> list[str]:
+    dear = [f"{row.name} ({row.retraining})" for row in rows if row.too_dear and row.score is not None]
+    return (
+        [f"Over a quarter of the work of retraining, and so shown without a rank: {', '.join(dear)}."] if dear else []
+    )
+
+
+def _by_request(records: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[case_of(record).request].append(record)
+    return dict(found)
+
+
+class _Scoring:
+    """Scores the runs of a board, each by the reference rows of its request.
+
+    Attributes:
+        note: Why nothing has a score, if nothing has.
+        notes: Which requests have no score, one sentence each.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], references: Mapping[str, Sequence[Record]], track: Track | None
+    ) -> None:
+        self.note: str | None = None
+        self.notes: list[str] = []
+        self._score: dict[str, Callable[[Record], RunScore]] = {}
+        if track is None:
+            self.note = _without_track(records[0].task)
+            return
+        requests = _by_request(records)
+        for request, found in requests.items():
+            anchors = Anchors(references[request], track, found[0].task)
+            if anchors.note is None:
+                self._score[request] = _scorer(track, anchors)
+            else:
+                of = f"No scores of {request}:" if len(requests) > 1 else "No scores:"
+                self.notes.append(anchors.note.replace("No scores:", of))
+        if not self._score:
+            self.note, *self.notes = self.notes
+
+    def score(self, record: Record) -> RunScore | None:
+        """Scores a run, if there are reference rows of its request."""
+        scorer = self._score.get(case_of(record).request)
+        return None if scorer is None else scorer(record)
+
+
+def _scorer(track: Track, anchors: Anchors) -> Callable[[Record], RunScore]:
+    return lambda record: score_run(record, track, anchors)
 
 
 def _without_track(task: TaskInfo) -> str:
@@ -193,93 +276,3 @@ def _without_track(task: TaskInfo) -> str:
         return f"No scores: {error}"
     reason = "has no track" if known else "is not known here; name the file that declares it with --plugin FILE"
     return f"No scores: the family '{task.family}' {reason}."
-
-
-def _row(records: list[Record], score: Callable[[Record], RunScore] | None) -> Row:
-    good = [record for record in records if record.status is Status.OK]
-    failures = [record for record in records if record.status is not Status.OK]
-    runs = [score(record) for record in good] if score else []
-    scores = [run.score for run in runs] + [0.0] * (len(failures) if score else 0)
-    interval = student(scores)
-    if interval is None and runs:
-        interval = Interval(runs[0].score - Z95 * runs[0].error, runs[0].score + Z95 * runs[0].error)
-    costs = [record.cost for record in good if record.cost is not None]
-    seconds = [cost.unlearn_seconds for cost in costs if cost.unlearn_seconds is not None]
-    peaks = [cost.peak_device_bytes or cost.peak_process_bytes for cost in costs]
-    known_peaks = [peak for peak in peaks if peak is not None]
-    return Row(
-        method=records[0].method.name,
-        config=config_text(records[0]),
-        role=records[0].method.role,
-        rank=None,
-        score=float(np.mean(scores)) if scores else None,
-        interval=None if interval is None else Interval(max(0.0, interval.low), min(1.0, interval.high)),
-        runs=runs or [RunScore(record, 0.0, {}, 0.0, []) for record in good],
-        failures=failures,
-        failed_gates=sorted({gate for run in runs for gate in run.failed_gates}),
-        unlearn_seconds=float(np.median(seconds)) if seconds else None,
-        peak_bytes=max(known_peaks) if known_peaks else None,
-    )
-
-
-def _with_ranks(rows: list[Row]) -> list[Row]:
-    """Ranks methods and cheats by score; those that the group's leader is not separated from share its rank."""
-    ranked = sorted((row for row in rows if row.role != "reference" and row.score is not None), key=_by_score)
-    others = [row for row in rows if row not in ranked]
-    placed: list[Row] = []
-    while len(placed) < len(ranked):
-        leader, rest = ranked[len(placed)], ranked[len(placed) + 1 :]
-        separated = (
-            [p < SIGNIFICANCE for p in holm([shared_scores(leader, row).p_value for row in rest])] if rest else []
-        )
-        size = separated.index(True) + 1 if True in separated else len(rest) + 1
-        group = ranked[len(placed) : len(placed) + size]
-        placed += [row._replace(rank=len(placed) + 1) for row in group]
-    return placed + others
-
-
-class SharedScores(NamedTuple):
-    """The scores of two rows on the seeds that both were run with; a failed run scores zero."""
-
-    seeds: list[int]
-    first: list[float]
-    second: list[float]
-    error: float
-    """The standard error that the sampling of the metrics leaves of the difference on a single shared seed; else 0."""
-
-    @property
-    def p_value(self) -> float:
-        """Paired over the seeds; for a single seed, from what the sampling of the metrics leaves open."""
-        if len(self.seeds) > 1:
-            return paired_p_value(self.first, self.second)
-        if self.first == self.second:
-            return 1.0
-        apart = abs(self.first[0] - self.second[0])
-        return 0.0 if self.error == 0.0 else float(2 * special.ndtr(-apart / self.error))
-
-
-def shared_scores(a: Row, b: Row) -> SharedScores:
-    """Returns what the board compares two of its rows by."""
-    runs = [{run.record.seed: run for run in row.runs} for row in (a, b)]
-    seeds = [runs[side].keys() | {record.seed for record in row.failures} for side, row in enumerate((a, b))]
-    shared = sorted(seeds[0] & seeds[1])
-    first, second = ([found[seed].score if seed in found else 0.0 for seed in shared] for found in runs)
-    # Several seeds speak for themselves, and what sampling leaves open takes a while to compute.
-    single = shared if len(shared) == 1 else []
-    errors = [found[seed].error if seed in found else 0.0 for found in runs for seed in single]
-    return SharedScores(shared, first, second, math.hypot(*errors))
-
-
-def _by_score(row: Row) -> tuple[float, str, str]:
-    return (-(row.score or 0.0), row.method, row.config)
-
-
-def _in_order(rows: list[Row]) -> list[Row]:
-    """By rank, ties by name, with reference rows where their score puts them, and rows without a score last."""
-    best = {row.rank: max(other.score or 0.0 for other in rows if other.rank == row.rank) for row in rows if row.rank}
-
-    def key(row: Row) -> tuple[bool, float, str]:
-        score = best[row.rank] if row.rank else row.score
-        return (row.score is None, -(score or 0.0), row.name)
-
-    return sorted(rows, key=key)

@@ -15,7 +15,8 @@ from scipy import special
 
 from ..benchmark.family import Component, Gate, Track
 from ..benchmark.metrics.intervals import Floats
-from ..benchmark.records.record import Metric, Record, Status
+from ..benchmark.records.record import Metric, Record, Status, TaskInfo
+from .boards import Case, case_of
 
 DRAWS = 500
 """Draws of the metrics from their intervals, for boards with a single seed."""
@@ -25,6 +26,8 @@ SPREADS = 2.0
 """Spreads between oracles within which a model cannot be told from them."""
 LEAST_SPREAD = 0.02
 """Of the way from the oracles to the original: what a few oracles that agree by chance count as their spread."""
+REFERENCES = ("original", "oracle")
+"""The rows that others are scored by."""
 ROUNDING = 1e-9
 """A gate's margin may be overrun by as much: a value right on it passes, however its difference was rounded."""
 Z95 = float(special.ndtri(0.975))
@@ -41,6 +44,11 @@ class RunScore:
     utility: float
     failed_gates: list[str]
     sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
+
+    @functools.cached_property
+    def case(self) -> Case:
+        """The request and the seed."""
+        return case_of(self.record)
 
     @property
     def forgotten(self) -> float:
@@ -66,19 +74,22 @@ class Anchors:
 
     The original is compared seed by seed, since every run of a seed is sampled from the same noise; the oracles are
     averaged, since each is another retraining.
+
+    Args:
+        records: Of one request, the reference rows' among them.
+        track: What is scored.
+        task: Named where reference rows are missing; by default the records'.
     """
 
-    def __init__(self, records: Sequence[Record], track: Track) -> None:
+    def __init__(self, records: Sequence[Record], track: Track, task: TaskInfo | None = None) -> None:
         wanted = _scored_names(track)
-        found = {
-            name: [r for r in records if r.method.name == name and r.status is Status.OK]
-            for name in ("original", "oracle")
-        }
+        found = {name: [r for r in records if r.method.name == name and r.status is Status.OK] for name in REFERENCES}
         self._originals = {record.seed: _values(record, wanted) for record in found["original"]}
         self._oracles = {record.seed: _values(record, wanted) for record in found["oracle"]}
         self._scored_by_oracle = track.oracle
         lacking = [name for name, runs in found.items() if not runs and (name != "oracle" or self._scored_by_oracle)]
-        command = " and ".join(f"`{records[0].task.run_command(name)}`" for name in lacking)
+        asked = task or records[0].task
+        command = " and ".join(f"`{asked.run_command(name)}`" for name in lacking)
         self.note = f"No scores: the reference rows are missing; run {command}." if lacking else None
 
     def original(self, key: tuple[str, str | None], seed: int) -> float:
@@ -114,6 +125,28 @@ class Anchors:
         """
         original = self.original(key, seed)
         return sign * max(sign * original, sign * self.oracle(key)) if self._scored_by_oracle else original
+
+
+def anchor_records(records: Sequence[Record], own: Sequence[Record] = ()) -> list[Record]:
+    """Returns the reference runs of a request that others are scored by: shipped ones as far as there are any.
+
+    Args:
+        records: The shipped ones of the request.
+        own: The reader's. An original of a seed that was not shipped is used; another oracle where none was shipped.
+    """
+    shipped = [record for record in records if record.method.name in REFERENCES and record.status is Status.OK]
+    seeds = {record.seed for record in shipped if record.method.name == "original"}
+    has_oracle = any(record.method.name == "oracle" for record in shipped)
+    added = [
+        record
+        for record in own
+        if record.status is Status.OK
+        and (
+            (record.method.name == "original" and record.seed not in seeds)
+            or (record.method.name == "oracle" and not has_oracle)
+        )
+    ]
+    return [*shipped, *added]
 
 
 def _values(record: Record, wanted: Set[str]) -> dict[tuple[str, str | None], float]:

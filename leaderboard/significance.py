@@ -75,26 +75,35 @@ def seeds_to_separate(
 
 
 def paired_p_value(a: Sequence[float], b: Sequence[float]) -> float:
-    """Returns the two-sided p-value of Student's paired test that two methods score the same on shared seeds.
+    """Returns the two-sided p-value of Student's paired test that two methods score the same on shared runs.
 
     Equal differences that are not zero have p = 0, differences that are all zero or a single pair p = 1.
     """
     difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    if len(difference) < 2 or not difference.any():
-        return 1.0
-    if np.ptp(difference) <= 1e-12 * np.abs(difference).max():
-        return 0.0
-    # SciPy's `ttest_1samp` takes a millisecond, and a board of a few hundred rows asks for tens of thousands.
-    t = difference.mean() / (difference.std(ddof=1) / math.sqrt(len(difference)))
-    return float(2 * special.stdtr(len(difference) - 1, -abs(t)))
+    return float(paired_p_values(difference[None])[0])
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def paired_p_values(differences: Floats) -> Floats:
+    """Returns the same for many pairs at once: a board of a few hundred rows asks for tens of thousands.
+
+    Args:
+        differences: ``(N, K)``, of N pairs of methods on K shared runs.
+    """
+    count = differences.shape[1]
+    if count < 2:
+        return np.ones(len(differences))
+    largest = np.abs(differences).max(axis=1)
+    steady = np.ptp(differences, axis=1) <= 1e-12 * largest
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = differences.mean(axis=1) / (differences.std(axis=1, ddof=1) / math.sqrt(count))
+    p_values: Floats = 2 * special.stdtr(count - 1, -np.abs(t))
+    return np.where(largest == 0.0, 1.0, np.where(steady, 0.0, p_values))
+
+
+def holm(p_values: Sequence[float] | Floats) -> list[float]:
     """Returns Holm's adjusted p-values (Holm, 1979), in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, (len(p_values) - rank) * p_values[index])
-        adjusted[index] = min(1.0, running)
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(given, kind="stable")
+    adjusted = np.empty(len(given))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(given), 0, -1) * given[order]))
     return [float(p) for p in adjusted]

@@ -14,6 +14,8 @@ from .columns import Column, Where, columns_of
 from .ranking import Ranking
 from .site.build import Site
 
+_SPARED = ("runs", "unlearn_seconds", "retraining")
+"""What is left out next where a terminal has room for nothing that was measured."""
 GAP = 2
 """Characters between two columns: the padding and the box's line."""
 
@@ -29,7 +31,7 @@ def print_ranking(console: Console, site: Site) -> None:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         columns = _fitting(ranking, console.width)
         for column in columns:
-            justify: Literal["left", "right"] = "left" if column.names else "right"
+            justify: Literal["left", "right"] = "left" if column.names or column.prose else "right"
             table.add_column(
                 escape(column.title),
                 no_wrap=not column.names,
@@ -40,8 +42,10 @@ def print_ranking(console: Console, site: Site) -> None:
         for row in ranking.rows:
             table.add_row(*(escape(column.text(row)) for column in columns))
         console.print(table)
-        if ranking.note:
-            say(console, ranking.note)
+        for note in [*([ranking.note] if ranking.note else []), *ranking.notes]:
+            say(console, note)
+        if ranking.ties:
+            say(console, f"Why rows that are far apart share a rank ({len(ranking.ties)} of them) is on the page.")
     if news and len(news) < len(site.rankings):
         console.print(f"{len(site.rankings) - len(news)} more boards, with none of these runs, are on the page.")
 
@@ -50,7 +54,8 @@ def _fitting(ranking: Ranking, width: int) -> list[Column]:
     """The columns of a board that a terminal has room for."""
     columns = columns_of(ranking, Where.TERMINAL)
     measured = {quantity.name for quantity in ranking.track.columns}
-    for column in reversed([column for column in columns if column.key in measured]):
+    spared = [column for key in _SPARED for column in columns if column.key == key]
+    for column in [*reversed([column for column in columns if column.key in measured]), *spared]:
         if sum(_width(one, ranking) + GAP for one in columns) <= width:
             break
         columns.remove(column)

@@ -11,8 +11,8 @@ from ..benchmark.records.places import SHIPPED_RESULTS, named_folder, named_fold
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..benchmark.records.store import LoadedRecords
     from .comparison.compare import Comparison
+    from .ranking import Loaded
     from .regression.verdicts import Verdicts
     from .site.build import Site
     from .submission.pack import Submission
@@ -67,11 +67,12 @@ def compare(
     committed: bool = True,
     plugins: Sequence[str | Path] = (),
 ) -> Comparison:
-    """Compares methods over the seeds that they share, on every board that holds two of them.
+    """Compares methods over the requests and seeds that they share, on every board that holds two of them.
 
     Args:
         methods: Names as on the board, with or without what was set: ``"sfron"``, ``"uno (lr=0.001 steps=50)"``. A name
-            without settings is the row of the defaults, or all of the method's rows on a board that has none.
+            without settings is the row of the defaults, or all of the method's rows on a board that has none. Where the
+            shipped records hold the same method, the row of your own is ``"sfron (yours)"``.
         tasks: Names of tasks; by default all.
         folders: Folders of records; by default ``results`` if it is there.
         committed: Whether to read the records that ship with the package, too.
@@ -83,7 +84,9 @@ def compare(
     from .comparison.compare import compare_records
 
     loaded = _load(folders, committed, plugins)
-    return compare_records(loaded.records, _texts(methods) or [], _texts(tasks), loaded.problems, loaded.notes)
+    return compare_records(
+        loaded.records, _texts(methods) or [], _texts(tasks), loaded.problems, loaded.notes, own=loaded.own
+    )
 
 
 def records(
@@ -101,14 +104,16 @@ def records(
 
     Returns:
         ``score`` (with the track's name where a task has tracks: ``score_suppression``), the components and ``utility``
-        likewise, and a column for each metric and judge (``forget_accuracy_resnet``). What a run has not is NaN.
+        likewise, and a column for each metric and judge (``forget_accuracy_resnet``). What a run has not is NaN. ``request``
+        is what was to be forgotten, and ``own`` says which runs are not among the shipped records.
 
     Raises:
         BenchmarkError: A folder or a file does not exist.
     """
     from .frames import scored_frame
 
-    return scored_frame(_load(folders, committed, plugins, warn=True).records)
+    loaded = _load(folders, committed, plugins, warn=True)
+    return scored_frame(loaded.records, loaded.own)
 
 
 def metrics(
@@ -126,19 +131,20 @@ def metrics(
     """
     from .frames import long_frame
 
-    return long_frame(_load(folders, committed, plugins, warn=True).records)
+    loaded = _load(folders, committed, plugins, warn=True)
+    return long_frame(loaded.records, loaded.own)
 
 
 def _load(
     folders: Sequence[str | Path] | None, committed: bool, plugins: Sequence[str | Path], *, warn: bool = False
-) -> LoadedRecords:
+) -> Loaded:
     import warnings
 
     from ..benchmark.registry import add_plugins
-    from .ranking import load_scorable
+    from .ranking import load_boards
 
     add_plugins(plugins)
-    loaded = load_scorable(_folders(folders, committed))
+    loaded = load_boards(_folders(folders, committed), COMMITTED_RESULTS)
     for problem in [*loaded.problems, *loaded.notes] if warn else []:
         warnings.warn(problem, stacklevel=3)
     return loaded

@@ -1,5 +1,6 @@
 """Made-up records, and where things are."""
 
+import hashlib
 import textwrap
 from pathlib import Path
 
@@ -49,6 +50,9 @@ SCALES = {"forget_gap": 0.03, "inverted_loss": 0.03, "relearned_gap": 0.01, "ret
 """How far apart original and oracle lie, roughly, where that is not about 1: made-up noise is a share of it."""
 
 
+CPU = Device(kind="cpu", name="Test CPU", threads=1)
+RETRAINING = 1000
+"""Samples that a made-up oracle was trained on."""
 TASK = TaskInfo(
     name="digits-ddpm",
     family="class-forgetting",
@@ -87,22 +91,27 @@ def make_metric(name: str, value: float | None) -> Metric:
     )
 
 
-def make_cost(seconds: float) -> Cost:
-    """Returns the made-up cost of one step."""
-    return Cost(
-        unlearn_seconds=seconds,
-        phases=[Phase(name="unlearn", timed=True, clock="host", seconds=[seconds])],
-        step_seconds=[],
-        steps=1,
-        forward_passes=1,
-        forward_samples=1,
-        backward_passes=1,
-        forget_samples=1,
-        retain_samples=1,
-        peak_process_bytes=2**20,
-        peak_device_bytes=None,
-        energy_joules=None,
-    )
+def make_cost(seconds: float, samples: int = 1, **changes) -> Cost:
+    """Returns the made-up cost of one step on some samples."""
+    fields = {
+        "unlearn_seconds": seconds,
+        "phases": [Phase(name="unlearn", timed=True, clock="host", seconds=[seconds])],
+        "step_seconds": [],
+        "steps": 1,
+        "forward_passes": 1,
+        "forward_samples": samples,
+        "backward_passes": 1,
+        "forget_samples": 1,
+        "retain_samples": 1,
+        "peak_process_bytes": 2**20,
+        "peak_device_bytes": None,
+        "energy_joules": None,
+    }
+    return Cost(**{**fields, **changes})
+
+
+def _of_task(changes) -> list[str]:
+    return [changes["task"].sha256] if "task" in changes else []
 
 
 def make_record(method: str, seed: int = 0, values: dict[str, float | None] | None = None, **changes) -> Record:
@@ -111,7 +120,7 @@ def make_record(method: str, seed: int = 0, values: dict[str, float | None] | No
     seconds = changes.pop("seconds", 10.0)
     role = changes.pop("role", "reference" if method in ("original", "oracle") else "method")
     fields = {
-        "run_id": canonical_sha256([method, seed, passed, str(changes.get("device", ""))]),
+        "run_id": canonical_sha256([method, seed, passed, str(changes.get("device", "")), *_of_task(changes)]),
         "created": "2026-01-01T00:00:00Z",
         "task": TASK,
         "method": MethodInfo(
@@ -125,8 +134,8 @@ def make_record(method: str, seed: int = 0, values: dict[str, float | None] | No
         "seed": seed,
         "status": status,
         "reason": None,
-        "device": Device(kind="cpu", name="Test CPU", threads=1),
-        "cost": make_cost(seconds) if status is Status.OK else None,
+        "device": CPU,
+        "cost": make_cost(seconds, RETRAINING if method == "oracle" else 1) if status is Status.OK else None,
         "metrics": [make_metric(*pair) for pair in (values or GOOD).items()] if status is Status.OK else [],
         "provenance": PROVENANCE,
     }
@@ -139,10 +148,23 @@ def between(share: float, **changes: float) -> dict[str, float]:
     return values | changes
 
 
-def anchors(seeds=(0, 1, 2)) -> list[Record]:
+def anchors(seeds=(0, 1, 2), **changes) -> list[Record]:
     """Returns the reference rows of a board."""
     rows = (("original", UNTOUCHED), ("oracle", GOOD))
-    return [make_record(name, seed, values) for name, values in rows for seed in seeds]
+    return [make_record(name, seed, values, **changes) for name, values in rows for seed in seeds]
+
+
+def asked_for(digit: int, **changes) -> TaskInfo:
+    """Returns the task with another digit to forget, as later records have it."""
+    request = {"forget_class": digit}
+    fields = {
+        "sha256": hashlib.sha256(f"digit {digit}".encode()).hexdigest(),
+        "config": request,
+        "config_passed": request if digit != 3 else {},
+        "request": request,
+        "shared_sha256": "a" * 64,
+    }
+    return TASK.model_copy(update=fields | changes)
 
 
 GENTLE = """

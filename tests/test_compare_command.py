@@ -52,10 +52,13 @@ def test_other_folders_and_outputs(cli, records, tmp_path):
         (("a", "bb"), "There is no method with records named 'bb'; did you mean b"),
         (("a",), "'a' alone cannot be compared"),
         (("a", "b", "--results", "nowhere"), "There is no results folder nowhere"),
-        (("a", "late"), "No two of these methods share a seed on digits-ddpm: 'a' has 0, 1, 2; 'late' has 7"),
+        (
+            ("a", "late"),
+            "No two of these methods share a request and a seed on digits-ddpm: 'a' has 0, 1, 2; 'late' has 7",
+        ),
         (("a", "b", "--plot", "x.png"), "'x.png' does not end in .svg"),
         (("a", "b", "--json", "--markdown"), "--json and --markdown exclude each other"),
-        (("a", "salun"), "No board holds two of these methods: 'a' was run on digits-ddpm (cpu · Test CPU"),
+        (("a", "salun"), "No board holds two of these methods: 'a' was run on digits-ddpm (task 1111111111)"),
     ],
 )
 def test_a_mistake_is_one_sentence(cli, records, arguments, says):
@@ -96,7 +99,14 @@ def test_tracks_and_settings_of_a_task_are_told_apart(tmp_path):
     assert mae[["score_suppression", "score_indistinguishability"]].notna().all(axis=None)
     other = TASK.model_copy(update={"config_passed": {"forget_class": 7}, "sha256": "7" * 64})
     write_record(tmp_path, make_record("a", 0, GOOD, task=other))
-    assert list(ub.records([tmp_path], committed=False).task_config) == ["forget_class=7"]
+    frame = ub.records([tmp_path], committed=False)
+    assert (list(frame.task_config), list(frame.request)) == ([""], ["forget_class=3"])
+    sized = TASK.model_copy(
+        update={"config_passed": {"forget_class": 7, "size": 9}, "config": {"forget_class": 7, "size": 9}}
+    )
+    write_record(tmp_path, make_record("a", 1, GOOD, task=sized))
+    frame = ub.records([tmp_path], committed=False)
+    assert (list(frame.task_config), list(frame.request)) == (["", "size=9"], ["forget_class=3", "forget_class=7"])
 
 
 def test_the_frame_of_metrics_has_a_row_a_metric(records, tmp_path):

@@ -1,20 +1,26 @@
-"""Gates, scores, intervals and tie groups on made-up boards."""
+"""Gates, scores, intervals and ranks on made-up boards."""
 
 import io
 import math
+import re
+import time
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from helpers import GOOD, UNTOUCHED, anchors, between, make_record
+from helpers import GOOD, UNTOUCHED, anchors, asked_for, between, make_record
 from unlearnbench.benchmark import registry
 from unlearnbench.benchmark.family import Component, Track
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.leaderboard.ranking import rank, rank_all
+from unlearnbench.leaderboard.ranks import with_ranks
 from unlearnbench.leaderboard.scoring import FLOOR
+from unlearnbench.leaderboard.significance import holm, paired_p_value
 from unlearnbench.leaderboard.site.build import Site
 from unlearnbench.leaderboard.terminal import print_ranking
 
@@ -139,15 +145,68 @@ def test_seeds_of_an_older_source_are_not_averaged_with_newer_ones():
     assert [run.record.run_id for run in row.runs] == [newer.run_id]
 
 
-def test_methods_that_the_seeds_separate_get_different_ranks_and_others_share_one():
+def test_a_rank_is_one_more_than_the_rows_that_are_better_beyond_doubt():
     records = [
         *anchors(),
         *runs("zebra", [0.90, 0.91, 0.92]),
         *runs("apple", [0.91, 0.90, 0.915]),
         *runs("worse", [0.40, 0.41, 0.42]),
+        *runs("mixed", [0.2, 0.9, 0.5]),
     ]
-    ranked = [(row.name, row.rank) for row in rank_all(records)[0].rows if row.rank]
-    assert ranked == [("apple", 1), ("zebra", 1), ("worse", 3)]
+    ranked = {row.name: row.rank_range for row in rank_all(records)[0].rows if row.rank}
+    assert list(ranked) == ["zebra", "apple", "mixed", "worse"]  # by score
+    assert ranked == {"zebra": (1, 3), "apple": (1, 3), "mixed": (1, 4), "worse": (3, 4)}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 20), min_size=3, max_size=3), min_size=2, max_size=6))
+def test_ranks_are_those_of_pairwise_tests_with_holms_correction(shares):
+    records = [
+        *anchors(),
+        *(run for number, row in enumerate(shares) for run in runs(f"m{number}", [s / 20 for s in row])),
+    ]
+    ranked = [row for row in rank_all(records)[0].rows if row.rank]
+    pairs = list(combinations(ranked, 2))
+    p_values = holm([paired_p_value(*(list(row.scores.values()) for row in pair)) for pair in pairs])
+    ahead = {row.name: 0 for row in ranked}
+    behind = dict(ahead)
+    for (a, b), p_value in zip(pairs, p_values, strict=True):
+        if p_value < 0.05:
+            best, other = (a, b) if a.score > b.score else (b, a)
+            ahead[other.name] += 1
+            behind[best.name] += 1
+    for row in ranked:
+        assert row.rank_range == (1 + ahead[row.name], len(ranked) - behind[row.name])
+
+
+def test_rows_that_are_far_apart_and_share_a_rank_have_a_printed_reason():
+    records = [*anchors(), *runs("a", [0.9, 0.95, 0.85]), *runs("b", [0.1, 0.6, 0.3]), *runs("c", [0.6, 0.7, 0.8])]
+    (board,) = rank_all(records)
+    assert {row.rank for row in board.rows if row.rank} == {1}
+    (reason,) = board.ties
+    assert reason.startswith("b (0.")
+    assert "shares rank 1 with a (0.90; 3 shared runs, p = 0." in reason
+    assert re.search(r"\d+ seeds would tell", reason)
+
+
+def test_two_hundred_rows_of_six_runs_rank_within_seconds():
+    generator = np.random.default_rng(0)
+    tasks = [asked_for(digit) for digit in (3, 0, 8)]
+    records = [record for task in tasks for record in anchors((0, 1), task=task)]
+    for number in range(200):
+        mean = generator.uniform(0.1, 0.9)
+        records += [
+            make_record(f"m{number}", seed, between(mean + 0.05 * generator.normal()), task=task)
+            for task in tasks
+            for seed in (0, 1)
+        ]
+    start = time.process_time()
+    (board,) = rank_all(records)
+    assert time.process_time() - start < 10
+    start = time.process_time()
+    placed, _ = with_ranks(board.rows)
+    assert time.process_time() - start < 3
+    assert len({row.rank for row in placed if row.rank}) > 20
 
 
 def test_a_difference_within_the_spread_of_the_seeds_is_no_difference():
@@ -159,7 +218,7 @@ def test_with_one_seed_the_sampling_of_the_metrics_decides():
     close = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.895])]
     assert {row.rank for row in rank_all(close)[0].rows if row.rank} == {1}
     apart = [*anchors((0,)), *runs("a", [0.90]), *runs("b", [0.3])]
-    assert [row.rank for row in rank_all(apart)[0].rows if row.rank] == [1, 2]
+    assert [row.rank_range for row in rank_all(apart)[0].rows if row.rank] == [(1, 1), (2, 2)]
 
 
 def test_the_interval_over_seeds_is_students():
@@ -195,14 +254,16 @@ def test_without_references_there_is_no_score_but_a_way_to_get_one():
     assert "`unlearnbench run digits-ddpm oracle`" in board.note
 
 
-def test_devices_are_never_mixed():
+def test_quality_from_any_device_stands_together_and_the_newest_record_of_a_run_counts():
     other = Device(kind="cuda", name="Test GPU", threads=1, driver="580")
-    records = [*anchors(), *runs("a", [0.9, 0.9, 0.9]), *[make_record("a", s, GOOD, device=other) for s in SEEDS]]
-    boards = rank_all(records)
-    assert [(board.device, board.note is None) for board in boards] == [
-        ("cpu · Test CPU · 1 thread · fp32", True),
-        ("cuda · Test GPU · 1 thread · fp32 · driver 580", False),
-    ]
+    newer = make_record("a", 2, between(0.3), device=other, created="2026-02-01T00:00:00Z")
+    records = [*anchors(), *runs("a", [0.9, 0.8, 0.7]), newer, make_record("b", 0, GOOD, device=other)]
+    (board,) = rank_all(records)
+    found = {row.name: row for row in board.rows}
+    assert [round(run.score, 3) for run in found["a"].runs] == [0.9, 0.8, 0.3]
+    assert found["a"].devices == ["cpu · Test CPU · 1 thread · fp32", "cuda · Test GPU · 1 thread · fp32 · driver 580"]
+    assert found["b"].score == pytest.approx(1)
+    assert board.devices == found["a"].devices
 
 
 def test_of_a_run_made_twice_the_newer_record_counts():

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from ...benchmark.records.store import load_records
 from ...leaderboard.columns import Column, Where, columns_of
-from ...leaderboard.markdown import markdown_table
-from ...leaderboard.ranking import Ranking, Row, rank_all
+from ...leaderboard.markdown import markdown_table, plain
+from ...leaderboard.ranking import Ranking, rank_all
+from ...leaderboard.row import Row
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results"
 
 
 _INTRODUCTION = """# Results of the committed records
 
-Made by `make results` from `leaderboard/results/`; nothing here is typed by hand. Two values: one a judge. Means over the
-seeds; time is the median, memory the largest. What the columns mean is in [protocol.md](protocol.md).
+Made by `make results` from `leaderboard/results/`; nothing here is typed by hand. Two values: one a judge. Means over
+requests and seeds; time is the median, memory the largest. What the columns mean is in [protocol.md](protocol.md).
 """
 
 
@@ -31,14 +32,28 @@ def _table(board: Ranking) -> str:
     lines = [
         f"## `{board.task}`{board.title.removeprefix(board.task)}",
         "",
-        f"{board.device}, {board.seeds} seeds, task `{board.task_sha256[:10]}`.",
+        f"{'; '.join(filter(None, board.requests)) or 'one request'}; {board.extent}; {_devices(board)}; task "
+        f"`{board.task_sha256[:10]}`.",
         "",
+        *(line for note in [*([board.note] if board.note else []), *board.notes] for line in (f"> {plain(note)}", "")),
         markdown_table(
             [column.title for column in columns], ([_cell(column, row) for column in columns] for row in board.rows)
         ),
         "",
+        *_ties(board),
     ]
     return "\n".join(lines)
+
+
+def _devices(board: Ranking) -> str:
+    return board.device if len(board.devices) == 1 else f"{len(board.devices)} devices"
+
+
+def _ties(board: Ranking) -> list[str]:
+    if not board.ties:
+        return []
+    head = f"<details><summary>Why rows that are far apart share a rank ({len(board.ties)})</summary>"
+    return [head, "", *(f"- {plain(sentence)}" for sentence in board.ties), "", "</details>", ""]
 
 
 def _cell(column: Column, row: Row) -> str:

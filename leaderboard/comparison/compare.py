@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ import pandas as pd
 
 from ...benchmark.errors import BenchmarkError, unknown_name
 from ...benchmark.records.record import Record
-from ..ranking import Ranking, Row, rank_all
+from ..boards import cases_text
+from ..ranking import Ranking, rank_all
+from ..row import Row
 from ..rows import left_out
 from . import data, tables
 from .board_pairs import BoardPairs, board_pairs
@@ -26,7 +28,7 @@ class Comparison:
     """Methods compared on every board that holds two of them. A notebook shows it as tables.
 
     Attributes:
-        boards: One a task, its settings, a kind of device, and a track.
+        boards: One a task, what was set of it beside the request, and a track.
         problems: One sentence for every file that is no readable record.
         notes: What else is worth a word of the records.
     """
@@ -78,6 +80,7 @@ def compare_records(
     tasks: Sequence[str] | None = None,
     problems: Sequence[str] = (),
     notes: Sequence[str] = (),
+    own: Collection[str] = (),
 ) -> Comparison:
     """Compares methods, board by board.
 
@@ -88,11 +91,12 @@ def compare_records(
         tasks: Names of tasks; by default all.
         problems: Carried along.
         notes: Carried along.
+        own: The ``run_id`` of those that are the reader's, see ``rank_all``.
 
     Raises:
         BenchmarkError: A name is unknown, fewer than two rows are left to compare, or no two share a seed.
     """
-    rankings = rank_all(records)
+    rankings = rank_all(records, own)
     if not rankings:
         raise BenchmarkError(
             f"There is no record to compare. {next(iter(problems), 'Run `unlearnbench suite quick` first.')}"
@@ -105,10 +109,10 @@ def compare_records(
     boards = [board_pairs(board, rows, _absent(board, methods)) for board, rows in chosen if len(rows) > 1]
     if not boards:
         raise BenchmarkError(_why_nothing(rankings, methods, tasks))
-    if not any(pair.seeds for board in boards for pair in board.pairs):
+    if not any(pair.cases for board in boards for pair in board.pairs):
         raise BenchmarkError(_no_shared_seed(boards[0]))
     mine = [record for record in records if record.method.name in {row.method for _, rows in chosen for row in rows}]
-    return Comparison(boards, list(problems), [*notes, *left_out(mine)])
+    return Comparison(boards, list(problems), [*notes, *left_out(mine, own)])
 
 
 def _check_names(kind: str, names: Sequence[str], known: set[str]) -> None:
@@ -140,15 +144,19 @@ def _why_nothing(rankings: Sequence[Ranking], methods: Sequence[str], tasks: Seq
     places = []
     for name in names:
         boards = [board for board in rankings if _named(board, name)]
-        where = dict.fromkeys(f"{' '.join(filter(None, (b.task, b.task_config)))} ({b.device})" for b in boards)
+        where = dict.fromkeys(map(_place, boards))
         places.append(f"'{name}' was run on {' and '.join(where)}")
     on = f" of {' and '.join(tasks)}" if tasks else ""
     return (
         f"No board{on} holds two of these methods: {'; '.join(places)}; "
-        "run them on the same task, with the same settings of the task and on the same kind of device."
+        "run them on the same task with the same settings of the task."
     )
 
 
+def _place(board: Ranking) -> str:
+    return f"{' '.join(filter(None, (board.task, board.task_config)))} (task {board.task_sha256[:10]})"
+
+
 def _no_shared_seed(board: BoardPairs) -> str:
-    had = "; ".join(f"'{row.name}' has {', '.join(map(str, row.seeds))}" for row in board.rows)
-    return f"No two of these methods share a seed on {board.task}: {had}; run one of them with another's --seeds."
+    had = "; ".join(f"'{row.name}' has {cases_text(row.cases)}" for row in board.rows)
+    return f"No two of these methods share a request and a seed on {board.task}: {had}; run one of them with another's --seeds."

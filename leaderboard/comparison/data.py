@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...benchmark.metrics.intervals import Interval
-from ..ranking import SIGNIFICANCE
+from ..boards import Case
+from ..ranks import SIGNIFICANCE
 from .board_pairs import BoardPairs
 from .pairs import POWER, Difference, Pair
 
@@ -19,7 +20,10 @@ def plain(boards: Sequence[BoardPairs]) -> dict[str, Any]:
         "boards": [
             board._asdict()
             | {
-                "rows": [row._asdict() | {"interval": _ends(row.interval)} for row in board.rows],
+                "rows": [
+                    row._asdict() | {"interval": _ends(row.interval), "cases": _plain_cases(row.cases)}
+                    for row in board.rows
+                ],
                 "pairs": [_plain_pair(pair) for pair in board.pairs],
             }
             for board in boards
@@ -31,6 +35,7 @@ def _plain_pair(pair: Pair) -> dict[str, Any]:
     return pair._asdict() | {
         "better": pair.better,
         "verdict": pair.verdict,
+        "cases": _plain_cases(pair.cases),
         "score": _plain_difference(pair.score) if pair.score else None,
         "parts": [_plain_difference(part) for part in pair.parts],
         "needed": pair.needed._asdict() if pair.needed else None,
@@ -42,6 +47,10 @@ def _plain_difference(part: Difference) -> dict[str, Any]:
     return part._asdict() | {"interval": _ends(part.interval)}
 
 
+def _plain_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    return [case._asdict() for case in cases]
+
+
 def _ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.low, interval.high]
 
@@ -50,14 +59,14 @@ def flat(boards: Sequence[BoardPairs]) -> list[dict[str, Any]]:
     """Returns one row a pair and number, for a data frame."""
     rows = []
     for board in boards:
-        where = {"task": board.task, "task_config": board.task_config, "track": board.track, "device": board.device}
+        where = {"task": board.task, "task_config": board.task_config, "track": board.track}
         for pair in board.pairs:
             both = {**where, "first": pair.first, "second": pair.second}
             for part in ([pair.score] if pair.score else []) + pair.parts:
                 rows.append(both | _flat_difference(part) | (_flat_verdict(pair) if part.kind == "score" else {}))
             if pair.time is not None:
                 low, high = pair.time.interval or (None, None)
-                numbers = {"value": pair.time.value, "ci_low": low, "ci_high": high, "seeds": pair.time.seeds}
+                numbers = {"value": pair.time.value, "ci_low": low, "ci_high": high, "runs": pair.time.runs}
                 rows.append(both | {"kind": "ratio", "number": "unlearn_seconds"} | numbers)
     return rows
 
@@ -73,7 +82,7 @@ def _flat_difference(part: Difference) -> dict[str, Any]:
         "ci_low": low,
         "ci_high": high,
         "p_value": part.p_value,
-        "seeds": part.seeds,
+        "runs": part.runs,
     }
 
 

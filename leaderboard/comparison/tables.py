@@ -13,17 +13,20 @@ from rich.table import Table
 
 from ...benchmark.commands.consoles import say
 from ...benchmark.metrics.intervals import Interval
+from ..boards import cases_text
 from ..markdown import code, markdown_table, plain
-from ..ranking import SIGNIFICANCE
+from ..ranks import SIGNIFICANCE
 from ..text import COST_UNKNOWN, number, seconds
-from .board_pairs import BoardPairs
+from ..work import percent
+from .board_pairs import BoardPairs, Entry
 from .pairs import POWER, Difference, Pair, TimeRatio
 
 FOOTNOTE = (
-    "Differences are the first method minus the second, paired over shared seeds. Intervals are bootstrapped, each for its "
-    "own number. p is of a paired t-test, after Holm's correction over the pairs of the board in this table; a pair is told "
-    f"apart below {100 * SIGNIFICANCE:.0f} %. So many seeds as named would tell it apart {100 * POWER:.0f} % of the time if "
-    "its difference and spread are what they seem here. Time is the ratio of the times of unlearning."
+    "Differences are the first method minus the second, paired over shared requests and seeds. Intervals are bootstrapped, "
+    "each for its own number. p is of a paired t-test, after Holm's correction over the pairs of the board in this table; a "
+    f"pair is told apart below {100 * SIGNIFICANCE:.0f} %. So many seeds as named would tell it apart {100 * POWER:.0f} % of "
+    "the time if its difference and spread are what they seem here. Time is the ratio of the times of unlearning, on equal "
+    "devices alone."
 )
 _ANY_WIDTH = 10_000
 """Characters; rich measures no table as wider than it is told the terminal is."""
@@ -48,7 +51,7 @@ def _columns(board: BoardPairs) -> list[PairColumn]:
         PairColumn("score", lambda pair: signed(pair.score)),
         PairColumn("95 %", lambda pair: span(pair.score.interval if pair.score else None)),
         PairColumn("p (Holm)", lambda pair: p_text(pair.p_holm)),
-        PairColumn("seeds", lambda pair: str(len(pair.seeds))),
+        PairColumn("runs", lambda pair: str(len(pair.cases))),
         PairColumn("verdict", lambda pair: pair.verdict, named=True),
         *(PairColumn(name, _part(name), part=True) for name in parts),
         PairColumn("time", lambda pair: ratio(pair.time)),
@@ -169,18 +172,29 @@ def _cell(column: PairColumn, pair: Pair) -> str:
 
 
 def _rows_table(board: BoardPairs) -> tuple[list[str], list[list[str]]]:
+    several = len(board.devices) > 1
     rows = [
         [
             code(row.name),
-            str(row.rank) if row.rank else row.role,
+            _rank(row),
             number(row.score),
             "–" if row.interval is None else f"{row.interval.low:.2f} to {row.interval.high:.2f}",
-            ", ".join(map(str, row.seeds)) + (f" ({row.failed_runs} failed)" if row.failed_runs else ""),
+            plain(cases_text(row.cases)) + (f" ({row.failed_runs} failed)" if row.failed_runs else ""),
+            "–" if row.retraining is None else percent(row.retraining),
             COST_UNKNOWN if row.cost_unknown else seconds(row.unlearn_seconds),
+            *([plain("; ".join(row.devices))] if several else []),
         ]
         for row in board.rows
     ]
-    return ["method", "rank", "score", "95 %", "seeds", "time"], rows
+    titles = ["method", "rank", "score", "95 %", "seeds", "of retraining", "time", *(["device"] if several else [])]
+    return titles, rows
+
+
+def _rank(row: Entry) -> str:
+    if row.rank_range is None:
+        return "not ranked" if row.role == "method" else row.role
+    first, last = row.rank_range
+    return str(first) if first == last else f"{first} ({first}–{last})"
 
 
 def _all_numbers(board: BoardPairs) -> tuple[list[str], list[list[str]]]:

@@ -20,11 +20,17 @@ from ...benchmark.records.files import canonical_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import without_collector
 from ..attestations import Attestations, load_attestations
+from ..boards import case_of, request_of
+from ..by_request import by_request, flat_parts
 from ..columns import Where, columns_of
-from ..ranking import Ranking, Row, load_scorable, rank_all
+from ..ranking import Ranking, load_boards, rank_all
+from ..row import Row
 from ..rows import left_out
+from ..scoring import RunScore
+from ..stability import stability
 from ..templating import make_environment
 from ..text import byte_size, level, number, seconds, words
+from ..work import reference_step, unsteady
 from . import front, plots
 from .docs_pages import doc_files, doc_pages
 from .metric_table import metric_rows
@@ -76,18 +82,17 @@ def build_board(
 def _build(
     folders: list[Path], out: Path, verifications: Iterable[Path], shipped: Path | None, base_url: str | None
 ) -> Site:
-    loaded = load_scorable(folders)
+    loaded = load_boards(folders, shipped)
     if not loaded.records:
         reason = loaded.problems[0] if loaded.problems else "Run `unlearnbench suite quick` first."
         raise BenchmarkError(f"There is no record to build a board from. {reason}")
     attestations, problems = load_attestations(verifications)
-    rankings = rank_all(loaded.records)
+    rankings = rank_all(loaded.records, loaded.own)
     for name, data in _files(rankings, attestations, base_url):
         # A site is made again in seconds; to wait for the disk after each of thousands of pages takes longer.
         write_atomically(out / name, data, durable=False)
-    new = frozenset(run for run, folder in loaded.folders.items() if folder != shipped)
-    notes = loaded.notes + left_out(loaded.records)
-    return Site(out / "index.html", rankings, loaded.problems + problems, notes, new)
+    notes = loaded.notes + left_out(loaded.records, loaded.own)
+    return Site(out / "index.html", rankings, loaded.problems + problems, notes, loaded.new)
 
 
 def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | None) -> Iterator[tuple[str, bytes]]:
@@ -95,7 +100,13 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
     environment = make_environment(_HERE / "templates")
     pictures = PageImages()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
-    environment.filters["picture"] = pictures.name
+    environment.filters |= {
+        "picture": pictures.name,
+        "unsteady": unsteady,
+        "case": case_of,
+        "reference_step": reference_step,
+        "request": request_of,
+    }
     environment.globals["base_url"] = base_url
     for file in sorted((_HERE / "static").iterdir()):
         yield file.name, file.read_bytes()
@@ -111,7 +122,7 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
             whole = environment.get_template("board.html.j2").render(board=board.below("../"), plots=plots, root="../")
             yield board.own_page, whole.encode()
         head = columns_of(ranking, Where.HEAD)
-        anchors = {row.method: row for row in ranking.rows if row.method in GALLERY_ROWS and not row.config}
+        anchors = {row.method: row for row in reversed(ranking.rows) if row.method in GALLERY_ROWS and not row.config}
         for row in ranking.rows:
             page = template.render(
                 ranking=ranking,
@@ -119,6 +130,8 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
                 badge=badges[row.name],
                 sheets=_sheets(row, anchors),
                 tables=metric_rows(row, ranking.track.destination),
+                parts=by_request(ranking, row),
+                several=len(row.requests) > 1,
                 head=head,
                 destinations=_destinations(row, ranking.track.destination),
                 root="../",
@@ -129,12 +142,10 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
         boards=boards, plots=plots, root="", shown=front.BOARDS
     )
     yield "index.html", index_page.encode()
-    yield "rules.html", environment.get_template("rules.html.j2").render(rankings=rankings, root="").encode()
-    flat = [
-        row | {"checked": attestations.badge(records).text} for ranking in rankings for records, row in _flat(ranking)
-    ]
-    yield "board.csv", _csv(flat).encode()
-    yield "board.json", json.dumps(flat, indent=1).encode()
+    steady = [(ranking, found) for ranking in rankings if (found := stability(ranking))]
+    rules = environment.get_template("rules.html.j2").render(rankings=rankings, steady=steady, root="")
+    yield "rules.html", rules.encode()
+    yield from _data_files(rankings, attestations)
     # The front page has an anchor for a board that it shows.
     places = [
         Place(board.ranking, f"index.html#{board.anchor}" if index < front.BOARDS else board.own_page, board.links)
@@ -179,6 +190,7 @@ def _page_name(index: int, ranking: Ranking, row: Row) -> str:
     slug = "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts)
     # Settings that differ by a sign or past the cut still get pages of their own.
     mark = f"-{canonical_sha256(row.config)[:8]}" if row.config else ""
+    mark += "-yours" * row.namesake
     return f"methods/{index}-{slug[:80]}{mark}.html"
 
 
@@ -190,30 +202,40 @@ class Sheet(NamedTuple):
 
 
 def _sheets(row: Row, anchors: dict[str, Row]) -> list[list[Sheet]]:
-    """For each seed of a row: the samples of original, oracle and method, drawn from the same noise."""
+    """For each run of a row: the samples of original, oracle and method of its request, drawn from the same noise."""
     found = []
     for run in row.runs:
         line = []
         for name in GALLERY_ROWS:
-            beside = [other.record for other in anchors[name].runs] if name in anchors else []
-            line += [Sheet(name, record) for record in beside if record.seed == run.record.seed and name != row.method]
+            beside = anchors[name].runs if name in anchors and name != row.method else []
+            line += [Sheet(name, other.record) for other in beside if other.case == run.case]
         line.append(Sheet(row.name, run.record))
         found.append([sheet for sheet in line if sheet.record.gallery is not None])
     return [line for line in found if line]
 
 
 class Destinations(NamedTuple):
-    """Where the forgotten mass went."""
+    """Where the forgotten mass of a request went."""
 
+    request: str
     judges: list[str]
     shares: dict[int, list[float]]
     """By class: the share that each judge sees, mean over seeds."""
 
 
-def _destinations(row: Row, destination: Quantity | None) -> Destinations:
+def _destinations(row: Row, destination: Quantity | None) -> list[Destinations]:
+    """What a row's samples show, request by request."""
+    runs: dict[str, list[RunScore]] = {}
+    for run in row.runs if destination else ():
+        runs.setdefault(run.case.request, []).append(run)
+    found = [_destinations_of(request, these, destination) for request, these in runs.items() if destination]
+    return [one for one in found if one.shares]
+
+
+def _destinations_of(request: str, runs: Sequence[RunScore], destination: Quantity) -> Destinations:
     found: dict[int, dict[str, list[float]]] = {}
-    for run in row.runs:
-        for metric in run.by_name.get(destination.name, ()) if destination else ():
+    for run in runs:
+        for metric in run.by_name.get(destination.name, ()):
             if metric.label is not None and metric.value is not None:
                 found.setdefault(metric.label, {}).setdefault(metric.judge or "", []).append(metric.value)
     judges = list(dict.fromkeys(judge for shares in found.values() for judge in shares))
@@ -221,15 +243,28 @@ def _destinations(row: Row, destination: Quantity | None) -> Destinations:
         label: [sum(values) / len(values) if (values := shares.get(judge)) else 0.0 for judge in judges]
         for label, shares in sorted(found.items())
     }
-    return Destinations(judges, means)
+    return Destinations(request, judges, means)
 
 
-def _flat(ranking: Ranking) -> Iterator[tuple[Sequence[Record], dict[str, Any]]]:
-    """Yields a board's rows as plain data, for the CSV and JSON files, each with its records."""
-    board = {"task": ranking.task, "track": ranking.track.name, "device": ranking.device}
-    columns = columns_of(ranking, Where.DATA)
-    for row in ranking.rows:
-        yield row.records, board | {column.key: column.value(row) for column in columns}
+def _data_files(rankings: Sequence[Ranking], attestations: Attestations) -> Iterator[tuple[str, bytes]]:
+    """Yields the boards as plain data: every row, and every row request by request."""
+    rows, parts = [], []
+    for ranking in rankings:
+        board = {"task": ranking.task, "task_config": ranking.task_config, "track": ranking.track.name}
+        columns = columns_of(ranking, Where.DATA)
+        for row in ranking.rows:
+            whole = board | {column.key: column.value(row) for column in columns}
+            each = list(flat_parts(ranking, row))
+            rows.append(whole | {"checked": attestations.badge(row.records).text, "by_request": each})
+            parts += [
+                board | {"method": row.method, "settings": row.config, "own": int(row.own)} | part for part in each
+            ]
+    yield (
+        "board.csv",
+        _csv([{key: value for key, value in row.items() if key != "by_request"} for row in rows]).encode(),
+    )
+    yield "board.json", json.dumps(rows, indent=1).encode()
+    yield "requests.csv", _csv(parts).encode()
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..attestations import Badge
 from ..columns import Column, Where, columns_of
-from ..ranking import Ranking, Row
+from ..ranking import Ranking
+from ..row import Row
 from . import plots
 
 ROWS = 200

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from ...benchmark.family import Quantity
 from ...benchmark.records.record import Identity, Metric
-from ..ranking import Row
+from ..row import Row
 
 _Key = tuple[str, str | None, int | None]
 

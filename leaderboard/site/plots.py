@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from ..ranking import Ranking, Row
+from ..ranking import Ranking
+from ..row import Row
+from ..work import percent
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 48
@@ -54,29 +57,53 @@ class Point(NamedTuple):
 
 
 class CostPlot(NamedTuple):
-    """Score against unlearning time."""
+    """Score against what unlearning takes."""
 
+    cost: str
+    """What that is, in words."""
     points: list[Point]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     frontier: str
-    """The steps of the best score reached for at most that time, as an SVG path."""
+    """The steps of the best score reached for at most that cost, as an SVG path."""
+
+
+class _Axis(NamedTuple):
+    """What the cost of a row is."""
+
+    name: str
+    of: Callable[[Row], float | None]
+    least: float
+    """What takes less, such as the no-op, would squeeze every other point to one side."""
+    text: Callable[[float], str]
+
+
+_WORK = _Axis(
+    "work, as a share of retraining",
+    lambda row: row.retraining.value if row.retraining else None,
+    1e-4,
+    lambda value: f"{100 * value:.3g} %",
+)
+_TIME = _Axis("time of unlearning", lambda row: row.unlearn_seconds, 0.1, lambda value: f"{value:,.4g} s")
 
 
 def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
-    """Lays out score against the time of unlearning (logarithmic), or returns None if nothing has both.
+    """Lays out score against cost (logarithmic), or returns None if nothing has both.
+
+    The cost is the work as a share of retraining's, which is the same on every machine; where there is no oracle to compare
+    it with, it is the time, on a board of a single device.
 
     Args:
         board: The ranking.
         links: The page of each row, by the row's name.
     """
-    rows = [row for row in board.rows if row.score is not None and row.unlearn_seconds]
-    if not rows:
+    axis = _WORK if any(map(_WORK.of, board.rows)) else _TIME
+    rows = [row for row in board.rows if row.score is not None and axis.of(row) is not None]
+    if not any(map(axis.of, rows)) or (axis is _TIME and len(board.devices) > 1):
         return None
-    # The no-op takes microseconds; it would squeeze every other point to one side.
-    seconds = {row.name: max(row.unlearn_seconds or 0.0, 0.1) for row in rows}
-    low = math.floor(math.log10(min(seconds.values())))
-    high = math.ceil(math.log10(max(seconds.values())) + 1e-9)
+    costs = {row.name: max(axis.of(row) or 0.0, axis.least) for row in rows}
+    low = math.floor(math.log10(min(costs.values())))
+    high = math.ceil(math.log10(max(costs.values())) - 1e-9)
 
     def across(value: float) -> float:
         return LEFT + (math.log10(value) - low) / max(high - low, 1) * (WIDTH - LEFT - RIGHT)
@@ -84,7 +111,7 @@ def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
     def up(score: float) -> float:
         return TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
 
-    places = {row.name: (across(seconds[row.name]), up(row.score or 0.0)) for row in rows}
+    places = {row.name: (across(costs[row.name]), up(row.score or 0.0)) for row in rows}
     labels = _Labels(list(places.values()))
     points = []
     for index, row in enumerate(sorted(rows, key=lambda row: (-(row.score or 0), row.name))):
@@ -92,11 +119,12 @@ def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
         text = row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …"
         label = labels.place(text, x, y) if index < _NAMED else None
         ends = (up(row.interval.low), up(row.interval.high)) if row.interval else (y, y)
-        title = f"{row.name}: score {row.score:.3f}, {_seconds_text(row)}"
+        title = f"{row.name}: score {row.score:.3f}, {_cost_text(row)}"
         points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title))
     return CostPlot(
+        axis.name,
         points,
-        [Tick(across(10.0**power), _power_text(power)) for power in range(low, high + 1)],
+        [Tick(across(10.0**power), axis.text(10.0**power)) for power in range(low, high + 1)],
         [Tick(up(score / 4), f"{score / 4:.2f}") for score in range(5)],
         _frontier([point for point in points if point.role == "method" and point.y < up(0.0)]),
     )
@@ -142,9 +170,7 @@ def _frontier(points: list[Point]) -> str:
     return path + f"H{WIDTH - RIGHT}" if path else ""
 
 
-def _power_text(power: int) -> str:
-    return f"{10**power:,} s" if power >= 0 else f"{10.0**power:g} s"
-
-
-def _seconds_text(row: Row) -> str:
-    return f"{row.unlearn_seconds:.1f} s of unlearning" if row.unlearn_seconds is not None else "no time"
+def _cost_text(row: Row) -> str:
+    parts = [] if row.retraining is None else [f"{percent(row.retraining.value)} of retraining's work"]
+    parts += [] if row.unlearn_seconds is None else [f"{row.unlearn_seconds:.1f} s"]
+    return ", ".join(parts) or "no cost"

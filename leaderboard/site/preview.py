@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..ranking import Ranking, Row
+from ..ranking import Ranking
+from ..row import Row
 from ..text import number
 
 WIDTH, HEIGHT = 1200, 630

@@ -37,15 +37,11 @@ def entries(places: Iterable[Place], docs: Iterable[DocPage]) -> Iterator[Entry]
             address = doc.document.page + ("" if top else f"#{section.anchor}")
             yield doc.title if top else section.title, "Documentation" if top else doc.title, address, section.text
     for ranking, address, links in places:
-        yield f"Board {ranking.title}", "Boards", address, f"{ranking.family}, {_seeds(ranking)}"
+        yield f"Board {ranking.title}", "Boards", address, f"{ranking.family}, {ranking.extent}"
         for row in ranking.rows:
             score = "no score" if row.score is None else f"score {number(row.score)}"
             rank = "" if row.rank is None else f"rank {row.rank}, "
             yield row.name, ranking.title, links[row.name], f"{row.role}, {rank}{score}"
-
-
-def _seeds(ranking: Ranking) -> str:
-    return f"{ranking.seeds} seed{'s' * (ranking.seeds != 1)}"
 
 
 def index_script(found: Iterable[Entry]) -> bytes:

@@ -16,9 +16,11 @@ from ...benchmark.records.store import load_records
 from ...benchmark.running.identity import Configured
 from ...benchmark.running.requests import Request
 from ...benchmark.running.tuned import SHIPPED, Trial
+from ..boards import case_of
 from ..ranking import tracks_of
+from ..row import MOST_OF_RETRAINING
 from ..scoring import Anchors, score_run
-from ..work import MOST_RANKED, share_of
+from ..work import share_of_retraining
 
 ANCHORS = SHIPPED / "anchors"
 """Records of originals and oracles on the tuning requests of the suite's tasks, so that a search needs no oracle's weights."""
@@ -47,7 +49,7 @@ class Trials:
         self._pair = pair
         self._folder = folder
         self._options = {**options, "results": folder, "settings_from": "paper"}
-        self._anchors: dict[str, tuple[Anchors, Record | None]] = {}
+        self._anchors: dict[str, tuple[Anchors, list[Record]]] = {}
         self.seconds = 0.0
         """What all trials took, evaluations included."""
         self.source_sha256 = ""
@@ -73,8 +75,9 @@ class Trials:
     def _trial(self, record: Record, settings: dict[str, Any], request: dict[str, Any]) -> Trial:
         self.source_sha256 = record.method.source_sha256
         track = tracks_of(record.task)[0]
-        anchors, oracle = self._references(record, request, track)
-        share = share_of(record, oracle)
+        anchors, oracles = self._references(record, request, track)
+        found = share_of_retraining([record], {case_of(record).request: oracles})
+        share = None if found is None else found.value
         scored = score_run(record, track, anchors).score if record.status is Status.OK else 0.0
         if record.cost is not None:
             self.seconds += sum(sum(phase.seconds) for phase in record.cost.phases)
@@ -82,12 +85,12 @@ class Trials:
             settings=settings,
             request=request,
             seed=record.seed,
-            score=0.0 if share is not None and share > MOST_RANKED else scored,
+            score=0.0 if share is not None and share > MOST_OF_RETRAINING else scored,
             share=share,
             status=record.status.value,
         )
 
-    def _references(self, record: Record, request: dict[str, Any], track: Track) -> tuple[Anchors, Record | None]:
+    def _references(self, record: Record, request: dict[str, Any], track: Track) -> tuple[Anchors, list[Record]]:
         """Original and oracles on a trial's request: those that ship, or runs of them."""
         sha256 = record.task.sha256
         if sha256 not in self._anchors:
@@ -97,8 +100,8 @@ class Trials:
             anchors = Anchors(found, track)
             if anchors.note:
                 raise BenchmarkError(f"Trials on '{record.task.name}' cannot be scored. {anchors.note}")
-            oracle = next((one for one in found if one.method.name == "oracle" and one.status is Status.OK), None)
-            self._anchors[sha256] = anchors, oracle
+            oracles = [one for one in found if one.method.name == "oracle" and one.status is Status.OK]
+            self._anchors[sha256] = anchors, oracles
         return self._anchors[sha256]
 
     def _run(self, name: str, request: dict[str, Any]) -> list[Record]:
