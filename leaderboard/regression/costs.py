@@ -32,7 +32,15 @@ LONGEST_STRETCH = 2
 """Runs of one side in a row, as in ABBA."""
 DRAWS = 4000
 
-_COUNTS = ("steps", "forward_passes", "forward_samples", "backward_passes", "forget_samples", "retain_samples")
+_COUNTS = (
+    "steps",
+    "forward_passes",
+    "forward_samples",
+    "backward_passes",
+    "backward_samples",
+    "forget_samples",
+    "retain_samples",
+)
 
 
 class Timing(NamedTuple):
@@ -150,4 +158,7 @@ def _counted(pair: PairedRow, margin: float) -> Finding:
 
 
 def _totals(costs: Sequence[tuple[Cost, Cost]], name: str) -> tuple[int, int]:
-    return sum(getattr(old, name) for old, _ in costs), sum(getattr(new, name) for _, new in costs)
+    # Records of earlier releases did not count all of it.
+    both = [(getattr(old, name), getattr(new, name)) for old, new in costs]
+    counted = [(old, new) for old, new in both if old is not None and new is not None]
+    return sum(old for old, _ in counted), sum(new for _, new in counted)
