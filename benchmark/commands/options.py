@@ -9,8 +9,8 @@ import typer
 
 from . import completion
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task.", autocompletion=completion.tasks)]
-MethodName = Annotated[str, typer.Argument(metavar="METHOD", help="The method.", autocompletion=completion.methods)]
+TaskName = Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)]
+MethodName = Annotated[str, typer.Argument(help="The method.", autocompletion=completion.methods)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", autocompletion=completion.devices)]
@@ -18,11 +18,11 @@ Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="File that defines methods, tasks or families; repeatable.")
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value of the task or the method; repeatable.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time (default: one a core, or one a GPU).")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
-TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run [default: 1800].")]
+TimeLimit = Annotated[float | None, typer.Option(min=1, help="Seconds for one run (default: 1800).")]
 MemoryLimit = Annotated[
-    float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
+    float | None, typer.Option(min=0.1, help="Gigabytes for one run (default: nine tenths of the machine's).")
 ]
 Executor = Annotated[str, typer.Option(help="local or slurm.")]
 Slurm = Annotated[
@@ -37,5 +37,5 @@ KeepModel = Annotated[
 ]
 CheckTimeLimit = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for one of a method's five runs [default: 180], or a task's two [900]."),
+    typer.Option(min=1, help="Seconds for one of a method's five runs (default: 180), or a task's two (900)."),
 ]
