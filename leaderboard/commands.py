@@ -107,7 +107,7 @@ def submit(
     ],
     task: Annotated[
         list[str] | None,
-        typer.Option(help="A task to submit; repeatable [default: all].", autocompletion=completion.tasks),
+        typer.Option(help="A task to submit; repeatable (default: all).", autocompletion=completion.tasks),
     ] = None,
     results: options.Results = Path("results"),
     plugin: options.Plugins = None,
@@ -125,7 +125,7 @@ def submit(
 def validate(
     folder: Annotated[Path, typer.Argument(help="A submission; with --base, all records as they would be after it.")],
     base: Annotated[
-        Path | None, typer.Option(help="All accepted records before it [default: the shipped ones].")
+        Path | None, typer.Option(help="All accepted records before it (default: the shipped ones).")
     ] = None,
     own: Annotated[list[str] | None, typer.Option(help="A method whose rows may change; repeatable.")] = None,
     attest: Annotated[Path | None, typer.Option(help="File to write the attestation to.")] = None,
@@ -144,8 +144,8 @@ def verify(
     record: Annotated[Path, typer.Argument(help="The record's file.")],
     weights: Annotated[Path | None, typer.Option(help="The file of weights that were made elsewhere.")] = None,
     plugin: options.Plugins = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [default: the record's].")] = None,
-    results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in [default: none].")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (default: the record's).")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder to keep the new record in (default: none).")] = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of attestations.")] = Path("verifications"),
     time_limit: options.TimeLimit = None,
     as_json: options.Json = False,

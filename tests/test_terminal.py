@@ -193,6 +193,12 @@ def test_every_verb_that_has_a_result_has_json(cli):
         assert "--json" in cli(verb, "--help").stdout, verb
 
 
+def test_no_word_of_the_help_is_taken_for_a_mark(cli):
+    text = " ".join(cli("run", "--help").stdout.split())
+    assert "one a core" in text
+    assert "1800" in text
+
+
 def test_the_json_of_runs_stands_alone_on_standard_output(cli, tmp_path):
     done = cli("run", "toy", "toy-good", "--plugin", TOY, "--seeds", "0,1", "--json")
     found = json.loads(done.stdout)

@@ -9,8 +9,8 @@ import typer
 
 from . import completion
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task.", autocompletion=completion.tasks)]
-MethodName = Annotated[str, typer.Argument(metavar="METHOD", help="The method.", autocompletion=completion.methods)]
+TaskName = Annotated[str, typer.Argument(help="The task.", autocompletion=completion.tasks)]
+MethodName = Annotated[str, typer.Argument(help="The method.", autocompletion=completion.methods)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of records.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", autocompletion=completion.devices)]
@@ -25,14 +25,14 @@ SettingsFrom = Annotated[
         help="Of a method that nothing is set of: tuned (by a search, else the paper's), paper, or a file that `tune` wrote.",
     ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one a core, or one a GPU].")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time (default: one a core, or one a GPU).")]
 Threads = Annotated[int, typer.Option(min=1, help="PyTorch threads in each run; part of a number's identity.")]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for one run [default: the task's, mostly 1800]."),
+    typer.Option(min=1, help="Seconds for one run (default: the task's, mostly 1800)."),
 ]
 MemoryLimit = Annotated[
-    float | None, typer.Option(min=0.1, help="Gigabytes for one run [default: nine tenths of the machine's].")
+    float | None, typer.Option(min=0.1, help="Gigabytes for one run (default: nine tenths of the machine's).")
 ]
 Executor = Annotated[str, typer.Option(help="local or slurm.")]
 Slurm = Annotated[
@@ -47,5 +47,5 @@ KeepModel = Annotated[
 ]
 CheckTimeLimit = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for one of a method's five runs [default: 180], or a task's two [900]."),
+    typer.Option(min=1, help="Seconds for one of a method's five runs (default: 180), or a task's two (900)."),
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.family import Family
@@ -37,6 +38,8 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
     latent: ClassVar[int]
     threshold: ClassVar[float] = 0.02
     """The share of the forgotten class below which a method counts as having reached its goal."""
+    _is_short: bool = PrivateAttr(False)
+    """Whether the evaluation is that of a search's trials."""
 
     @abstractmethod
     def training_pool(self) -> TensorPool:
@@ -48,7 +51,7 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
 
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``."""
-        counts = {**evaluation.sample_counts(), "probe": retracing.SAMPLES}
+        counts = evaluation.sample_counts() | ({} if self._is_short else {"probe": retracing.SAMPLES})
         return {"sampler": self.sampling(), "batch_size": self.batch_size, **counts}
 
     def sampling(self) -> str:
@@ -73,8 +76,16 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
         """See ``Task.evaluate``."""
         return evaluation.evaluate(self.exam(self.other_oracles(model)), model, seed, device)
 
+    def short(self) -> Self:
+        """See ``Task.short``: nothing is retraced, which takes most of the time."""
+        found = self.model_copy()
+        found._is_short = True
+        return found
+
     def retrace(self, method: Method, seed: int, device: torch.device) -> list[Metric]:
         """See ``Task.retrace``: the step at which the forgotten class fell below the threshold."""
+        if self._is_short:
+            return []
         goal = Goal(self.name, self.forget_class, self.latent, self.threshold)
         name, judge = next(iter(self.load_judges().items()))
         # Retraining takes no steps from the original.
