@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -81,10 +82,10 @@ class ClassSuppressionTask(PreparedTask):
         return self._sampler(4.0)
 
     def _sampler(self, guidance: float) -> Sampler:
-        fast = {"relaxed": self.fast_sampling, "bf16": self.fast_sampling}
+        sampler = Sampler("ddim", 50, guidance, self.sample_batch, bounded=False)
         if self.protocol == "paper":
-            return Sampler("ddpm", 250, guidance, self.sample_batch, spacing="linspace", bounded=False, **fast)
-        return Sampler("ddim", 50, guidance, self.sample_batch, bounded=False, **fast)
+            sampler = Sampler("ddpm", 250, guidance, self.sample_batch, spacing="linspace", bounded=False)
+        return dataclasses.replace(sampler, relaxed=True, bf16=True) if self.fast_sampling else sampler
 
     def wanted_labels(self) -> dict[str, Tensor]:
         """Returns the labels that samples are drawn with, set by set; retained labels take turns."""
