@@ -68,7 +68,8 @@ def columns_of(board: Ranking, where: Where) -> list[Column]:
     measured = [column for quantity in known for column in _measured(quantity)]
     shown = [column for column in (*_FIRST, *parts, *measured, *_LAST) if column.where & where]
     # Where all rows share a device, the page says it once.
-    return [column for column in shown if column.key != _DEVICES.key or where != Where.PAGE or len(board.devices) > 1]
+    several = len(board.devices) > 1 or where not in (Where.SITE, Where.PAGE)
+    return [column for column in shown if several or column.key != _DEVICES.key]
 
 
 def _data(key: str, value: Callable[[Row], Value]) -> Column:

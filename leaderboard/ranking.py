@@ -11,7 +11,7 @@ from ..benchmark import registry
 from ..benchmark.errors import BenchmarkError, shortened
 from ..benchmark.family import Track
 from ..benchmark.records.record import Record, Status, TaskInfo
-from ..benchmark.records.store import LoadedRecords, load_records
+from ..benchmark.records.store import load_records
 from .boards import BoardKey, case_of, task_settings
 from .ranks import SIGNIFICANCE, SharedScores, shared_scores, with_ranks
 from .row import Row, make_row
@@ -108,6 +108,8 @@ class Loaded(NamedTuple):
 def load_boards(folders: Sequence[Path], shipped: Path | None) -> Loaded:
     """Reads the shipped records and the reader's, so that a run of both stays both.
 
+    A record that lacks what its task's score is made of is a problem, and no zero.
+
     Args:
         folders: Where the records are; the shipped folder may be among them.
         shipped: The folder of records that are nobody's own.
@@ -122,17 +124,6 @@ def load_boards(folders: Sequence[Path], shipped: Path | None) -> Loaded:
     records, sentences = scorable([*theirs.values(), *(mine[run] for run in mine if run in own)])
     problems = [*sides[0].problems, *sides[1].problems, *sentences]
     return Loaded(records, own, frozenset(mine), problems, [*sides[0].notes, *sides[1].notes])
-
-
-def load_scorable(folders: list[Path]) -> LoadedRecords:
-    """Reads records as ``load_records`` does; one that lacks what its task's score is made of is a problem, and no zero.
-
-    Raises:
-        BenchmarkError: A folder does not exist.
-    """
-    loaded = load_records(folders)
-    kept, sentences = scorable(loaded.records)
-    return loaded._replace(records=kept, problems=[*loaded.problems, *sentences])
 
 
 def scorable(known: Sequence[Record]) -> tuple[list[Record], list[str]]:

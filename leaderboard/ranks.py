@@ -100,10 +100,10 @@ def verdicts(scores: Sequence[Scores], error: Error) -> Verdicts:
             sides = [np.array([[scores[row][case] for case in cases] for row in side]) for side in (first, second)]
             for row, values in zip(first, sides[0], strict=True):
                 apart = values - sides[1]
-                if len(cases) > 1:
-                    p_values = paired_p_values(apart)
-                else:
-                    p_values = _single_p_values(apart[:, 0], row, second, cases[0], error)
+                single = len(cases) == 1
+                p_values = (
+                    _single_p_values(apart[:, 0], row, second, cases[0], error) if single else paired_p_values(apart)
+                )
                 raw[row, second] = raw[second, row] = p_values
                 differences[row, second] = apart.mean(axis=1)
                 differences[second, row] = -apart.mean(axis=1)
@@ -111,11 +111,12 @@ def verdicts(scores: Sequence[Scores], error: Error) -> Verdicts:
     return Verdicts(_corrected(raw), differences, shared)
 
 
-def _single_p_values(apart: Floats, row: int, others: Sequence[int], case: Case, error: Error) -> list[float]:
-    return [
+def _single_p_values(apart: Floats, row: int, others: Sequence[int], case: Case, error: Error) -> Floats:
+    found = [
         _single_p_value(float(one), math.hypot(error(row, case), error(other, case)) if one else 0.0)
         for one, other in zip(apart, others, strict=True)
     ]
+    return np.array(found)
 
 
 def _corrected(raw: Floats) -> Floats:

@@ -169,7 +169,7 @@ def make_row(
         method=first.method.name,
         config=config_text(first),
         role=first.method.role,
-        settings=settings_origin(first),
+        settings=settings_origin(max(records, key=lambda record: (record.created, record.run_id))),
         own=own,
         namesake=namesake,
         score=float(np.mean(list(scores.values()))) if scores else None,

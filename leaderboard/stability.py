@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,17 @@ def stability(board: Ranking) -> list[LeftOut]:
 def _leaving_out(cases: set[Case]) -> Iterator[tuple[str, Callable[[Case], bool]]]:
     seeds, requests = sorted({case.seed for case in cases}), sorted({case.request for case in cases})
     for seed in seeds if len(seeds) > 1 else []:
-        yield f"seed {seed}", lambda case, out=seed: case.seed != out
+        yield f"seed {seed}", partial(_of_another_seed, seed)
     for request in requests if len(requests) > 1 else []:
-        yield request, lambda case, out=request: case.request != out
+        yield request, partial(_of_another_request, request)
+
+
+def _of_another_seed(seed: int, case: Case) -> bool:
+    return case.seed != seed
+
+
+def _of_another_request(request: str, case: Case) -> bool:
+    return case.request != request
 
 
 def _verdicts(rows: Sequence[Row], kept: Callable[[Case], bool]) -> Verdicts:

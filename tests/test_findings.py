@@ -18,9 +18,8 @@ RESULTS = ROOT / "leaderboard" / "results"
 
 @pytest.fixture(scope="module")
 def boards():
-    """By title; of several devices, the one with the most rows."""
-    ranked = sorted(rank_all(load_records([RESULTS]).records), key=lambda board: len(board.rows))
-    return {board.title: board for board in ranked}
+    """By title."""
+    return {board.title: board for board in rank_all(load_records([RESULTS]).records)}
 
 
 def row(board, name):
@@ -37,7 +36,7 @@ def test_boards_have_three_seeds_and_those_of_digits_every_method_that_applies(b
             assert all(len(row.runs) == 3 and not row.failures for row in board.rows), board.title
     task = make_task("digits-mae", {})
     applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
-    assert {row.method for row in boards[IN_PAINTING].rows} == applicable - {"cheat-gate", "cheat-fill"}
+    assert {row.method for row in boards[IN_PAINTING].rows} == applicable
 
 
 def test_original_and_wrapper_score_next_to_nothing_and_an_oracle_all(boards):
@@ -133,7 +132,8 @@ def test_li2024_suppresses_the_digit_and_costs_the_others_under_five_percent(boa
     found = row(boards[IN_PAINTING], name)
     assert min(values(found, "suppression")) > 1
     assert max(values(found, "retain_change")) < 0.05
-    assert found.rank == 1
+    assert found.rank is None
+    assert 0.7 < found.retraining.value < 0.8
     assert found.score > max(other.score for other in boards[IN_PAINTING].rows if other.method != "li2024")
 
 

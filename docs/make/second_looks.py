@@ -23,6 +23,7 @@ from unlearnbench import Record
 from ...benchmark.records.files import write_atomically
 from ...benchmark.records.record import Status, model_filename
 from ...benchmark.records.store import load_records
+from ...leaderboard.boards import case_of
 from ...leaderboard.markdown import markdown_table
 from ...leaderboard.scoring import Anchors, score_run
 from ...tasks.class_forgetting.family import FAMILY
@@ -45,7 +46,11 @@ def looked_at_twice(task: str, records: list[Record], results: Path) -> Iterator
         records: Of that task, the anchors' included.
         results: The folder with records and weights; second looks are kept below it, so that a stopped one goes on.
     """
-    anchors = Anchors(records, TRACK)
+    requests = {case_of(record).request for record in records}
+    anchors = {
+        request: Anchors([record for record in records if case_of(record).request == request], TRACK)
+        for request in requests
+    }
     seen = set()
     for record in sorted(records, key=lambda record: (record.method.name, record.seed)):
         file, name = results / model_filename(record.filename), record.method.name
@@ -53,8 +58,9 @@ def looked_at_twice(task: str, records: list[Record], results: Path) -> Iterator
             continue
         seen.add(name)
         other = (record.seed + 1) % SEEDS
-        again = unlearnbench.evaluate(task, file, seed=other, results=results / "second-looks", device="cpu")
-        scores = [score_run(one, TRACK, anchors).score for one in (record, again)]
+        passed, looks = record.task.config_passed, results / "second-looks"
+        again = unlearnbench.evaluate(task, file, seed=other, settings=passed, results=looks, device="cpu")
+        scores = [score_run(one, TRACK, anchors[case_of(record).request]).score for one in (record, again)]
         yield f"{name}, seed {record.seed}", scores
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ...benchmark.records.record import Record, Status
-from ..rows import config_text, latest, settings_text
+from ..boards import settings_text
+from ..rows import config_text, latest
 from .verdicts import Finding, RowName, Verdict
 
 

@@ -29,7 +29,7 @@ from ..rows import left_out
 from ..scoring import RunScore
 from ..stability import stability
 from ..templating import make_environment
-from ..text import byte_size, level, number, seconds, words
+from ..text import byte_size, level, number, seconds, sortable, words
 from ..work import reference_step, unsteady
 from . import front, plots
 from .docs_pages import doc_files, doc_pages
@@ -100,6 +100,7 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
     environment = make_environment(_HERE / "templates")
     pictures = PageImages()
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
+    environment.filters["sortable"] = sortable
     environment.filters |= {
         "picture": pictures.name,
         "unsteady": unsteady,

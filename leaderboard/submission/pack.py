@@ -16,9 +16,11 @@ from ...benchmark.records.files import file_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, record_bytes
 from ...benchmark.running.identity import Configured, make_method, method_info
+from ..boards import board_keys, case_of, cases_text
 from ..rows import latest
+from ..scoring import REFERENCES
 from .layout import method_path
-from .requirements import REFERENCES, SEEDS, RowKey
+from .requirements import SEEDS, RowKey
 from .validate import validate
 
 _PUBLISH = (
@@ -112,23 +114,24 @@ def _current_source(method: str) -> str:
 
 def _by_source(records: Sequence[Record], digest: str) -> tuple[list[Record], list[str]]:
     """Splits off the runs of older versions of the file; those that no newer run stands for are missing."""
+    keys = board_keys(records)
     current = [record for record in records if record.method.source_sha256 == digest]
-    again = {(RowKey.of(record), record.seed) for record in current}
-    stale: dict[RowKey, set[int]] = defaultdict(set)
+    again = {(RowKey.of(record, keys), case_of(record)) for record in current}
+    stale: dict[RowKey, list[Record]] = defaultdict(list)
     for record in records:
-        key = RowKey.of(record)
-        if record.method.source_sha256 != digest and (key, record.seed) not in again:
-            stale[key].add(record.seed)
+        key = RowKey.of(record, keys)
+        if record.method.source_sha256 != digest and (key, case_of(record)) not in again:
+            stale[key].append(record)
     sentences = [
-        f"{key.name}: the seeds {', '.join(map(str, sorted(seeds)))} were run with another version of the method's file; "
-        "run them again."
-        for key, seeds in sorted(stale.items())
+        f"{key.name}: the seeds {cases_text({case_of(record) for record in found})} were run with another version of the "
+        "method's file; run them again."
+        for key, found in sorted(stale.items())
     ]
     return current, sentences
 
 
 def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
-    """At least one embedded task must be whole, by its defaults, so that anyone can run the method again."""
+    """At least one embedded task must be whole on its default request, so that anyone can run the method again."""
     embedded = _embedded(method)
     seeds: dict[str, set[int]] = defaultdict(set)
     for record in records:
@@ -165,15 +168,18 @@ def _embedded(method: str) -> list[str]:
 
 def _staged(records: Sequence[Record], results: Path, accepted: Path | None, method: str | None) -> dict[str, bytes]:
     """The submission's files: the runs, the reference rows that the board lacks, the method's file, if it has one."""
-    boards = {(record.task.sha256, record.device.group) for record in records}
-    there = {record.run_id for record in load_records([accepted]).records} if accepted is not None else set()
+    tasks = {record.task.sha256 for record in records}
+    known = load_records([accepted]).records if accepted is not None else []
+    there = {
+        (record.task.sha256, record.method.name, record.seed) for record in known if record.method.name in REFERENCES
+    }
     references = [
         record
-        for record in load_records([results]).records
+        for record in latest(load_records([results]).records)
         if record.method.name in REFERENCES
         and not record.method.config_passed
-        and (record.task.sha256, record.device.group) in boards
-        and record.run_id not in there
+        and record.task.sha256 in tasks
+        and (record.task.sha256, record.method.name, record.seed) not in there
     ]
     files = {record.filename: record_bytes(record) for record in [*records, *references]}
     if method is not None and not registry.methods.is_builtin(method):

@@ -105,8 +105,12 @@ def _cost(cost: Cost) -> Iterator[str]:
     seconds = sum(sum(phase.seconds) for phase in timed)
     if not _close(seconds, cost.unlearn_seconds or 0.0):
         yield f"took {_shown(cost.unlearn_seconds)} s in one place and {seconds:.4f} s in its timed phases."
-    raw = [*cost.step_seconds, *(value for phase in cost.phases for value in phase.seconds)]
-    counts = cost.model_dump(exclude={"phases", "step_seconds"}).items()
+    raw = [
+        *cost.step_seconds,
+        *cost.reference_step_seconds,
+        *(value for phase in cost.phases for value in phase.seconds),
+    ]
+    counts = cost.model_dump(exclude={"phases", "step_seconds", "reference_step_seconds"}).items()
     for name, value in counts:
         if value is not None and value < 0:
             yield f"holds a negative {name.replace('_', ' ')}."

@@ -1,25 +1,27 @@
-"""What rows must have to stand on the board: seeds, one device, one source, reference rows beside them."""
+"""What rows must have to stand on the board: requests and seeds, one source, reference rows beside them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...benchmark.records.record import Record, Status
+from ..boards import BoardKey, board_keys, case_of, cases_text, task_settings
 from ..ranking import tracks_of
-from ..rows import config_text, settings_text
+from ..rows import config_text
+from ..scoring import REFERENCES
 
 SEEDS = (0, 1, 2)
-"""Every row has these seeds, so that rows can be compared seed by seed."""
-REFERENCES = ("original", "oracle")
+"""What a row has on a task with one request, so that rows can be compared seed by seed."""
+SEEDS_OF_EACH = (0, 1)
+"""What a row has of each request, where the board has several."""
 
 
 class RowKey(NamedTuple):
-    """What the runs of a row share, whatever they ran on."""
+    """What the runs of a row share, whatever was to be forgotten and whatever they ran on."""
 
-    task: str
-    task_sha256: str
+    board: BoardKey
     task_config: str
     method: str
     config: str
@@ -27,14 +29,18 @@ class RowKey(NamedTuple):
     @property
     def name(self) -> str:
         """The row in words."""
-        task = f"{self.task} ({self.task_config})" if self.task_config else self.task
+        task = f"{self.board.task} ({self.task_config})" if self.task_config else self.board.task
         return f"{self.method}{f' ({self.config})' if self.config else ''} on {task}"
 
     @classmethod
-    def of(cls, record: Record) -> RowKey:
-        """Returns the row that a record belongs to."""
-        task, passed = record.task, settings_text(record.task.config_passed)
-        return cls(task.name, task.sha256, passed, record.method.name, config_text(record))
+    def of(cls, record: Record, keys: Mapping[str, BoardKey]) -> RowKey:
+        """Returns the row that a record belongs to.
+
+        Args:
+            record: The record.
+            keys: The board of every task's hash.
+        """
+        return cls(keys[record.task.sha256], task_settings(record.task), record.method.name, config_text(record))
 
 
 def incomplete(records: Sequence[Record], accepted: Iterable[Record] = ()) -> list[str]:
@@ -42,62 +48,72 @@ def incomplete(records: Sequence[Record], accepted: Iterable[Record] = ()) -> li
 
     Args:
         records: What is submitted.
-        accepted: What is on the board already; its seeds and reference rows count.
+        accepted: What is on the board already; its runs and reference rows count.
     """
-    together = {record.run_id: record for record in [*accepted, *records]}
+    together = list({record.run_id: record for record in [*accepted, *records]}.values())
+    keys = board_keys(together)
     rows: dict[RowKey, list[Record]] = defaultdict(list)
-    for record in together.values():
-        rows[RowKey.of(record)].append(record)
+    for record in together:
+        rows[RowKey.of(record, keys)].append(record)
     found = []
-    for key in sorted({RowKey.of(record) for record in records}):
-        found += [*_seeds(key, rows[key]), *_source(key, rows[key])]
-    return found + list(_dirty(records)) + list(_references(records, list(together.values())))
+    for key in sorted({RowKey.of(record, keys) for record in records}):
+        found += [*_seeds(key, rows[key], _requests(key.board, together, keys)), *_source(key, rows[key])]
+    return found + list(_dirty(records, keys)) + list(_references(records, together))
 
 
-def _seeds(key: RowKey, records: list[Record]) -> Iterable[str]:
-    by_device: dict[str, set[int]] = defaultdict(set)
+def _requests(board: BoardKey, together: Iterable[Record], keys: Mapping[str, BoardKey]) -> set[str]:
+    """The requests that a board has an original of."""
+    here = (record for record in together if keys[record.task.sha256] == board)
+    return {case_of(record).request for record in here if record.method.name == "original"}
+
+
+def _seeds(key: RowKey, records: Sequence[Record], requests: set[str]) -> Iterable[str]:
+    """Three seeds of one request, or two of each; a row of the latter kind says more."""
+    there: dict[str, set[int]] = defaultdict(set)
     for record in records:
-        by_device[record.device.group].add(record.seed)
-    whole = [device for device, seeds in by_device.items() if seeds.issuperset(SEEDS)]
-    if not whole and len(by_device) > 1:
-        spread = "; ".join(f"{_list(seeds)} on {device}" for device, seeds in sorted(by_device.items()))
-        yield f"{key.name} mixes devices (seeds {spread}); run all seeds on one."
+        there[case_of(record).request].add(record.seed)
+    if any(seeds.issuperset(SEEDS) for seeds in there.values()):
         return
-    for device, seeds in sorted(by_device.items()):
-        lacking = sorted(set(SEEDS) - seeds)
-        if lacking:
-            yield f"{key.name} lacks the seed{'s' * (len(lacking) > 1)} {_list(lacking)} on {device}."
+    if len(requests) > 1 and all(there[request].issuperset(SEEDS_OF_EACH) for request in requests):
+        return
+    request, seeds = max(there.items(), key=lambda found: (len(found[1] & set(SEEDS)), found[0]))
+    lacking = sorted(set(SEEDS) - seeds)
+    several = f" of {request}, or the seeds {_list(SEEDS_OF_EACH)} of each of {'; '.join(sorted(requests))}"
+    yield f"{key.name} lacks the seed{'s' * (len(lacking) > 1)} {_list(lacking)}{several if len(requests) > 1 else ''}."
 
 
-def _source(key: RowKey, records: list[Record]) -> Iterable[str]:
-    by_device: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        # Each seed has weights of its own, where those were made elsewhere.
-        by_device[record.device.group].add(record.method.source_sha256 if record.is_run else "")
-    for device, sources in sorted(by_device.items()):
-        if len(sources) > 1:
-            yield f"{key.name} mixes {len(sources)} versions of the method's file on {device}; run all seeds with one."
+def _source(key: RowKey, records: Sequence[Record]) -> Iterable[str]:
+    # Each seed has weights of its own, where those were made elsewhere.
+    sources = {record.method.source_sha256 if record.is_run else "" for record in records}
+    if len(sources) > 1:
+        cases = cases_text(case_of(record) for record in records)
+        yield f"{key.name} mixes {len(sources)} versions of the method's file (seeds {cases}); run all of them with one."
 
 
-def _dirty(records: Sequence[Record]) -> Iterable[str]:
-    rows = sorted({RowKey.of(record).name for record in records if record.provenance.git_dirty})
+def _dirty(records: Sequence[Record], keys: Mapping[str, BoardKey]) -> Iterable[str]:
+    rows = sorted({RowKey.of(record, keys).name for record in records if record.provenance.git_dirty})
     for name in rows:
         yield f"{name} was run from a clone with uncommitted changes; commit them and run it again."
 
 
 def _references(records: Sequence[Record], together: Sequence[Record]) -> Iterable[str]:
-    """Without the original, and the oracle where the score asks for it, a board has no scores."""
+    """Without the original, and the oracle where the score asks for it, runs on a request have no score.
+
+    They may be from any device.
+    """
     good = [record for record in together if record.status is Status.OK]
-    boards = {(r.task.name, r.task.sha256, r.device.group): r.task for r in records}
-    for (_, sha256, device), task in sorted(boards.items(), key=lambda board: board[0]):
+    for sha256, task in sorted({record.task.sha256: record.task for record in records}.items()):
         tracks = tracks_of(task)
         wanted = REFERENCES if not tracks or all(track.oracle for track in tracks) else REFERENCES[:1]
+        asked = {record.seed for record in records if record.task.sha256 == sha256}
         for name in wanted:
-            here = [r for r in good if (r.task.sha256, r.method.name, r.device.group) == (sha256, name, device)]
-            lacking = sorted(set(SEEDS) - {record.seed for record in here if not record.method.config_passed})
+            here = [record for record in good if (record.task.sha256, record.method.name) == (sha256, name)]
+            # Every seed has the original's samples beside it; of the oracles there are as many as there are.
+            needed = asked if name == "original" else set(SEEDS_OF_EACH)
+            lacking = sorted(needed - {record.seed for record in here if not record.method.config_passed})
             if lacking:
                 yield (
-                    f"There is no score on {task.name} on {device} without the seed{'s' * (len(lacking) > 1)} "
+                    f"There is no score on {task.name} without the seed{'s' * (len(lacking) > 1)} "
                     f"{_list(lacking)} of {name}; run `{task.run_command(name, lacking)}`."
                 )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ...benchmark import registry
 from ...benchmark.records.record import Identity, Record, Status, utc_now
 from ..attestations import Attestation, Statement, digest
+from ..boards import BoardKey, Case, board_keys, case_of
 from ..ranking import tracks_of
 from .layout import METHODS, Contents, Fault, method_path, read_contents
 from .plausible import implausible
@@ -118,11 +119,13 @@ def _files(after: Contents, standing: Iterable[Record]) -> Iterator[Fault]:
 
 
 def _duplicates(passed: Mapping[str, Record], standing: Mapping[str, Record]) -> Iterator[Fault]:
-    """A row has one run a seed, and no two runs take the same time to the nanosecond, step by step."""
-    runs: dict[tuple[RowKey, str, int], str] = {}
+    """A row has one run a request, seed and device, and no two take the same time to the nanosecond, step by step."""
+    runs: dict[tuple[RowKey, str, Case], str] = {}
     times: dict[tuple[float, ...], str] = {}
-    for path, record in {**standing, **passed}.items():
-        key = RowKey.of(record), record.device.group, record.seed
+    together = {**standing, **passed}
+    keys: dict[str, BoardKey] = board_keys(together.values())
+    for path, record in together.items():
+        key = RowKey.of(record, keys), record.device.group, case_of(record)
         first = runs.setdefault(key, path)
         if first != path:
             new = path if path in passed else first
