@@ -74,7 +74,13 @@ def test_it_descends_as_the_loop_of_a_cpu_does(tmp_path):
         checkpoint=Checkpoint(tmp_path / "loop", {}),
     ).state_dict()
     found = trained(tmp_path / "resident")
-    assert all(torch.allclose(found[name], value, atol=1e-4) for name, value in wanted.items())
+    torch.manual_seed(0)
+    start = cifar10_networks.unet(SMALL).state_dict()
+    apart, moved = (
+        torch.cat([(wanted[name] - other[name]).flatten() for name in wanted]).norm() for other in (found, start)
+    )
+    # Adam makes a whole step of a gradient that is rounding alone, so that single weights may differ by as much.
+    assert apart < 1e-3 * moved
 
 
 def test_it_goes_on_where_it_was(tmp_path, monkeypatch):
