@@ -98,16 +98,18 @@ def verdicts(scores: Sequence[Scores], error: Error) -> Verdicts:
             if not cases:
                 continue
             sides = [np.array([[scores[row][case] for case in cases] for row in side]) for side in (first, second)]
-            for row, values in zip(first, sides[0], strict=True):
-                apart = values - sides[1]
+            for place, (row, values) in enumerate(zip(first, sides[0], strict=True)):
+                # Of two rows of one group the pair is tested once.
+                start = place + 1 if first is second else 0
+                others, apart = second[start:], values - sides[1][start:]
                 single = len(cases) == 1
                 p_values = (
-                    _single_p_values(apart[:, 0], row, second, cases[0], error) if single else paired_p_values(apart)
+                    _single_p_values(apart[:, 0], row, others, cases[0], error) if single else paired_p_values(apart)
                 )
-                raw[row, second] = raw[second, row] = p_values
-                differences[row, second] = apart.mean(axis=1)
-                differences[second, row] = -apart.mean(axis=1)
-                shared[row, second] = shared[second, row] = len(cases)
+                raw[row, others] = raw[others, row] = p_values
+                differences[row, others] = apart.mean(axis=1)
+                differences[others, row] = -apart.mean(axis=1)
+                shared[row, others] = shared[others, row] = len(cases)
     return Verdicts(_corrected(raw), differences, shared)
 
 
