@@ -122,7 +122,7 @@ _NARROW = (
     PairColumn("score", lambda pair: signed(pair.score, 2)),
     PairColumn("95 %", lambda pair: span(pair.score.interval if pair.score else None, 2)),
     PairColumn("p", lambda pair: p_text(pair.p_holm)),
-    PairColumn("seeds", lambda pair: str(len(pair.seeds))),
+    PairColumn("runs", lambda pair: str(len(pair.cases))),
     PairColumn("time", lambda pair: ratio(pair.time)),
 )
 """What 80 characters hold."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ...benchmark.command_line import command
 from ...benchmark.running.tuned import OWN
-from ..rows import settings_text
+from ..boards import settings_text
 from .search import Outcome, Told
 
 
