@@ -13,7 +13,7 @@ from ..row import Row
 from ..text import words
 
 WIDTH, HEIGHT = 340, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 40
 _TICKS = 4
 
 Steps = Sequence[tuple[int, float]]

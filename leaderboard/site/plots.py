@@ -17,6 +17,8 @@ _LABEL_HEIGHT = 13.0
 _NAMED = 60
 """Points that may have a name, the best ones: there is no room for more. Every point says its name on a touch."""
 _LONGEST_LABEL = 24
+_NOTHING = 0.05
+"""What does no better is no part of the front of the best, however little it costs."""
 _RADIUS = 6.0
 _LABEL_WIDTH = 6.6
 """Of a character, in pixels at the charts' text size."""
@@ -129,7 +131,7 @@ def _chart(
     costs = {row.name: max(axis.of(row) or 0.0, axis.least) for row in rows}
     across, x_ticks = _scale(list(costs.values()), axis)
     places = {row.name: (across(costs[row.name]), _up(height(row))) for row in rows}
-    able = [row for row in rows if row.role == "method" and height(row) > 0]
+    able = [row for row in rows if row.role == "method" and row.rank is not None and height(row) > _NOTHING]
     leaders = _front([(*places[row.name], row.name) for row in able])
     labels = _Labels(list(places.values()))
     points = []

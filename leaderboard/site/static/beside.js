@@ -2,7 +2,7 @@
 "use strict";
 
 const MOST_BESIDE = 4;
-const SVG = document.querySelector("svg")?.namespaceURI ?? "";
+const SVG = (() => { const box = document.createElement("div"); box.innerHTML = "<svg></svg>"; return box.firstChild.namespaceURI; })();
 let boardsLoading = null;
 
 // The data stand beside the page, under its name. A page on a disk may not fetch them, but may load a script.
@@ -77,7 +77,7 @@ function galleries(board, rows) {
 }
 
 function curveFigure(name, request, lines) {
-  const [width, height, left, top, bottom] = [340, 180, 46, 10, 26];
+  const [width, height, left, top, bottom] = [340, 180, 54, 10, 26];
   const points = lines.flatMap(([, steps]) => steps);
   const last = Math.max(...points.map(([step]) => step)) || 1;
   const [low, high] = [Math.min(...points.map(([, value]) => value)), Math.max(...points.map(([, value]) => value))];
