@@ -125,12 +125,12 @@ function panelOf(board, rows) {
     ["Score", ...rows.map((row) => shown(row.score, 3))],
     ...keys.map((key) => [key, ...rows.map((row) => shown(row.components[key]))]),
     ["Harm", ...rows.map((row) => shown(row.harm))],
-    ["Cost", ...rows.map((row) => (row.cost === null ? "–" : `${(100 * row.cost).toPrecision(2)} %`))],
+    ["Cost", ...rows.map((row) => (row.cost === null ? "–" : `${Number((100 * row.cost).toPrecision(2))} %`))],
   ];
   const pairs = rows.flatMap((first, index) => rows.slice(index + 1).map((second) => [`${first.name} − ${second.name}`, ...difference(board, first, second)]));
   return [
     tableOf("Chosen rows", ["", ...rows.map((row) => row.name)], facts),
-    ...(pairs.length ? [made("h4", "Paired differences of the score"), tableOf("Paired differences", ["Pair", "Mean", "95 %", "Shared runs", "Verdict of the board"], pairs)] : []),
+    ...(pairs.length ? [made("h4", "Paired differences of the score"), made("p", "Over the runs that both share. The board's verdict corrects for all pairs of its rows, the interval does not.", { class: "meta" }), tableOf("Paired differences", ["Pair", "Mean", "95 %", "Shared runs", "Verdict of the board"], pairs)] : []),
     curves(rows), galleries(board, rows),
   ];
 }

@@ -78,7 +78,7 @@ function addFilters(section) {
     const wanted = search.value.trim().toLowerCase();
     const roles = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     for (const row of table.tBodies[0].rows) {
-      const name = row.querySelector("th").textContent.toLowerCase();
+      const name = row.querySelector("th a").textContent.toLowerCase();
       row.hidden = !roles.has(row.dataset.role) || !name.includes(wanted);
     }
     section.classList.toggle("wide", more.checked);
