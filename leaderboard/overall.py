@@ -56,7 +56,8 @@ def standard_boards(rankings: Sequence[Ranking]) -> list[Ranking]:
     for ranking in rankings:
         by_task[ranking.task].append(ranking)
     return [
-        min(found, key=lambda board: (not board.track.components, board.task_config != "")) for found in by_task.values()
+        min(found, key=lambda board: (not board.track.components, board.task_config != ""))
+        for found in by_task.values()
     ]
 
 
@@ -75,8 +76,8 @@ def _preference(row: Row) -> tuple[bool, bool, float]:
 def standings(boards: Sequence[Ranking]) -> list[Standing]:
     """Returns every method, cheat and reference row with what it does over all boards, the best first.
 
-    Methods with a rank are each other's rivals. A share is of the rivals on a board, so that a large board counts no more than a
-    small one, and a method is not punished for a board that it does not stand on.
+    Methods with a rank are each other's rivals. A share is of the rivals on a board, so that a large board counts no more than
+    a small one, and a method is not punished for a board that it does not stand on.
     """
     rows: dict[Contender, dict[int, Row]] = defaultdict(dict)
     shares: dict[Contender, list[Floats]] = defaultdict(list)
@@ -101,16 +102,18 @@ def _standing(contender: Contender, rows: Mapping[int, Row], shares: Sequence[Fl
     mean = np.mean(shares, axis=0)
     low, high = np.quantile(mean[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     share = float(mean[0])
-    return Standing(contender, role, rows, share, Interval(min(float(low), share), max(float(high), share)), len(shares))
+    return Standing(
+        contender, role, rows, share, Interval(min(float(low), share), max(float(high), share)), len(shares)
+    )
 
 
 def share_draws(rows: Sequence[Row], generator: np.random.Generator, draws: int = DRAWS) -> Floats:
     """Returns the share of the others that each row beats.
 
-    Two rows are compared by the mean of their scores over the cases that both were run with; a tie is half a win. A draw takes as
-    many of the board's cases as there are, with repetition, for all rows alike. Where it takes none that two rows share, they stand
-    as they do over all cases. Where two rows share a single case, which no drawing moves, their scores are drawn from what
-    the sampling of the metrics leaves open.
+    Two rows are compared by the mean of their scores over the cases that both were run with; a tie is half a win. A draw takes
+    as many of the board's cases as there are, with repetition, for all rows alike. Where it takes none that two rows share,
+    they stand as they do over all cases. Where two rows share a single case, which no drawing moves, their scores are drawn
+    from what the sampling of the metrics leaves open.
 
     Args:
         rows: Of one board, with scores.
@@ -122,7 +125,9 @@ def share_draws(rows: Sequence[Row], generator: np.random.Generator, draws: int 
     """
     cases = sorted({case for row in rows for case in row.scores})
     scores = np.array([[row.scores.get(case, np.nan) for case in cases] for row in rows])
-    weights = np.vstack([np.ones(len(cases)), generator.multinomial(len(cases), np.full(len(cases), 1 / len(cases)), draws)])
+    weights = np.vstack(
+        [np.ones(len(cases)), generator.multinomial(len(cases), np.full(len(cases), 1 / len(cases)), draws)]
+    )
     noise = np.vstack([np.zeros(len(rows)), generator.standard_normal((draws, len(rows)))])
     known = ~np.isnan(scores)
     values, errors = np.nan_to_num(scores), _errors(rows, cases, known)

@@ -20,7 +20,9 @@ from unlearnbench.leaderboard.ranking import rank_all
 def board_of(number, methods, **changes):
     """Records of a board on which methods lie shares of the way to the oracle, one a seed."""
     task = TASK.model_copy(update={"name": f"task-{number}", "sha256": f"{number:064x}"} | changes)
-    runs = [make_record(name, seed, between(share)) for name, shares in methods.items() for seed, share in enumerate(shares)]
+    runs = [
+        make_record(name, seed, between(share)) for name, shares in methods.items() for seed, share in enumerate(shares)
+    ]
     return [
         record.model_copy(update={"task": task, "run_id": f"{number:02}{record.run_id[2:]}"})
         for record in [*anchors(), *runs]
@@ -41,7 +43,7 @@ def test_a_share_is_of_the_rivals_of_a_board_and_boards_of_any_size_count_the_sa
     assert found["m-9"].share == 1
     assert found["m-4"].share == pytest.approx(5 / 10)
     assert found["a"].boards == 2
-    assert list(found)[0] == "m-9"
+    assert next(iter(found)) == "m-9"
 
 
 def test_a_method_is_not_punished_for_a_board_that_it_is_not_on_and_reference_rows_are_no_rivals():
@@ -63,7 +65,9 @@ def test_a_tie_is_half_a_win():
 
 
 def test_the_interval_is_that_of_drawing_the_cases_again():
-    (board,) = [one for one in rank_all(board_of(0, {"a": [0.6, 0.55, 0.33], "b": [0.5, 0.5, 0.5]})) if "forg" in one.title]
+    (board,) = [
+        one for one in rank_all(board_of(0, {"a": [0.6, 0.55, 0.33], "b": [0.5, 0.5, 0.5]})) if "forg" in one.title
+    ]
     rows = chosen_rows(board)
     a, b = rows[Contender("a", False)], rows[Contender("b", False)]
     apart = [a.scores[case] - b.scores[case] for case in sorted(a.scores)]
@@ -88,7 +92,11 @@ def test_a_single_shared_case_is_drawn_from_what_sampling_leaves_open():
 
 def test_rows_that_share_no_case_are_no_rivals():
     records = board_of(0, {"a": [0.9] * 3, "b": [0.5] * 3})
-    kept = [one for one in records if not (one.method.name == "a" and one.seed) and not (one.method.name == "b" and not one.seed)]
+    kept = [
+        one
+        for one in records
+        if not (one.method.name == "a" and one.seed) and not (one.method.name == "b" and not one.seed)
+    ]
     assert placed(kept)["a"].share is None
 
 
@@ -107,7 +115,9 @@ def test_a_method_stands_by_its_tuned_settings_else_its_defaults_else_its_best_b
 
 
 def test_a_task_stands_by_its_first_track_as_it_is_by_default():
-    changed = board_of(1, {"a": [0.5] * 3}, name="task-0", config_passed={"samples": 9}, config={"samples": 9, "forget_class": 3})
+    changed = board_of(
+        1, {"a": [0.5] * 3}, name="task-0", config_passed={"samples": 9}, config={"samples": 9, "forget_class": 3}
+    )
     (board,) = standard_boards(rank_all([*board_of(0, {"a": [0.5] * 3}), *changed]))
     assert board.title == "task-0 · forgetting"
     (only,) = standard_boards(rank_all(changed))

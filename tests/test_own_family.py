@@ -127,8 +127,7 @@ def test_the_board_has_the_familys_tracks_columns_scores_and_destinations(cli, t
     assert "kept accuracy at least the original - 0.2" in rules
     assert "kept accuracy at least the worse of original and oracle - 0.2" in rules
     assert (
-        "Where the forgotten class went"
-        in next((there / "site" / "rows").glob("*suppression-toy-good*")).read_text()
+        "Where the forgotten class went" in next((there / "site" / "rows").glob("*suppression-toy-good*")).read_text()
     )
     rows = {(row["track"], row["method"]): row for row in json.loads((there / "site" / "board.json").read_text())}
     for track in ("suppression", "indistinguishability"):

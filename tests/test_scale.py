@@ -80,7 +80,9 @@ def test_of_many_methods_the_front_page_shows_the_best_and_names_the_others_and_
     assert "<summary>20 more rows</summary>" in text
     assert text.count('<tr class="method"') == 30
     assert all(f'<a href="methods/method-{number}.html">' in text for number in range(50))
-    assert text.index("method-49.html") < text.index("method-20.html") < text.index("more rows") < text.index("-19.html")
+    assert (
+        text.index("method-49.html") < text.index("method-20.html") < text.index("more rows") < text.index("-19.html")
+    )
     assert whole.read_text().count('data-role="method"') == 50
     for page in (first, whole):
         for reference in check(page).references:

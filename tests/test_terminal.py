@@ -15,8 +15,8 @@ from unlearnbench.benchmark.commands import completion
 from unlearnbench.benchmark.commands.consoles import print_pairs, say
 from unlearnbench.benchmark.records.record import Status
 from unlearnbench.benchmark.records.store import write_record
-from unlearnbench.leaderboard.digest import MOST_LINES, digest_data, print_digest, standings
 from unlearnbench.leaderboard.columns import rank_text
+from unlearnbench.leaderboard.digest import MOST_LINES, digest_data, print_digest, standings
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.leaderboard.site.build import Site
 from unlearnbench.leaderboard.submission.terminal import verification_data

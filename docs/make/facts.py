@@ -1,6 +1,6 @@
 """What the site says of methods and tasks: ``python -m unlearnbench.docs.make.facts`` writes ``leaderboard/site/facts.json``.
 
-The leaderboard imports neither methods nor tasks, and needs no PyTorch; so what their classes say of themselves is kept as data.
+The leaderboard imports neither methods nor tasks, and needs no PyTorch: what their classes say of themselves is kept as data.
 """
 
 from __future__ import annotations

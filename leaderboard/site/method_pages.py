@@ -96,9 +96,7 @@ def _on_tasks(
         if key in tasks or chosen[id(board)].get(Contender(method, row.own)) is not row:
             continue
         beside = anchors[id(board)]
-        tasks[key] = OnTask(
-            board, row, curve_charts(row, beside), sheets(row, beside), search_of(ranking.task, method)
-        )
+        tasks[key] = OnTask(board, row, curve_charts(row, beside), sheets(row, beside), search_of(ranking.task, method))
     return list(tasks.values())
 
 

@@ -82,7 +82,7 @@ class _Axis(NamedTuple):
     of: Callable[[Row], float | None]
     text: Callable[[float], str]
     least: float = 0.0
-    """What takes less, such as the no-op, would squeeze every other point to one side; zero for an axis that is not logarithmic."""
+    """What takes less, such as the no-op, would squeeze every other point to one side; zero where nothing is logarithmic."""
 
 
 _WORK = _Axis(

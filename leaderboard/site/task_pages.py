@@ -62,9 +62,7 @@ def _view(board: Shown) -> BoardView:
     ranking = board.ranking
     links = {name: f"../{link}" for name, link in board.links.items()}
     components = [part.key for part in ranking.track.components]
-    further = [
-        column for column in columns_of(ranking, Where.SITE) if column.key not in {*ESSENTIAL, *components}
-    ]
+    further = [column for column in columns_of(ranking, Where.SITE) if column.key not in {*ESSENTIAL, *components}]
     requests = ranking.requests if len(ranking.requests) > 1 else []
     parts = [(row, _in_order(ranking, row)) for row in ranking.rows] if requests else []
     return BoardView(
