@@ -226,23 +226,23 @@ addEventListener("load", () => {
   const find = (text) => header.find((button) => button.textContent.trim() === text);
   find("Method").click(); log.push(names());
   find("Method").click(); log.push(names());
-  find("Cost").click(); log.push(names());
+  find("Time").click(); log.push(names());
   const box = document.querySelector(".board input[type=search]");
   box.value = "SF"; box.dispatchEvent(new Event("input", { bubbles: true })); log.push(names());
   box.value = ""; box.dispatchEvent(new Event("input", { bubbles: true }));
   const references = document.querySelector("input[value=reference]");
   references.click(); log.push(names());
-  document.title = JSON.stringify([log, find("Cost").closest("th").getAttribute("aria-sort")]);
+  document.title = JSON.stringify([log, find("Time").closest("th").getAttribute("aria-sort")]);
 });
 </script>"""
     with_script(page, driver)
     title = re.search(r"<title>(.*?)</title>", dump(page, tmp_path)).group(1)
     log, sort = json.loads(title)
-    first, ascending, descending, by_cost, found, without = (entry.split(",") for entry in log)
+    first, ascending, descending, by_time, found, without = (entry.split(",") for entry in log)
     assert first[0] == "oracle"
     assert ascending == sorted(ascending)
     assert descending == sorted(descending, reverse=True)
-    assert (by_cost[-2:], sort) == (["ascent", "salun"], "ascending")  # a missing cost comes last
+    assert (by_time[-2:], sort) == (["ascent", "salun"], "ascending")  # a missing time comes last
     assert found == ["sfron"]
     assert not {"original", "oracle"} & set(without)
 
