@@ -66,8 +66,9 @@ bench: install  ## Measure the harness's cost beside a bare loop.
 schema: install  ## Write docs/record.schema.json anew.
 	$(BIN)/python -m unlearnbench.docs.make.schema > docs/record.schema.json
 
-docs: install  ## Write docs/methods.md anew from the registry.
+docs: install  ## Write anew what the registry knows: docs/methods.md, and what the site says of methods and tasks.
 	$(BIN)/python -m unlearnbench.docs.make.methods > docs/methods.md
+	$(BIN)/python -m unlearnbench.docs.make.facts > docs/facts.tmp && mv docs/facts.tmp leaderboard/site/facts.json
 
 full: install  ## Run the full suite (three seeds) into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results

@@ -116,7 +116,8 @@ def _count(key: str, title: str, hint: str) -> Column:
     return Column(key, title, value, text, Where.PAGE, hint)
 
 
-def _rank(row: Row) -> str:
+def rank_text(row: Row) -> str:
+    """Returns a row's rank with the ranks that the data allow, as every board shows it."""
     if row.rank is None or row.last_rank is None:
         return "ref" if row.role == "reference" else "–"
     return str(row.rank) if row.rank == row.last_rank else f"{row.rank} ({row.rank}–{row.last_rank})"
@@ -171,7 +172,7 @@ _FIRST = (
         "rank",
         "Rank",
         lambda row: row.rank,
-        _rank,
+        rank_text,
         Where.TABLES | Where.HEAD | Where.DATA,
         "One more than the rows that are better beyond doubt; in brackets the ranks that the data allow",
     ),

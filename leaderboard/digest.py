@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from ..benchmark.records.record import Status
+from .columns import rank_text
 from .ranking import Ranking, Row
 from .site.build import Site
 from .text import from_to, number
 
 MOST_LINES = 25
-_COLUMNS = f"{'score':>5}  {'95 %':>9}  {'rank':>9}"
+_RANK = 16
+"""Columns of a rank with its range: "12 (12–24) of 30"."""
+_COLUMNS = f"{'score':>5}  {'95 %':>9}  {'rank':>{_RANK}}"
 _LEAST = 8
 _FRAME = 4
 """Lines beside boards and rows: what is shown, what is left out, an empty one, the page."""
@@ -52,7 +55,7 @@ class Standing:
     def place(self, row: Row) -> str:
         """Returns where a row stands, for a reader."""
         if row.rank is not None:
-            return f"{row.rank} of {self.ranked}"
+            return f"{rank_text(row)} of {self.ranked}"
         return "reference" if _role(row) == "reference" else "no rank"
 
 
@@ -113,6 +116,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "row": row.name,
         "role": _role(row),
         "rank": row.rank,
+        "last_rank": row.last_rank,
         "score": row.score,
         "ci_low": low,
         "ci_high": high,
@@ -161,7 +165,7 @@ def _best(board: Standing, width: int) -> str:
 def _row_line(board: Standing, row: Row, width: int) -> Text:
     failed = sum(record.status is not Status.OK for record in row.records)
     ended = f"  {failed} of {len(row.records)} runs failed" if failed else ""
-    numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>9}{ended}"
+    numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>{_RANK}}{ended}"
     style = "green" if row.rank == 1 else "red" if failed else ""
     return _line(f"  {row.name}", numbers, width, style)
 

@@ -118,6 +118,19 @@ class Row(NamedTuple):
         """Returns the mean of a component or of ``utility`` over the runs."""
         return mean_component(self.runs, key) if self.score is not None else None
 
+    @property
+    def harm(self) -> float | None:
+        """One minus the utility: the share of the margin of a gate that is used up, mean over the runs."""
+        utility = self.component("utility")
+        return None if utility is None else 1 - utility
+
+    @property
+    def forgotten(self) -> float | None:
+        """The mean over the runs of what the score would be if nothing was harmed; a failed run counts zero."""
+        if self.score is None:
+            return None
+        return float(sum(run.forgotten for run in self.runs)) / len(self.scores)
+
     def metric(self, name: str) -> list[float]:
         """Returns a metric's means over the runs, one a judge."""
         values: dict[str | None, list[float]] = defaultdict(list)

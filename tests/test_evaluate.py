@@ -218,11 +218,11 @@ def test_it_stands_on_the_board_with_a_cost_that_nobody_knows(rows, tmp_path):
     (row,) = [row for row in built.rankings[0].rows if row.method == "mine"]
     assert len(row.runs) == 3
     assert row.unlearn_seconds is None
-    assert "cost unknown" in built.page.read_text()
-    (page,) = (tmp_path / "site" / "methods").glob("*-mine.html")
+    assert "cost unknown" in (built.page.parent / "tasks" / "digits-ddpm.html").read_text()
+    (page,) = (tmp_path / "site" / "rows").glob("*-mine.html")
     assert "Cost unknown: the weights were made elsewhere." in page.read_text()
     assert "unlearnbench evaluate digits-ddpm WEIGHTS_FILE --seed 0 --name mine" in page.read_text()
-    (other,) = (tmp_path / "site" / "methods").glob("*-sfron.html")
+    (other,) = (tmp_path / "site" / "rows").glob("*-sfron.html")
     assert "ost unknown" not in other.read_text()
     (line,) = [line for line in results_text(tmp_path / "results").splitlines() if "`mine`" in line]
     assert "cost unknown" in line

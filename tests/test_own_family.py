@@ -107,13 +107,19 @@ def test_run_prints_the_quantities_that_head_the_familys_table(cli, there):
     assert metrics == {"signal_left": "min", "oracle_gap": "match", "kept_accuracy": "max", "answers": "info"}
 
 
+def task_page(there):
+    """The page of the only task of a site."""
+    (page,) = (there / "site" / "tasks").glob("*.html")
+    return page.read_text()
+
+
 @pytest.mark.slow
 def test_the_board_has_the_familys_tracks_columns_scores_and_destinations(cli, there):
     done = cli("board", "--no-committed", *FAMILY)
     assert done.returncode == 0, done.stderr
     for heading in ("points · suppression", "points · indistinguishability", " left ", " kept "):
         assert heading in done.stdout
-    page = (there / "site" / "index.html").read_text()
+    page = task_page(there)
     assert 'title="Forgotten points still named">Signal left</th>' in page
     assert 'title="no forgotten point is named">Removal</th>' in page
     assert 'title="the answers are the oracle&#39;s">Likeness</th>' in page
@@ -121,8 +127,7 @@ def test_the_board_has_the_familys_tracks_columns_scores_and_destinations(cli, t
     assert "kept accuracy at least the original - 0.2" in rules
     assert "kept accuracy at least the worse of original and oracle - 0.2" in rules
     assert (
-        "Where the forgotten class went"
-        in next((there / "site" / "methods").glob("*suppression-toy-good*")).read_text()
+        "Where the forgotten class went" in next((there / "site" / "rows").glob("*suppression-toy-good*")).read_text()
     )
     rows = {(row["track"], row["method"]): row for row in json.loads((there / "site" / "board.json").read_text())}
     for track in ("suppression", "indistinguishability"):
@@ -143,7 +148,7 @@ def test_a_board_of_a_family_that_is_not_named_says_what_to_do(cli, there):
         "No scores: the family 'point-forgetting' is not known here; name the file that declares it with --plugin FILE."
     )
     assert said in done.stdout
-    assert said.replace("'", "&#39;") in (there / "site" / "index.html").read_text()
+    assert said.replace("'", "&#39;") in task_page(there)
     done = cli("compare", "toy-good", "original", "--no-committed")
     assert said in done.stdout
     assert "is better" not in done.stdout

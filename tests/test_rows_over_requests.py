@@ -226,9 +226,9 @@ def test_the_site_marks_own_rows_and_shows_each_request_apart(tmp_path):
             write_record(tmp_path / folder, record)
     folders = [tmp_path / "shipped", tmp_path / "mine"]
     built = build_board(folders, tmp_path / "site", shipped=tmp_path / "shipped")
-    text = built.page.read_text()
+    text = (built.page.parent / "tasks" / "digits-ddpm.html").read_text()
     assert text.count('<span class="badge own">yours</span>') == 3  # two rows and the legend
-    page = next(built.page.parent.glob("methods/*-a-yours.html")).read_text()
+    page = next(built.page.parent.glob("rows/*-a-yours.html")).read_text()
     assert "<h2>Request by request</h2>" in page
     assert re.findall(r'<th scope="row">(forget_class=\d)</th>', page) == [
         f"forget_class={digit}" for digit in (0, 3, 8)

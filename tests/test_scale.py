@@ -12,7 +12,8 @@ from helpers import GOOD, TASK, UNTOUCHED, anchors, between, make_record
 from test_site import PIXEL, check
 from unlearnbench.benchmark.records.record import Gallery
 from unlearnbench.benchmark.records.store import record_bytes, write_record
-from unlearnbench.leaderboard.site.build import build_board, front
+from unlearnbench.leaderboard.site import front
+from unlearnbench.leaderboard.site.build import build_board
 
 TASKS, METHODS, SEEDS = 10, 200, 5
 CODE = """
@@ -65,29 +66,25 @@ def test_ten_thousand_records_build_in_twenty_seconds_and_a_gigabyte(tmp_path):
     assert all((sites[0] / name).read_bytes() == (sites[1] / name).read_bytes() for name in files[0])
 
 
-@pytest.mark.parametrize(("sizes", "most"), [([10, 20], 20), ([300, 10], 190), ([150, 150], 100), ([1] * 500, 1)])
-def test_the_front_page_shows_as_many_rows_as_it_has_room_for(sizes, most):
-    class Board:
-        def __init__(self, size):
-            self.rows = range(size)
-
-    assert front.rows_of_each([Board(size) for size in sizes]) == most
-
-
-def test_a_large_board_has_a_page_of_its_own_and_every_link_leads_somewhere(tmp_path):
+def test_of_many_methods_the_front_page_shows_the_best_and_names_the_others_and_every_link_leads_somewhere(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(front, "CELLS", 30)
     for record in anchors():
         write_record(tmp_path / "results", record)
-    for number in range(front.ROWS + 20):
-        write_record(tmp_path / "results", make_record(f"method-{number}", 0, between(number / 300)))
+    for number in range(50):
+        write_record(tmp_path / "results", make_record(f"method-{number}", 0, between(number / 60)))
     site = build_board([tmp_path / "results"], tmp_path / "site").page.parent
-    (whole,) = (site / "boards").glob("*.html")
-    first = (site / "index.html").read_text()
-    assert f"of {front.ROWS + 22} rows are shown" in first
-    assert "<svg" not in first
-    assert first.count('<tr data-role="method"') < whole.read_text().count('<tr data-role="method"') == front.ROWS + 20
-    assert "<svg" in whole.read_text()
-    assert {"original", "oracle"} <= {row.rpartition(">")[2] for row in first.split("</a>")}
-    for page in (site / "index.html", whole):
+    first, whole = site / "index.html", site / "tasks" / "digits-ddpm.html"
+    text = first.read_text()
+    assert "<summary>20 more rows</summary>" in text
+    assert text.count('<tr class="method"') == 30
+    assert all(f'<a href="methods/method-{number}.html">' in text for number in range(50))
+    assert (
+        text.index("method-49.html") < text.index("method-20.html") < text.index("more rows") < text.index("-19.html")
+    )
+    assert whole.read_text().count('data-role="method"') == 50
+    for page in (first, whole):
         for reference in check(page).references:
             if not reference.startswith("data:"):
                 path = reference.partition("#")[0]
@@ -101,4 +98,4 @@ def test_a_picture_is_written_once_however_many_pages_show_it(tmp_path):
     site = build_board([tmp_path / "results"], tmp_path / "site").page.parent
     (picture,) = (site / "samples").iterdir()
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    assert f'src="../samples/{picture.name}"' in next(site.glob("methods/*m-3.html")).read_text()
+    assert f'src="../samples/{picture.name}"' in next(site.glob("rows/*m-3.html")).read_text()

@@ -236,11 +236,11 @@ def test_badges_stand_on_the_board_and_attestations_do_not_break_it(tmp_path):
     built = build_board([tmp_path / "results"], tmp_path / "site", [tmp_path / "said", tmp_path / "missing"])
     assert len(built.problems) == 1
     assert "broken.json is no attestation" in built.problems[0]
-    text = built.page.read_text()
+    text = (built.page.parent / "tasks" / "digits-ddpm.html").read_text()
     cells = {name: line for name in ("sfron", "original") for line in text.splitlines() if f">{name}</a>" in line}
     assert 'class="badge trust rerun" title="Run again' in cells["sfron"]
     assert 'class="badge trust recomputed"' in cells["original"]
-    page = next(built.page.parent.glob("methods/*sfron*.html")).read_text()
+    page = next(built.page.parent.glob("rows/*-sfron.html")).read_text()
     assert "every number fell into its stored interval: 3 of 3 seeds" in page
     rows = json.loads((built.page.parent / "board.json").read_text())
     assert {row["method"]: row["checked"] for row in rows}["sfron"] == "rerun"
@@ -263,7 +263,7 @@ def test_verify_runs_a_record_again(cli, tmp_path):
     (attestation,) = (tmp_path / "verifications").glob("*.json")
     assert Attestation.model_validate_json(attestation.read_text()).kind == "rerun"
     done = cli("board", "--no-committed")
-    assert 'class="badge trust rerun"' in (tmp_path / "site" / "index.html").read_text()
+    assert 'class="badge trust rerun"' in (tmp_path / "site" / "tasks" / "toy.html").read_text()
     lying = json.loads(record.read_text())
     for metric in lying["metrics"]:
         metric |= {"value": metric["value"] + 0.5, "ci_low": metric["value"] + 0.4, "ci_high": metric["value"] + 0.6}

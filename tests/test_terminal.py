@@ -15,6 +15,7 @@ from unlearnbench.benchmark.commands import completion
 from unlearnbench.benchmark.commands.consoles import print_pairs, say
 from unlearnbench.benchmark.records.record import Status
 from unlearnbench.benchmark.records.store import write_record
+from unlearnbench.leaderboard.columns import rank_text
 from unlearnbench.leaderboard.digest import MOST_LINES, digest_data, print_digest, standings
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.leaderboard.site.build import Site
@@ -56,7 +57,7 @@ def test_the_digest_shows_own_rows_their_place_and_the_best_beside_them():
     assert lines[1].endswith(f"best: other {best.score:.3f}")
     assert lines[2].startswith("  mine (lr=0.1)")
     assert f"{row.score:.3f}" in lines[2]
-    assert lines[2].endswith(f"{row.rank} of 3")
+    assert lines[2].endswith(f"{rank_text(row)} of 3")
     assert lines[-1] == "The board is at site/index.html"
 
 

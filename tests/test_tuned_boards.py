@@ -22,9 +22,7 @@ def test_there_are_tuned_tasks():
 def test_every_method_that_applies_got_the_same_search_on_requests_of_no_board(task):
     file, made = read_settings(SHIPPED / f"{task}.json"), make_task(task, {})
     applicable = {
-        name
-        for name in BUILT_IN
-        if (cls := registry.methods.get(name)).role == "method" and made.refusal(cls) is None
+        name for name in BUILT_IN if (cls := registry.methods.get(name)).role == "method" and made.refusal(cls) is None
     }
     assert file.task == task
     assert set(file.methods) == applicable

@@ -96,5 +96,5 @@ def test_the_rows_page_says_so_too(tmp_path):
     built = build_board([tmp_path / "results"], tmp_path / "site")
     assert (
         "Seed 0: A training step took 100 ms before the run"
-        in next(built.page.parent.glob("methods/*-a.html")).read_text()
+        in next(built.page.parent.glob("rows/*-a.html")).read_text()
     )

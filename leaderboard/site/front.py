@@ -1,66 +1,162 @@
-"""How much of each board stands on the front page, so that it stays small however many rows there are."""
+"""The front page: one matrix of methods by tasks, pictures, what forgetting costs, and what is new."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..attestations import Badge
-from ..columns import Column, Where, columns_of
+from markupsafe import Markup
+
+from ..columns import rank_text
+from ..overall import Standing, chosen_rows, standard_boards, standings
 from ..ranking import Ranking
 from ..row import Row
+from ..text import from_to, number
 from . import plots
+from .facts import TaskFacts, method_facts, not_applicable, task_facts
+from .news import Newest, latest_changes, newest_rows
+from .pictures import Exhibit, exhibit
+from .shown import Shown, method_page
 
-ROWS = 200
-"""Rows on the front page, of all boards together. A row takes about 1.3 kB."""
-BOARDS = 20
-"""Boards on the front page; the table of contents names the others."""
-_REFERENCES = ("original", "oracle")
-
-
-class Shown(NamedTuple):
-    """A board as one page shows it."""
-
-    ranking: Ranking
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    links: Mapping[str, str]
-    """The page of every row."""
-    badges: Mapping[str, Badge]
-    plot: plots.CostPlot | None
-    anchor: str
-    own_page: str
-    """The path of the page with all rows, where there is one."""
-    page: str = ""
-    """The link to it, if rows are left out here."""
-
-    @classmethod
-    def of(cls, index: int, ranking: Ranking, links: Mapping[str, str], badges: Mapping[str, Badge]) -> Shown:
-        """Returns a board with all of its rows."""
-        slug = re.sub(r"[^a-z0-9]+", "-", ranking.title.lower()).strip("-")[:80]
-        columns = columns_of(ranking, Where.SITE)
-        return cls(ranking, columns, ranking.rows, links, badges, None, f"board-{index}", f"boards/{index}-{slug}.html")
-
-    def first(self, most: int) -> Shown:
-        """Returns the board as the front page shows it: its first rows and the reference rows, or all with the plot."""
-        if len(self.rows) <= most:
-            return self._replace(plot=plots.cost_plot(self.ranking, dict(self.links)))
-        kept = [
-            row for index, row in enumerate(self.rows) if index < most or (row.method in _REFERENCES and not row.config)
-        ]
-        return self._replace(rows=kept, page=self.own_page)
-
-    def below(self, root: str) -> Shown:
-        """Returns the board with all rows for a page in a folder of its own."""
-        links = {name: root + link for name, link in self.links.items()}
-        return self._replace(links=links, plot=plots.cost_plot(self.ranking, links))
+CELLS = 2400
+"""Cells of the matrix, so that the page stays small however many methods there are; the others are named below it."""
+TASKS = 20
+"""Tasks in the matrix; the list of tasks names all."""
+LEADERS = 2
 
 
-def rows_of_each(rankings: Sequence[Ranking]) -> int:
-    """Returns how many rows of each board the front page has room for: all where that is no more than it holds."""
-    sizes = [len(ranking.rows) for ranking in rankings[:BOARDS]]
-    if sum(sizes) <= ROWS:
-        return max(sizes)
-    # The largest cut that fits: small boards stay whole, and what they leave is the large ones'.
-    return max([cut for cut in range(1, max(sizes) + 1) if sum(min(cut, size) for size in sizes) <= ROWS])
+class Cell(NamedTuple):
+    """What a method did on a task."""
+
+    text: str
+    kind: str
+    """``ranked``, ``unranked``, ``reference``, ``fits-not`` or ``not-run``."""
+    score: float | None
+    title: str
+    """The same in one sentence."""
+    mark: str
+    """What sets the row apart from the others: settings by hand, a single run."""
+
+
+class Line(NamedTuple):
+    """A method in the matrix."""
+
+    standing: Standing
+    link: str
+    rebuilt: bool
+    cells: list[Cell]
+
+
+class TaskEntry(NamedTuple):
+    """A task with all of its boards."""
+
+    name: str
+    page: str
+    facts: TaskFacts | None
+    boards: list[Shown]
+
+
+class Showcase(NamedTuple):
+    """The board that the pictures and the charts are of: that with the most methods."""
+
+    board: Shown
+    exhibit: Exhibit | None
+    harm: plots.Chart | None
+    cost: plots.Chart | None
+
+
+class Front(NamedTuple):
+    """All that the page shows."""
+
+    columns: list[Shown]
+    """The matrix's boards, one a task."""
+    methods: list[Line]
+    apart: list[Line]
+    """Reference rows and cheats."""
+    unshown: list[Line]
+    """Methods that there is no room for."""
+    tasks: list[TaskEntry]
+    showcase: Showcase | None
+    newest: list[Newest]
+    changes: list[Markup]
+
+
+def front_of(boards: Sequence[Shown]) -> Front:
+    """Returns what the front page shows of all boards."""
+    by_ranking = {id(board.ranking): board for board in boards}
+    columns = [by_ranking[id(ranking)] for ranking in standard_boards([board.ranking for board in boards])]
+    shown = columns[:TASKS]
+    lines = [_line(standing, shown) for standing in standings([board.ranking for board in columns])]
+    methods = [line for line in lines if line.standing.role == "method"]
+    apart = [line for line in lines if line.standing.role != "method"]
+    most = max(1, CELLS // max(1, len(shown)))
+    return Front(
+        shown,
+        methods[:most],
+        sorted(apart[:most], key=lambda line: line.standing.role != "reference"),
+        methods[most:] + apart[most:],
+        _tasks(boards),
+        _showcase(columns),
+        newest_rows(boards),
+        latest_changes(),
+    )
+
+
+def _tasks(boards: Sequence[Shown]) -> list[TaskEntry]:
+    found: dict[str, list[Shown]] = {}
+    for board in boards:
+        found.setdefault(board.ranking.task, []).append(board)
+    return [TaskEntry(task, these[0].page, task_facts(task), these) for task, these in found.items()]
+
+
+def _line(standing: Standing, columns: Sequence[Shown]) -> Line:
+    facts = method_facts(standing.contender.method)
+    cells = [
+        _cell(board.ranking, standing.rows[index]) if index in standing.rows else _empty(standing, board.ranking)
+        for index, board in enumerate(columns)
+    ]
+    return Line(standing, method_page(standing.contender.method), facts is not None and facts.rebuilt, cells)
+
+
+def _empty(standing: Standing, board: Ranking) -> Cell:
+    lacking = not_applicable(board.task, standing.contender.method)
+    if lacking is not None:
+        return Cell("n/a", "fits-not", None, f"Not applicable: it needs {lacking}, which the task does not have", "")
+    return Cell("not run", "not-run", None, "Nobody ran it on this task", "")
+
+
+def _cell(board: Ranking, row: Row) -> Cell:
+    by_hand = " set by hand" if row.config else f", {row.settings}"
+    runs = f"{len(row.cases)} run{'s' * (len(row.cases) != 1)}"
+    mark = "h" * bool(row.config) + "1" * (len(row.cases) == 1)
+    what = f"{row.name}{by_hand}: score {number(row.score)}, {from_to(row.interval)}, {runs}"
+    if row.rank is not None:
+        return Cell(rank_text(row), "ranked", row.score, f"{what}, rank {rank_text(row)} of {_ranked(board)}", mark)
+    if row.role == "reference":
+        return Cell(number(row.score, 2), "reference", row.score, what, mark)
+    why = f"not ranked, as it takes {row.retraining} of retraining" if row.too_dear else "no score"
+    return Cell("no rank", "unranked", row.score, f"{what}; {why}", mark)
+
+
+def _ranked(board: Ranking) -> int:
+    return sum(row.rank is not None for row in board.rows)
+
+
+def _showcase(columns: Sequence[Shown]) -> Showcase | None:
+    def size(board: Shown) -> tuple[bool, int]:
+        ranked = [row for row in board.ranking.rows if row.role == "method" and row.rank is not None]
+        return any(run.record.gallery for row in ranked for run in row.runs), len(ranked)
+
+    board = max(columns, key=size, default=None)
+    if board is None:
+        return None
+    rows = sorted(chosen_rows(board.ranking).values(), key=lambda row: -(row.score or 0.0))
+    ranked = [row for row in rows if row.role == "method" and row.rank is not None]
+    cheats = [row for row in rows if row.role == "cheat"]
+    links: Mapping[str, str] = {row.name: method_page(row.method) for row in rows}
+    return Showcase(
+        board,
+        exhibit(board.ranking, ranked[:LEADERS], cheats),
+        plots.harm_chart(rows, links),
+        plots.cost_chart(board.ranking, rows, links),
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..ranking import Ranking
@@ -16,6 +17,8 @@ _LABEL_HEIGHT = 13.0
 _NAMED = 60
 """Points that may have a name, the best ones: there is no room for more. Every point says its name on a touch."""
 _LONGEST_LABEL = 24
+_NOTHING = 0.05
+"""What does no better is no part of the front of the best, however little it costs."""
 _RADIUS = 6.0
 _LABEL_WIDTH = 6.6
 """Of a character, in pixels at the charts' text size."""
@@ -41,7 +44,7 @@ class Label(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A method on the quality-versus-cost plot."""
+    """A row on a chart."""
 
     name: str
     role: str
@@ -54,80 +57,117 @@ class Point(NamedTuple):
     """None where there is no room; the title says the name, too."""
     link: str
     title: str
+    leads: bool
+    """Whether it is on the front of the best."""
 
 
-class CostPlot(NamedTuple):
-    """Score against what unlearning takes."""
+class Chart(NamedTuple):
+    """Rows of a board by two numbers, of which more of the second and less of the first is better."""
 
-    cost: str
-    """What that is, in words."""
+    x_title: str
+    y_title: str
     points: list[Point]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     frontier: str
-    """The steps of the best score reached for at most that cost, as an SVG path."""
+    """The steps of the best reached for at most that much of the first, as an SVG path."""
+    leaders: list[str]
+    """The names of the rows on it, from the left."""
 
 
 class _Axis(NamedTuple):
-    """What the cost of a row is."""
+    """What a row costs, in one sense or another."""
 
-    name: str
+    title: str
     of: Callable[[Row], float | None]
-    least: float
-    """What takes less, such as the no-op, would squeeze every other point to one side."""
     text: Callable[[float], str]
+    least: float = 0.0
+    """What takes less, such as the no-op, would squeeze every other point to one side; zero where nothing is logarithmic."""
 
 
 _WORK = _Axis(
-    "work, as a share of retraining",
+    "work, as a share of retraining, logarithmic",
     lambda row: row.retraining.value if row.retraining else None,
-    1e-4,
     lambda value: f"{100 * value:.3g} %",
+    1e-4,
 )
-_TIME = _Axis("time of unlearning", lambda row: row.unlearn_seconds, 0.1, lambda value: f"{value:,.4g} s")
+_TIME = _Axis("time of unlearning, logarithmic", lambda row: row.unlearn_seconds, lambda value: f"{value:,.4g} s", 0.1)
+_HARM = _Axis("harm: the share of the allowed loss of utility that is used up", lambda row: row.harm, "{:.2f}".format)
 
 
-def cost_plot(board: Ranking, links: dict[str, str]) -> CostPlot | None:
-    """Lays out score against cost (logarithmic), or returns None if nothing has both.
+def cost_chart(board: Ranking, rows: Sequence[Row], links: Mapping[str, str]) -> Chart | None:
+    """Lays out score against cost, or returns None if nothing has both.
 
     The cost is the work as a share of retraining's, which is the same on every machine; where there is no oracle to compare
     it with, it is the time, on a board of a single device.
 
     Args:
         board: The ranking.
+        rows: Those of its rows that are shown.
         links: The page of each row, by the row's name.
     """
-    axis = _WORK if any(map(_WORK.of, board.rows)) else _TIME
-    rows = [row for row in board.rows if row.score is not None and axis.of(row) is not None]
-    if not any(map(axis.of, rows)) or (axis is _TIME and len(board.devices) > 1):
+    axis = _WORK if any(map(_WORK.of, rows)) else _TIME
+    if axis is _TIME and len(board.devices) > 1:
         return None
+    found = [row for row in rows if row.score is not None and axis.of(row) is not None]
+    return _chart(found, axis, "score", lambda row: row.score or 0.0, links) if any(map(axis.of, found)) else None
+
+
+def harm_chart(rows: Sequence[Row], links: Mapping[str, str]) -> Chart | None:
+    """Lays out forgetting against harm, or returns None if nothing has both.
+
+    Args:
+        rows: Those of a board that are shown.
+        links: The page of each row, by the row's name.
+    """
+    found = [row for row in rows if row.forgotten is not None and row.harm is not None]
+    title = "forgotten: the score before harm"
+    return _chart(found, _HARM, title, lambda row: row.forgotten or 0.0, links) if found else None
+
+
+def _chart(
+    rows: Sequence[Row], axis: _Axis, y_title: str, height: Callable[[Row], float], links: Mapping[str, str]
+) -> Chart:
     costs = {row.name: max(axis.of(row) or 0.0, axis.least) for row in rows}
-    low = math.floor(math.log10(min(costs.values())))
-    high = math.ceil(math.log10(max(costs.values())) - 1e-9)
-
-    def across(value: float) -> float:
-        return LEFT + (math.log10(value) - low) / max(high - low, 1) * (WIDTH - LEFT - RIGHT)
-
-    def up(score: float) -> float:
-        return TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
-
-    places = {row.name: (across(costs[row.name]), up(row.score or 0.0)) for row in rows}
+    across, x_ticks = _scale(list(costs.values()), axis)
+    places = {row.name: (across(costs[row.name]), _up(height(row))) for row in rows}
+    able = [row for row in rows if row.role == "method" and row.rank is not None and height(row) > _NOTHING]
+    leaders = _front([(*places[row.name], row.name) for row in able])
     labels = _Labels(list(places.values()))
     points = []
-    for index, row in enumerate(sorted(rows, key=lambda row: (-(row.score or 0), row.name))):
+    # Whoever is on the front is named first, while there is room.
+    ordered = sorted(rows, key=lambda row: (row.name not in leaders, -height(row), row.name))
+    for index, row in enumerate(ordered):
         x, y = places[row.name]
         text = row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …"
         label = labels.place(text, x, y) if index < _NAMED else None
-        ends = (up(row.interval.low), up(row.interval.high)) if row.interval else (y, y)
-        title = f"{row.name}: score {row.score:.3f}, {_cost_text(row)}"
-        points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title))
-    return CostPlot(
-        axis.name,
-        points,
-        [Tick(across(10.0**power), axis.text(10.0**power)) for power in range(low, high + 1)],
-        [Tick(up(score / 4), f"{score / 4:.2f}") for score in range(5)],
-        _frontier([point for point in points if point.role == "method" and point.y < up(0.0)]),
-    )
+        ends = (_up(row.interval.low), _up(row.interval.high)) if y_title == "score" and row.interval else (y, y)
+        title = f"{row.name}: {y_title.partition(':')[0]} {height(row):.3f}, {_cost_text(row, axis)}"
+        points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title, row.name in leaders))
+    y_ticks = [Tick(_up(part / 4), f"{part / 4:.2f}") for part in range(5)]
+    return Chart(axis.title, y_title, points, x_ticks, y_ticks, _steps([places[name] for name in leaders]), leaders)
+
+
+def _up(share: float) -> float:
+    return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+
+
+def _scale(values: Sequence[float], axis: _Axis) -> tuple[Callable[[float], float], list[Tick]]:
+    """Where a value stands from left to right, and the marks."""
+    if axis.least == 0.0:
+        linear = partial(_across, low=0.0, high=1.0)
+        return linear, [Tick(linear(part / 4), axis.text(part / 4)) for part in range(5)]
+    low = math.floor(math.log10(min(values)))
+    high = math.ceil(math.log10(max(values)) - 1e-9)
+
+    def logarithmic(value: float) -> float:
+        return _across(math.log10(value), low, max(high, low + 1))
+
+    return logarithmic, [Tick(logarithmic(10.0**power), axis.text(10.0**power)) for power in range(low, high + 1)]
+
+
+def _across(value: float, low: float, high: float) -> float:
+    return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
 
 class _Labels:
@@ -161,16 +201,26 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _frontier(points: list[Point]) -> str:
-    path, best = "", math.inf
-    for point in sorted(points, key=lambda point: (point.x, point.y)):
-        if point.y < best:
-            path += f"M{point.x:.1f} {point.y:.1f}" if not path else f"H{point.x:.1f}V{point.y:.1f}"
-            best = point.y
+def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
+    """The names of the points that none to their left is as high as."""
+    found, best = [], math.inf
+    for _, y, name in sorted(points):
+        if y < best:
+            found.append(name)
+            best = y
+    return found
+
+
+def _steps(points: Sequence[tuple[float, float]]) -> str:
+    path = ""
+    for x, y in points:
+        path += f"M{x:.1f} {y:.1f}" if not path else f"H{x:.1f}V{y:.1f}"
     return path + f"H{WIDTH - RIGHT}" if path else ""
 
 
-def _cost_text(row: Row) -> str:
+def _cost_text(row: Row, axis: _Axis) -> str:
+    if axis is _HARM:
+        return f"harm {row.harm or 0.0:.2f}"
     parts = [] if row.retraining is None else [f"{percent(row.retraining.value)} of retraining's work"]
     parts += [] if row.unlearn_seconds is None else [f"{row.unlearn_seconds:.1f} s"]
     return ", ".join(parts) or "no cost"

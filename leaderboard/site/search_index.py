@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
-from ..ranking import Ranking
+from ..columns import rank_text
 from ..text import number
 from .docs_pages import DocPage
+from .facts import method_facts
+from .shown import Shown, method_page
 
 Entry = tuple[str, str, str, str]
 """What is found, where it stands, its address and its text."""
 PAGES: Sequence[Entry] = (
-    ("Boards", "Page", "index.html", "Which methods make a generative model forget: the ranked boards"),
-    ("How the score works", "Page", "rules.html", "Rules: components, utility, gates, intervals, ranks, cost"),
+    ("Boards", "Page", "index.html", "Which methods make a generative model forget: every method on every task"),
+    (
+        "How the score works, and why to doubt it",
+        "Page",
+        "rules.html",
+        "Rules: components, utility, gates, intervals, ranks, cost; meta-evaluation, attacks, second looks, stability, limits",
+    ),
     ("Documentation", "Page", "docs/index.html", "Every page of the documentation in the order a reader goes"),
 )
 
 
-class Place(NamedTuple):
-    """Where a board stands on the site."""
-
-    ranking: Ranking
-    address: str
-    links: Mapping[str, str]
-    """The page of every row."""
-
-
-def entries(places: Iterable[Place], docs: Iterable[DocPage]) -> Iterator[Entry]:
+def entries(boards: Sequence[Shown], docs: Iterable[DocPage]) -> Iterator[Entry]:
     """Yields all that can be found."""
     yield from PAGES
     for doc in docs:
@@ -36,12 +33,16 @@ def entries(places: Iterable[Place], docs: Iterable[DocPage]) -> Iterator[Entry]
             top = section.level == 1
             address = doc.document.page + ("" if top else f"#{section.anchor}")
             yield doc.title if top else section.title, "Documentation" if top else doc.title, address, section.text
-    for ranking, address, links in places:
-        yield f"Board {ranking.title}", "Boards", address, f"{ranking.family}, {ranking.extent}"
+    for method in dict.fromkeys(row.method for board in boards for row in board.ranking.rows):
+        facts = method_facts(method)
+        yield method, "Methods", method_page(method), facts.does if facts is not None else ""
+    for board in boards:
+        ranking = board.ranking
+        yield f"Board {ranking.title}", "Tasks", board.address, f"{ranking.family}, {ranking.extent}"
         for row in ranking.rows:
             score = "no score" if row.score is None else f"score {number(row.score)}"
-            rank = "" if row.rank is None else f"rank {row.rank}, "
-            yield row.name, ranking.title, links[row.name], f"{row.role}, {rank}{score}"
+            rank = "" if row.rank is None else f"rank {rank_text(row)}, "
+            yield row.name, ranking.title, board.links[row.name], f"{row.role}, {rank}{score}"
 
 
 def index_script(found: Iterable[Entry]) -> bytes:

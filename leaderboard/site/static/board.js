@@ -1,10 +1,22 @@
-// Sorting and filtering of the ranked tables. The page is complete without this file.
+// Sorting, filtering and choosing rows of the ranked tables; what is shown stands in the address. The page is complete without this file.
 "use strict";
+
+const settings = {
+  read() { return new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""); },
+  get(board, key) { return this.read().get(`${board}.${key}`) ?? ""; },
+  set(board, key, value) {
+    const all = this.read();
+    if (value) all.set(`${board}.${key}`, value);
+    else all.delete(`${board}.${key}`);
+    const text = all.toString();
+    if (text || location.hash.includes("=")) history.replaceState(null, "", `#${text}`);
+  },
+};
 
 function sortTable(table, index, ascending) {
   const value = (row) => {
     const cell = row.cells[index];
-    const raw = cell.dataset.value ?? cell.textContent.trim();
+    const raw = cell.dataset.value ?? (cell.querySelector("a") ?? cell).textContent.trim();
     return raw === "" ? null : Number.isNaN(Number(raw)) ? raw.toLowerCase() : Number(raw);
   };
   const rows = [...table.tBodies[0].rows];
@@ -16,19 +28,30 @@ function sortTable(table, index, ascending) {
   table.tBodies[0].append(...rows);
 }
 
-function makeSortable(table) {
-  [...table.tHead.rows[0].cells].forEach((header, index) => {
+function makeSortable(section) {
+  const table = section.querySelector("table.ranking");
+  const headers = [...table.tHead.rows[0].cells];
+  const sortBy = (header, ascending) => {
+    for (const other of headers) other.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    sortTable(table, headers.indexOf(header), ascending);
+  };
+  for (const header of headers) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);
     header.append(button);
     button.addEventListener("click", () => {
       const ascending = header.getAttribute("aria-sort") !== "ascending";
-      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-      header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-      sortTable(table, index, ascending);
+      sortBy(header, ascending);
+      settings.set(section.id, "sort", header.dataset.key + (ascending ? "" : "-"));
     });
-  });
+  }
+  return () => {
+    const wanted = settings.get(section.id, "sort");
+    const header = headers.find((one) => one.dataset.key === wanted.replace(/-$/, ""));
+    if (header) sortBy(header, !wanted.endsWith("-"));
+  };
 }
 
 function addFilters(section) {
@@ -44,25 +67,39 @@ function addFilters(section) {
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
-    box.checked = true;
     box.value = role;
     label.append(box, role + "s");
     tools.append(label);
     return box;
   });
-  const apply = () => {
+  const more = section.querySelector("input.more");
+  tools.append(more, section.querySelector("label[for$='-more']"));
+  const filter = () => {
     const wanted = search.value.trim().toLowerCase();
     const roles = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     for (const row of table.tBodies[0].rows) {
-      const name = row.querySelector("th").textContent.toLowerCase();
+      const name = row.querySelector("th a").textContent.toLowerCase();
       row.hidden = !roles.has(row.dataset.role) || !name.includes(wanted);
     }
+    section.classList.toggle("wide", more.checked);
   };
-  tools.addEventListener("input", apply);
+  tools.addEventListener("input", () => {
+    filter();
+    settings.set(section.id, "find", search.value.trim());
+    settings.set(section.id, "hide", boxes.filter((box) => !box.checked).map((box) => box.value).join(" "));
+    settings.set(section.id, "all", more.checked ? "1" : "");
+  });
   section.querySelector(".scroll").before(tools);
+  return () => {
+    search.value = settings.get(section.id, "find");
+    const hidden = settings.get(section.id, "hide").split(" ");
+    for (const box of boxes) box.checked = !hidden.includes(box.value);
+    more.checked = settings.get(section.id, "all") === "1";
+    filter();
+  };
 }
 
-for (const section of document.querySelectorAll("section.board")) {
-  makeSortable(section.querySelector("table.ranking"));
-  addFilters(section);
-}
+const restorers = [...document.querySelectorAll("section.board")].flatMap((section) => [makeSortable(section), addFilters(section)]);
+const restore = () => restorers.forEach((one) => one());
+restore();
+addEventListener("hashchange", restore);
