@@ -124,7 +124,7 @@ def test_every_room_ships_and_the_programs_that_write_pages_do_not():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_a_method_is_a_short_file(path):
-    assert len(path.read_text().splitlines()) <= 80
+    assert len(path.read_text().splitlines()) <= 95
 
 
 def test_the_leaderboard_needs_no_torch():
