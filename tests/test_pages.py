@@ -264,9 +264,7 @@ def test_what_a_search_tried_is_laid_out_setting_by_setting(tmp_path, monkeypatc
     assert [dot.best for dot in lr.dots] == [False, True, False]
     assert lr.dots[1].y < lr.dots[2].y < lr.dots[0].y
     assert search_of("toy", "other", tmp_path) is None
-    (tmp_path / "digits-ddpm.json").write_text(
-        SettingsFile(task="digits-ddpm", methods={"a": found}).model_dump_json()
-    )
+    (tmp_path / "digits-ddpm.json").write_text(SettingsFile(task="digits-ddpm", methods={"a": found}).model_dump_json())
     monkeypatch.setattr(method_pages, "search_of", lambda task, method: search_of(task, method, tmp_path))
     for record in [*anchors(), make_record("a", 0, between(0.5)), make_record("b", 0, between(0.4))]:
         write_record(tmp_path / "results", record)
