@@ -136,19 +136,20 @@ def _chart(
 ) -> Chart:
     costs = {row.name: max(axis.of(row) or 0.0, axis.least) for row in rows}
     across, x_ticks = _scale(list(costs.values()), axis)
-    places = {row.name: (across(costs[row.name]), _up(height(row))) for row in rows}
-    able = [row for row in rows if row.role == "method" and row.rank is not None and height(row) > _NOTHING]
+    heights = {row.name: height(row) for row in rows}
+    places = {row.name: (across(costs[row.name]), _up(heights[row.name])) for row in rows}
+    able = [row for row in rows if row.role == "method" and row.rank is not None and heights[row.name] > _NOTHING]
     leaders = _front([(*places[row.name], row.name) for row in able])
     labels = _Labels(list(places.values()))
     points = []
     # Whoever is on the front is named first, while there is room.
-    ordered = sorted(rows, key=lambda row: (row.name not in leaders, -height(row), row.name))
+    ordered = sorted(rows, key=lambda row: (row.name not in leaders, -heights[row.name], row.name))
     for index, row in enumerate(ordered):
         x, y = places[row.name]
         text = row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …"
         label = labels.place(text, x, y) if index < _NAMED else None
         ends = (_up(row.interval.low), _up(row.interval.high)) if y_title == "score" and row.interval else (y, y)
-        title = f"{row.name}: {y_title.partition(':')[0]} {height(row):.3f}, {_cost_text(row, axis)}"
+        title = f"{row.name}: {y_title.partition(':')[0]} {heights[row.name]:.3f}, {_cost_text(row, axis)}"
         points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title, row.name in leaders))
     y_ticks = [Tick(_up(part / 4), f"{part / 4:.2f}") for part in range(5)]
     return Chart(axis.title, y_title, points, x_ticks, y_ticks, _steps([places[name] for name in leaders]), leaders)
