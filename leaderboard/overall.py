@@ -15,7 +15,8 @@ from .ranking import Ranking
 from .row import Row
 
 DRAWS = 1000
-_TIE = 1e-12
+_DIGITS = 12
+_TIE = 10.0**-_DIGITS
 """Scores that differ by less are the same."""
 
 
@@ -130,10 +131,25 @@ def share_draws(rows: Sequence[Row], generator: np.random.Generator, draws: int 
     )
     noise = np.vstack([np.zeros(len(rows)), generator.standard_normal((draws, len(rows)))])
     known = ~np.isnan(scores)
+    if known.all() and len(cases) > 1:
+        return _shares_below(weights @ scores.T)
     values, errors = np.nan_to_num(scores), _errors(rows, cases, known)
     won = [_won(index, values, known, weights, noise, errors) for index in range(len(rows))]
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Floats = np.stack([np.nansum(part, axis=1) / (~np.isnan(part)).sum(axis=1) for part in won], axis=1)
+    return found
+
+
+def _shares_below(sums: Floats) -> Floats:
+    """The share of the others of its line that each number is above, a tie being a half: ``(D, N)``.
+
+    Where every row has every case, this says the same as comparing every two of them, and takes no time.
+    """
+    found = np.empty_like(sums)
+    for line, shares in zip(np.round(sums, _DIGITS), found, strict=True):
+        ordered = np.sort(line)
+        below, up_to = np.searchsorted(ordered, line, "left"), np.searchsorted(ordered, line, "right")
+        shares[:] = (below + (up_to - below - 1) / 2) / (len(line) - 1)
     return found
 
 

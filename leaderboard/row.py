@@ -144,7 +144,7 @@ class Row(NamedTuple):
 def mean_component(runs: Sequence[RunScore], key: str) -> float | None:
     """Returns the mean of a component or of ``utility`` over some runs, or None without any."""
     values = [run.utility if key == "utility" else run.components[key] for run in runs]
-    return float(np.mean(values)) if values else None
+    return float(sum(values) / len(values)) if values else None
 
 
 def make_row(

@@ -122,3 +122,28 @@ def test_a_task_stands_by_its_first_track_as_it_is_by_default():
     assert board.title == "task-0 · forgetting"
     (only,) = standard_boards(rank_all(changed))
     assert only.task_config == "samples=9"
+
+
+def test_rows_with_all_cases_are_counted_as_if_every_two_were_compared():
+    names = {f"m-{index}": [0.5 + 0.03 * ((index * 7 + seed * 5) % 6) for seed in range(3)] for index in range(6)}
+    (board,) = [one for one in rank_all(board_of(0, names)) if "forg" in one.title]
+    rows = [row for row in board.rows if row.role == "method"]
+    quick = share_draws(rows, np.random.default_rng(2), 200)
+    # A row that lacks a case makes the slow way necessary; among the others it changes nothing.
+    for index, row in enumerate(rows):
+        beaten = sum(
+            0.5 if math.isclose(row.score, other.score) else row.score > other.score
+            for other in rows
+            if other is not row
+        )
+        assert quick[0, index] == pytest.approx(beaten / (len(rows) - 1))
+    short = rows[0]._replace(scores=dict(list(rows[0].scores.items())[:2]))
+    slow = share_draws([short, *rows[1:]], np.random.default_rng(2), 200)
+    others = share_draws(rows[1:], np.random.default_rng(2), 200)
+    without_first = slow[:, 1:] * 5 - slow_wins_over_first(rows, short)
+    assert np.allclose(without_first, others * 4)
+
+
+def slow_wins_over_first(rows, short):
+    """What each of the other rows wins against the first, draw by draw."""
+    return np.stack([share_draws([short, row], np.random.default_rng(2), 200)[:, 1] for row in rows[1:]], axis=1)

@@ -15,6 +15,7 @@ from unlearnbench.benchmark.running.tuned import Found, SettingsFile, Trial
 from unlearnbench.docs.make.facts import facts_text
 from unlearnbench.leaderboard.overall import standard_boards
 from unlearnbench.leaderboard.ranking import rank_all
+from unlearnbench.leaderboard.site import method_pages
 from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.site.doubts import doubts
 from unlearnbench.leaderboard.site.facts import method_facts, not_applicable, task_facts
@@ -238,7 +239,7 @@ def test_doubts_without_their_files_are_none(tmp_path):
     assert latest_changes(tmp_path) == []
 
 
-def test_what_a_search_tried_is_laid_out_setting_by_setting(tmp_path):
+def test_what_a_search_tried_is_laid_out_setting_by_setting(tmp_path, monkeypatch):
     history = [
         Trial(settings={"lr": lr, "mask": mask}, request={"forget_class": 7}, seed=0, score=score)
         for lr, mask, score in ((1e-4, "a", 0.1), (1e-3, "b", 0.9), (1e-2, "a", 0.5))
@@ -263,6 +264,14 @@ def test_what_a_search_tried_is_laid_out_setting_by_setting(tmp_path):
     assert [dot.best for dot in lr.dots] == [False, True, False]
     assert lr.dots[1].y < lr.dots[2].y < lr.dots[0].y
     assert search_of("toy", "other", tmp_path) is None
+    (tmp_path / "digits-ddpm.json").write_text(SettingsFile(task="digits-ddpm", methods={"a": found}).model_dump_json())
+    monkeypatch.setattr(method_pages, "search_of", lambda task, method: search_of(task, method, tmp_path))
+    for record in [*anchors(), make_record("a", 0, between(0.5)), make_record("b", 0, between(0.4))]:
+        write_record(tmp_path / "results", record)
+    pages = build_board([tmp_path / "results"], tmp_path / "site").page.parent / "methods"
+    assert "3 settings tried, score 0.90, the paper&#39;s 0.10" in (pages / "a.html").read_text().replace("'", "&#39;")
+    assert (pages / "a.html").read_text().count('<circle class="best"') == 2
+    assert "settings tried" not in (pages / "b.html").read_text()
     assert search_of("absent", "mine", tmp_path) is None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ...benchmark.records.record import Record
-from ..boards import Case, case_of
+from ..boards import Case
 from ..ranking import Ranking
 from ..row import Row
 
@@ -59,7 +59,7 @@ def sheets(row: Row, anchors: Mapping[str, Row]) -> list[list[Sheet]]:
 
 def line_of(rows: Sequence[Row], case: Case) -> list[Sheet]:
     """Returns the samples of some rows of one request and seed; of those alone that have some."""
-    runs = [(row.name, run.record) for row in rows for run in row.runs if case_of(run.record) == case]
+    runs = [(row.name, run.record) for row in rows for run in row.runs if run.case == case]
     return [Sheet(name, record) for name, record in runs if record.gallery is not None]
 
 

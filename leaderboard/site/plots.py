@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...benchmark.metrics.intervals import Floats
 from ..ranking import Ranking
 from ..row import Row
 from ..work import percent
@@ -14,6 +18,8 @@ from ..work import percent
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 48
 _LABEL_HEIGHT = 13.0
+_SHIFTS = (0.0, *(sign * step * _LABEL_HEIGHT for step in range(1, 24) for sign in (-1, 1)))
+"""How far from its point's height a name may stand, the nearest first."""
 _NAMED = 60
 """Points that may have a name, the best ones: there is no room for more. Every point says its name on a touch."""
 _LONGEST_LABEL = 24
@@ -130,19 +136,20 @@ def _chart(
 ) -> Chart:
     costs = {row.name: max(axis.of(row) or 0.0, axis.least) for row in rows}
     across, x_ticks = _scale(list(costs.values()), axis)
-    places = {row.name: (across(costs[row.name]), _up(height(row))) for row in rows}
-    able = [row for row in rows if row.role == "method" and row.rank is not None and height(row) > _NOTHING]
+    heights = {row.name: height(row) for row in rows}
+    places = {row.name: (across(costs[row.name]), _up(heights[row.name])) for row in rows}
+    able = [row for row in rows if row.role == "method" and row.rank is not None and heights[row.name] > _NOTHING]
     leaders = _front([(*places[row.name], row.name) for row in able])
     labels = _Labels(list(places.values()))
     points = []
     # Whoever is on the front is named first, while there is room.
-    ordered = sorted(rows, key=lambda row: (row.name not in leaders, -height(row), row.name))
+    ordered = sorted(rows, key=lambda row: (row.name not in leaders, -heights[row.name], row.name))
     for index, row in enumerate(ordered):
         x, y = places[row.name]
         text = row.name if len(row.name) <= _LONGEST_LABEL else f"{row.method} …"
         label = labels.place(text, x, y) if index < _NAMED else None
         ends = (_up(row.interval.low), _up(row.interval.high)) if y_title == "score" and row.interval else (y, y)
-        title = f"{row.name}: {y_title.partition(':')[0]} {height(row):.3f}, {_cost_text(row, axis)}"
+        title = f"{row.name}: {y_title.partition(':')[0]} {heights[row.name]:.3f}, {_cost_text(row, axis)}"
         points.append(Point(row.name, row.role, x, y, *ends, label, links[row.name], title, row.name in leaders))
     y_ticks = [Tick(_up(part / 4), f"{part / 4:.2f}") for part in range(5)]
     return Chart(axis.title, y_title, points, x_ticks, y_ticks, _steps([places[name] for name in leaders]), leaders)
@@ -178,27 +185,41 @@ class _Labels:
     """
 
     def __init__(self, points: list[tuple[float, float]]) -> None:
-        self._taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in points]
+        centres = np.array(points, dtype=float)
+        self._taken = np.concatenate([centres - _RADIUS, centres + _RADIUS], axis=1)
 
     def place(self, text: str, x: float, y: float) -> Label | None:
         """Returns where a point's name goes, as near as there is room, if there is any."""
         width = len(text) * _LABEL_WIDTH
-        shifts = [0.0, *(sign * step * _LABEL_HEIGHT for step in range(1, 24) for sign in (-1, 1))]
-        for shift in shifts:
-            for anchor, side in (("start", 1), ("end", -1)):
-                start = x + side * (_RADIUS + 3)
-                left = start if side > 0 else start - width
-                box = (left, y + shift - _LABEL_HEIGHT / 2, left + width, y + shift + _LABEL_HEIGHT / 2)
-                inside = box[0] >= LEFT and box[2] <= WIDTH and box[1] >= TOP - 8 and box[3] <= HEIGHT - BOTTOM + 6
-                if inside and not any(_overlap(box, other) for other in self._taken):
-                    self._taken.append(box)
-                    leader = f"M{x:.1f} {y:.1f}L{start:.1f} {y + shift:.1f}" if shift else ""
-                    return Label(text, start, y + shift + 4, anchor, leader)
-        return None
+        places = [(x + side * (_RADIUS + 3), y + shift, side) for shift in _SHIFTS for side in (1, -1)]
+        boxes = np.array([_box(start, middle, side, width) for start, middle, side in places])
+        inside = (
+            (boxes[:, 0] >= LEFT)
+            & (boxes[:, 2] <= WIDTH)
+            & (boxes[:, 1] >= TOP - 8)
+            & (boxes[:, 3] <= HEIGHT - BOTTOM + 6)
+        )
+        free = np.flatnonzero(inside & ~_overlap(boxes, self._taken))
+        if not len(free):
+            return None
+        start, middle, side = places[free[0]]
+        self._taken = np.vstack([self._taken, boxes[free[0]]])
+        leader = f"M{x:.1f} {y:.1f}L{start:.1f} {middle:.1f}" if middle != y else ""
+        return Label(text, start, middle + 4, "start" if side > 0 else "end", leader)
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _box(start: float, middle: float, side: int, width: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a name."""
+    left = start if side > 0 else start - width
+    return left, middle - _LABEL_HEIGHT / 2, left + width, middle + _LABEL_HEIGHT / 2
+
+
+def _overlap(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
+    """Whether each of some boxes covers a part of any of others."""
+    a, b = boxes[:, None], others[None]
+    apart = (a[..., :2] >= b[..., 2:]) | (b[..., :2] >= a[..., 2:])
+    found: NDArray[np.bool_] = (~apart.any(axis=-1)).any(axis=-1)
+    return found
 
 
 def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
