@@ -142,7 +142,7 @@ def test_the_front_page_shows_pictures_of_the_same_noise_and_what_forgetting_cos
     assert "Score against cost" in text
     assert "Newest results" in text
     assert "Since the last release" in text
-    assert "small: pictures of 8 × 8 pixels".capitalize() in text
+    assert "Small: pictures of 8 × 8 pixels" in text
 
 
 def test_the_front_page_is_small_with_all_that_it_loads(site):

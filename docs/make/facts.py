@@ -22,10 +22,10 @@ _SENTENCES = 2
 def facts() -> dict[str, Any]:
     """Returns what the built-in methods and tasks say of themselves, and which of them do not fit each other."""
     methods = {name: cls for name in registry.methods.names() if origin.is_builtin(cls := registry.methods.get(name))}
-    tasks = {name: cls for name in registry.tasks.names() if origin.is_builtin(cls := registry.tasks.get(name))}
+    tasks = {name: task for name in registry.tasks.names() if origin.is_builtin(task := registry.tasks.get(name))}
     return {
         "methods": {name: _method(cls) for name, cls in methods.items()},
-        "tasks": {name: _task(name, cls, methods) for name, cls in tasks.items()},
+        "tasks": {name: _task(name, task, methods) for name, task in tasks.items()},
     }
 
 

@@ -40,9 +40,9 @@ class TaskFacts(NamedTuple):
     def size(self) -> str:
         """What a reader has to know of its size before believing anything."""
         return {
-            "embedded": "small: pictures of 8 × 8 pixels, a network of minutes on a laptop",
-            "mid": "medium: under an hour on a GPU",
-            "paper": "at the scale of papers",
+            "embedded": "Small: pictures of 8 × 8 pixels, a network of minutes on a laptop",
+            "mid": "Medium: under an hour on a GPU",
+            "paper": "At the scale of papers",
         }.get(self.tier, "")
 
 

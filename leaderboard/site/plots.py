@@ -218,8 +218,7 @@ def _overlap(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
     """Whether each of some boxes covers a part of any of others."""
     a, b = boxes[:, None], others[None]
     apart = (a[..., :2] >= b[..., 2:]) | (b[..., :2] >= a[..., 2:])
-    found: NDArray[np.bool_] = (~apart.any(axis=-1)).any(axis=-1)
-    return found
+    return np.asarray(np.any(~np.any(apart, axis=-1), axis=-1), dtype=np.bool_)
 
 
 def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:

@@ -174,4 +174,4 @@ function addBeside(section) {
 const besides = [...document.querySelectorAll("section.board")].map(addBeside);
 const restoreBesides = () => besides.forEach((one) => one());
 restoreBesides();
-addEventListener("hashchange", restoreBesides);
+addEventListener("hashchange", () => { if (location.hash.includes("=")) restoreBesides(); });

@@ -102,4 +102,5 @@ function addFilters(section) {
 const restorers = [...document.querySelectorAll("section.board")].flatMap((section) => [makeSortable(section), addFilters(section)]);
 const restore = () => restorers.forEach((one) => one());
 restore();
-addEventListener("hashchange", restore);
+// A link to a place on the page changes nothing of what is shown.
+addEventListener("hashchange", () => { if (location.hash.includes("=")) restore(); });
