@@ -8,15 +8,16 @@ from helpers import ROOT
 from unlearnbench.benchmark.records.record import Record, parse_record
 from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.benchmark.running.identity import make_method, method_info, run_id
+from unlearnbench.leaderboard.boards import case_of
 
 ACCEPTED = ROOT / "leaderboard" / "results"
 SOURCE = b'"""Mine."""\n'
 
 
 def committed(task: str, method: str) -> list[Record]:
-    """Returns a committed row of a task, by seed."""
-    paths = sorted((ACCEPTED / task / method).glob("*.json"))
-    return [parse_record(path.read_bytes(), str(path)) for path in paths]
+    """Returns a committed row of a task, by request and seed."""
+    paths = (ACCEPTED / task / method).glob("*.json")
+    return sorted((parse_record(path.read_bytes(), str(path)) for path in paths), key=case_of)
 
 
 def with_changes(record: Record, **changes) -> Record:
@@ -51,6 +52,8 @@ def mine(record: Record, **changes) -> Record:
         "method__name": "mine",
         "method__role": "method",
         "method__distribution": "file",
+        "method__settings_from": "set",
+        "method__trials": None,
         "method__source_sha256": hashlib.sha256(SOURCE).hexdigest(),
         "cost__step_seconds": steps,
         "cost__unlearn_seconds": seconds,

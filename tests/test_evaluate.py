@@ -51,7 +51,7 @@ def test_an_edited_model_from_elsewhere_is_on_the_board_in_one_command(cli, stat
     assert str(record.relative_to(tmp_path)) in done.stdout
     again = cli("evaluate", "toy", "My edit (v2).safetensors", "--seed", "1", *ON_TOY)
     assert "kept toy my-edit-v2 seed 1" in again.stderr
-    board = cli("board", "--no-committed", "--plugin", TOY)
+    board = cli("board", "--no-committed", "--plugin", TOY, "--full")
     assert board.returncode == 0, board.stderr
     assert "my-edit-v2" in board.stdout
     assert "cost unknown" in board.stdout
@@ -92,7 +92,7 @@ def test_a_file_that_does_not_fit_or_ends_early_is_one_sentence_and_no_record(cl
         ({"name": "My/Edit"}, "'My/Edit' cannot name weights; give them with --name one of lower-case letters"),
         ({"file": "_.safetensors"}, "'' cannot name weights"),
         ({"seed": -1}, "-1 is no seed; give whole numbers from 0."),
-        ({"settings": {"lr": 1}}, "There is no setting of the task 'toy' named 'lr'; known: lacking."),
+        ({"settings": {"lr": 1}}, "There is no setting of the task 'toy' named 'lr'; known: forget_class, lacking."),
         ({"settings": {"lacking": True}}, "run `unlearnbench prepare toy --set lacking=true"),
     ],
 )

@@ -114,8 +114,7 @@ def test_committed_oracles_score_high_on_both_tracks_and_the_original_next_to_no
     for rows in boards.values():
         assert min(run.score for run in rows["oracle"].runs) > 0.85
         assert max(run.score for run in rows["original"].runs) <= 0.05
-        # It no longer draws anything.
-        assert rows["ascent"].score == 0
+        assert rows["ascent"].score < 0.4
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -114,7 +114,7 @@ def test_a_board_without_results_of_ones_own_says_so(cli):
 def test_the_terminal_shows_the_boards_of_what_was_just_run(tmp_path, cli):
     record = read_record(sorted((ROOT / "leaderboard" / "results" / "digits-vae" / "uno").glob("*.json"))[0])
     write_record(tmp_path / "results", record)
-    done = cli("board")
+    done = cli("board", "--full")
     assert done.returncode == 0
     assert "digits-vae · forgetting" in done.stdout
     assert "digits-mae" not in done.stdout

@@ -75,7 +75,7 @@ def test_a_whole_method_is_packed_byte_for_byte_and_validates(cli, tmp_path, fin
     assert (tmp_path / "submission" / "methods" / "mine.py").read_text() == METHOD
     done = cli("validate", "submission")
     assert done.returncode == 0, done.stderr
-    assert "3 records and 4 files were checked: nothing is wrong." in done.stdout
+    assert "6 records and 7 files were checked: nothing is wrong." in done.stdout
     done = submit(cli)
     assert done.returncode == 2
     assert "The folder submission is not empty" in done.stderr
@@ -83,7 +83,7 @@ def test_a_whole_method_is_packed_byte_for_byte_and_validates(cli, tmp_path, fin
 
 def test_everything_missing_is_listed_at_once_and_nothing_is_written(cli, tmp_path, finished):
     shutil.rmtree(tmp_path / "results")
-    first, second, _ = finished
+    first, second, *_ = finished
     write_record(tmp_path / "results", with_changes(first, provenance__git_dirty=True))
     write_record(tmp_path / "results", with_changes(second, method__source_sha256="0" * 64))
     write_record(tmp_path / "results", with_changes(second, method__source_sha256="0" * 64, seed=0))
@@ -93,8 +93,8 @@ def test_everything_missing_is_listed_at_once_and_nothing_is_written(cli, tmp_pa
     for expected in (
         "the seeds 1 were run with another version of the method's file",
         "No embedded task is whole",
-        "mine on digits-vae lacks the seeds 1, 2.",
-        "mine (x=1) on digits-vae lacks the seeds 0, 2.",
+        "mine on digits-vae lacks the seeds 1, 2 of forget_class=0",
+        "mine (x=1) on digits-vae lacks the seeds 0, 2 of forget_class=0",
         "was run from a clone with uncommitted changes",
     ):
         assert expected in done.stderr, done.stderr
@@ -123,9 +123,9 @@ def test_reference_rows_that_the_board_lacks_go_along(cli, tmp_path, finished):
     for record in [*finished, *references]:
         write_record(tmp_path / "results", with_changes(record, device__name="My CPU"))
     # The board has them, from another device.
-    assert "Packed 4 files" in submit(cli).stdout
+    assert "Packed 7 files" in submit(cli).stdout
     packed = pack.submit("mine", tmp_path / "results", tmp_path / "other", None, plugins=[tmp_path / "mine.py"])
-    assert (packed.problems, len(packed.files)) == ([], 10)
+    assert (packed.problems, len(packed.files)) == ([], 25)
 
 
 def test_validate_prints_a_list_and_exits_with_one(cli, tmp_path, finished):

@@ -22,7 +22,7 @@ from unlearnbench.leaderboard.submission.validate import attest, validate
 
 @pytest.fixture(scope="module")
 def row():
-    """Three seeds of a real run, renamed."""
+    """Two seeds of each of three requests of a real method, renamed."""
     return [mine(record) for record in committed("digits-vae", "uno")]
 
 
@@ -57,7 +57,7 @@ def refused(folder, accepted, says, **options):
 def test_a_whole_submission_has_nothing_wrong(submission, accepted):
     found = validate(submission, accepted)
     assert found.problems == []
-    assert found.new == len(found.passed) == 3
+    assert found.new == len(found.passed) == 6
 
 
 def test_every_committed_record_agrees_with_itself():
@@ -103,7 +103,7 @@ CHANGES = [
     ({"gallery__tile": 10**6}, "impossible size"),
     ({"gallery__png_base64": "PHN2Zz4="}, "no PNG picture"),
     ({"provenance__git_dirty": True}, "uncommitted changes"),
-    ({"seed": 7}, "lacks the seed 0"),
+    ({"seed": 7}, "lacks the seed 2 of forget_class=8, or the seeds 0, 1 of each of forget_class=0"),
 ]
 
 
@@ -230,8 +230,8 @@ def test_copies_and_second_runs_are_found(row, accepted, tmp_path):
 def test_a_board_without_its_reference_rows_is_refused(row, accepted, tmp_path):
     elsewhere = [with_changes(record, device__name="My CPU") for record in row]
     assert sentences(write_submission(tmp_path / "s", elsewhere), accepted) == []
-    found = refused(tmp_path / "s", None, "without the seeds 0, 1, 2 of original")
-    assert any("unlearnbench run digits-vae oracle --seeds 0,1" in sentence for sentence in found)
+    found = refused(tmp_path / "s", None, "without the seeds 0, 1 of original")
+    assert any("unlearnbench run digits-vae oracle --seeds 0,1 --set forget_class=8" in sentence for sentence in found)
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def whole(accepted, submission, tmp_path):
 
 def test_against_a_base_only_what_is_new_is_checked(whole, accepted):
     found = validate(whole, accepted, whole=True)
-    assert (found.problems, found.new) == ([], 3)
+    assert (found.problems, found.new) == ([], 6)
 
 
 def test_others_rows_stay_as_they_are(whole, accepted, row):
@@ -302,8 +302,8 @@ def test_nothing_of_a_hostile_record_reaches_the_page_as_markup(row, accepted, t
         assert parser.handlers == []
         assert "{{ 7*7 }}" in text or "7*7" not in text
         for tag, source in parser.tags:
-            assert tag != "script" or source.rpartition("/")[2] in ("board.js", "search.js")
-            assert tag != "img" or source.startswith("../samples/")
+            assert tag != "script" or (source and (page.parent / source).resolve().is_relative_to(site.resolve()))
+            assert tag != "img" or source.removeprefix("../").startswith("samples/")
     assert seen >= 3
     assert all(path.resolve().is_relative_to(site.resolve()) for path in site.rglob("*"))
 
@@ -369,3 +369,12 @@ def test_numbers_are_recomputed_whatever_became_of_the_methods_file(tmp_path):
     assert [record.run_id for record in found.recomputed.values()] == [old.run_id]
     assert found.passed == {}
     assert [statement.run_id for statement in attest(found, "1.0").statements] == [old.run_id]
+
+
+def test_settings_that_no_search_found_are_not_called_tuned(accepted, tmp_path):
+    (first, *_) = committed("digits-vae", "uno")
+    assert first.method.settings_from == "tuned"
+    lying = with_changes(
+        first, method__config={**first.method.config, "lr": 0.003}, method__config_passed={"lr": 0.003}
+    )
+    refused(write_submission(tmp_path / "s", [lying], None), accepted, "calls settings tuned which are not those")

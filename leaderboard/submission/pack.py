@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from ...benchmark.records.files import file_sha256, write_atomically
 from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, record_bytes
 from ...benchmark.running.identity import Configured, make_method, method_info
-from ..boards import board_keys, case_of, cases_text
+from ..boards import board_keys, case_of, cases_text, settings_text, task_settings
 from ..rows import latest
 from ..scoring import REFERENCES
 from .layout import method_path
-from .requirements import SEEDS, RowKey
+from .requirements import SEEDS, SEEDS_OF_EACH, RowKey
 from .validate import validate
 
 _PUBLISH = (
@@ -131,15 +131,22 @@ def _by_source(records: Sequence[Record], digest: str) -> tuple[list[Record], li
 
 
 def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
-    """At least one embedded task must be whole on its default request, so that anyone can run the method again."""
+    """At least one embedded task must be whole, but for the request by its defaults, so that anyone can run the method again."""
     embedded = _embedded(method)
-    seeds: dict[str, set[int]] = defaultdict(set)
+    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
-        if not record.task.config_passed:
-            seeds[record.task.name].add(record.seed)
-    if embedded and not any(seeds[name].issuperset(SEEDS) for name in embedded):
+        if not task_settings(record.task):
+            seeds[record.task.name][case_of(record).request].add(record.seed)
+    if embedded and not any(_is_whole(name, seeds[name]) for name in embedded):
         begun = next((name for name in embedded if seeds[name]), embedded[0])
         yield (f"No embedded task is whole; run one of {', '.join(embedded)}, as with `{_run_command(begun, method)}`.")
+
+
+def _is_whole(task: str, seeds: Mapping[str, set[int]]) -> bool:
+    """Whether a method has three seeds of one of a task's requests, or two of each of them."""
+    standard = [settings_text(request) for request in registry.tasks.get(task).standard_requests]
+    each = len(standard) > 1 and all(seeds.get(request, set()).issuperset(SEEDS_OF_EACH) for request in standard)
+    return each or any(found.issuperset(SEEDS) for found in seeds.values())
 
 
 def _run_command(task: str, method: str) -> str:

@@ -10,6 +10,7 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import WEIGHTS, MethodInfo, Record, TaskInfo
 from ...benchmark.running.identity import make_method, make_task, method_info, task_info
+from ...benchmark.running.tuned import SHIPPED, read_settings, settings_path
 from .layout import METHODS, method_path
 
 
@@ -26,7 +27,7 @@ class Sources:
 
     def problems(self, record: Record) -> list[str]:
         """Returns what a record says wrongly of its task and its method, one sentence each."""
-        return [*self._task(record.task), *self._method(record.method)]
+        return [*self._task(record.task), *self._method(record.method), *_tuning(record)]
 
     def _task(self, task: TaskInfo) -> Iterator[str]:
         if task.name == METHODS:
@@ -75,6 +76,16 @@ class Sources:
             yield f"comes without the method's file, {method_path(name)}."
         elif hashlib.sha256(self._files[name]).hexdigest() != method.source_sha256:
             yield f"was made with another file than {method_path(name)}; run it again with that file."
+
+
+def _tuning(record: Record) -> Iterator[str]:
+    """Whether what is called tuned is what the suite's own search found; of others' methods nobody can tell."""
+    method, path = record.method, settings_path(SHIPPED, record.task.name)
+    if method.settings_from != "tuned" or not registry.methods.is_builtin(method.name):
+        return
+    found = read_settings(path).methods.get(method.name) if path.is_file() else None
+    if found is None or (found.settings, found.trials) != (method.config_passed, method.trials):
+        yield "calls settings tuned which are not those that the suite's search found; run it with `--settings tuned`."
 
 
 def _suites_method(method: MethodInfo) -> Iterator[str]:
