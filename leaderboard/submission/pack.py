@@ -131,7 +131,7 @@ def _by_source(records: Sequence[Record], digest: str) -> tuple[list[Record], li
 
 
 def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
-    """At least one embedded task must be whole, but for the request by its defaults, so that anyone can run the method again."""
+    """At least one embedded task must be whole, set but for its request by nobody, so that anyone can run the method again."""
     embedded = _embedded(method)
     seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
