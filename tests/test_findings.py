@@ -190,3 +190,43 @@ def test_what_wraps_the_in_painter_scores_what_the_original_scores():
     for record in wrapped:
         assert record.metrics == numbers[record.seed]
         assert record.weights.left_behind == ["problem.model"]
+
+
+def test_one_corrective_step_does_not_do_it_and_eleven_do(boards):
+    one, two = boards["digits-vae · forgetting"], boards["digits-vae · indistinguishability"]
+    for steps in (1, 3):
+        assert max(run.score for run in row(one, f"gradient-surgery (steps={steps})").runs) < 0.02
+    found = row(one, "gradient-surgery")
+    assert (found.runs[0].record.method.config["steps"], found.runs[0].record.method.config["optimizer"]) == (11, "sgd")
+    assert found.score == pytest.approx(0.66, abs=0.005)
+    assert (round(found.interval.low, 2), round(found.interval.high, 2)) == (0.54, 0.79)
+    assert found.retraining.value < 0.005
+    assert all(
+        other.score < 0.5 or other.retraining.value > found.retraining.value for other in one.rows if other != found
+    )
+    assert row(two, "gradient-surgery").score < 0.2
+
+
+def test_retain_side_surgery_leads_one_track_and_not_the_other(boards):
+    one, two = boards["digits-vae · forgetting"], boards["digits-vae · indistinguishability"]
+    ranked = [other for other in one.rows if other.rank]
+    assert ranked[0].name == "retain-surgery"
+    assert (round(ranked[0].score, 2), round(ranked[0].interval.low, 2), round(ranked[0].interval.high, 2)) == (
+        0.88,
+        0.82,
+        0.94,
+    )
+    assert ranked[0].rank_range == (1, 9)
+    assert row(two, "retain-surgery").score < 0.2
+
+
+def test_tuning_decides():
+    from unlearnbench.benchmark.running.tuned import found_settings
+
+    searched = found_settings("digits-vae").values()
+    gains = [found.score - found.paper_score for found in searched]
+    assert min(gains) > 0
+    assert sum(gain > 0.5 for gain in gains) == 6
+    own = [found.history[0] for found in searched]
+    assert sum(trial.share > 0.25 for trial in own) == 4
+    assert sum(found.paper_score < 0.05 for found in searched if found.history[0].share <= 0.25) == 3
