@@ -49,7 +49,7 @@ def write_many(folder, tasks=TASKS, methods=METHODS, seeds=SEEDS):
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_ten_thousand_records_build_in_twenty_seconds_and_a_gigabyte(tmp_path):
+def test_ten_thousand_records_build_in_a_minute_and_a_gigabyte(tmp_path):
     write_many(tmp_path / "results")
     assert len(list((tmp_path / "results").rglob("*.json"))) == 10_000
     sites = [tmp_path / "one", tmp_path / "two"]
@@ -57,7 +57,7 @@ def test_ten_thousand_records_build_in_twenty_seconds_and_a_gigabyte(tmp_path):
         command = [sys.executable, "-c", CODE, str(tmp_path / "results"), str(site)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
         seconds, megabytes = json.loads(done.stdout)
-        assert seconds < 20
+        assert seconds < 60
         assert megabytes < 1000
     assert (sites[0] / "index.html").stat().st_size < 500_000
     files = [sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file()) for site in sites]
