@@ -142,7 +142,7 @@ def test_a_plugin_that_extends_a_task_of_the_suite_is_hashed_without_the_suites_
         'class Small(DigitsVAE):\n    """Smaller."""\n\n    name = "small-vae"\n    hidden = 16\n'
     )
     registry.add_plugin(path)
-    task = make_task("small-vae", {"forget_class": 3})
+    task = make_task("small-vae", {"forget_class": 4})
     assert task.source_sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
     (sentence,) = task.missing()
-    assert sentence.endswith(f"run `unlearnbench prepare small-vae --set forget_class=3 --plugin {path}`.")
+    assert sentence.endswith(f"run `unlearnbench prepare small-vae --set forget_class=4 --plugin {path}`.")

@@ -31,7 +31,7 @@ def planned(results, method="sfron", seed=0, **changes) -> Plan:
     spec = RunSpec(
         task="digits-ddpm", method=method, seed=seed, device="cpu", threads=1, plugins=[], results=Path(results)
     )
-    return Plan(spec, record.task, record.method, record.run_id, record.device)
+    return Plan(spec, record.task, record.method, record.run_id, record.device, seconds=1800.0)
 
 
 def timed(method="sfron", seed=0, seconds=None, steps=50, **changes):
