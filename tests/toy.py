@@ -73,6 +73,7 @@ class ToyTask(Task):
     standard_requests: ClassVar = ({"forget_class": 0},)
     tuning_requests: ClassVar = ({"forget_class": 1}, {"forget_class": 2})
     forget_class: int = 0
+    """The class to forget."""
     lacking: bool = False
     """Whether it has to be prepared first."""
 
