@@ -167,11 +167,11 @@ def own_assets(tmp_path, monkeypatch):
 
 def test_nothing_is_trained_beside_a_damaged_file(own_assets):
     folder = own_assets("digits-vae")
-    (folder / "oracle-1-0.safetensors").unlink()
-    (folder / "oracle-1-2.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (folder / "oracle-3-0.safetensors").unlink()
+    (folder / "oracle-3-2.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     started = []
     with pytest.raises(
-        BenchmarkError, match=r"oracle-1-2.safetensors is not the file that its manifest names, but a pointer"
+        BenchmarkError, match=r"oracle-3-2.safetensors is not the file that its manifest names, but a pointer"
     ):
         ub.prepare("digits-vae", progress=lambda what, done, total: started.append(what))
     assert started == []
