@@ -23,11 +23,6 @@ COST_UNKNOWN = "cost unknown"
 """In place of the time of weights that were made elsewhere."""
 
 
-def sortable(value: str | int | float | None) -> str:
-    """Returns what a table is sorted by, in as many digits as that takes."""
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def byte_size(value: int | None) -> str:
     """Returns a size as the site shows it."""
     return "–" if value is None else f"{value / 2**20:,.0f} MiB"

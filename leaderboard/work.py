@@ -10,6 +10,16 @@ import numpy as np
 from ..benchmark.records.record import Cost, Record
 from .boards import case_of
 
+COUNTS = (
+    "steps",
+    "forward_passes",
+    "forward_samples",
+    "backward_passes",
+    "backward_samples",
+    "forget_samples",
+    "retain_samples",
+)
+"""What a run counts does not depend on how fast a machine is."""
 BACKWARD = 2
 """What a backward pass costs, in forward passes: one product for the gradient of the weights, one for that of the input."""
 UNSTEADY = 0.25

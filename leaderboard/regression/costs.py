@@ -19,6 +19,7 @@ from ...benchmark.metrics.intervals import Floats, Interval
 from ...benchmark.records.record import Cost, Record
 from ..significance import holm
 from ..text import COST_UNKNOWN
+from ..work import COUNTS
 from .pairing import PairedRow
 from .verdicts import Finding, Verdict
 
@@ -31,16 +32,6 @@ FEWEST_RUNS = 6
 LONGEST_STRETCH = 2
 """Runs of one side in a row, as in ABBA."""
 DRAWS = 4000
-
-_COUNTS = (
-    "steps",
-    "forward_passes",
-    "forward_samples",
-    "backward_passes",
-    "backward_samples",
-    "forget_samples",
-    "retain_samples",
-)
 
 
 class Timing(NamedTuple):
@@ -148,7 +139,7 @@ def _counted(pair: PairedRow, margin: float) -> Finding:
     known = [(old, new) for old, new in costs if old is not None and new is not None]
     if not known:
         return pair.finding("counts", Verdict.NOT_JUDGED, f"{COST_UNKNOWN}.")
-    changes = {name: _totals(known, name) for name in _COUNTS}
+    changes = {name: _totals(known, name) for name in COUNTS}
     changed = {name: totals for name, totals in changes.items() if totals[0] != totals[1]}
     if not changed:
         return pair.finding("counts", Verdict.FINE, "steps, passes and samples are the same.")

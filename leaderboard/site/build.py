@@ -19,7 +19,7 @@ from ..ranking import Ranking, load_boards, rank_all
 from ..rows import left_out
 from ..stability import stability
 from ..templating import make_environment
-from ..text import byte_size, from_to, level, number, seconds, sortable, words
+from ..text import byte_size, from_to, level, number, seconds, words
 from ..work import reference_step, unsteady
 from . import plots
 from .data_files import data_files
@@ -118,7 +118,6 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
 def _furnish(environment: Environment, pictures: PageImages, base_url: str | None) -> None:
     """Gives the templates what they show numbers and records with."""
     environment.filters |= {"number": number, "seconds": seconds, "bytes": byte_size, "words": words, "level": level}
-    environment.filters["sortable"] = sortable
     environment.filters |= {
         "picture": pictures.name,
         "unsteady": unsteady,

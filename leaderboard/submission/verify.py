@@ -12,18 +12,9 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.record import FILE, Metric, Record, Status, utc_now
 from ...benchmark.running.identity import Configured, check_files, make_task, method_info, weights_info
 from ..attestations import Attestation, Statement, digest
+from ..work import COUNTS
 
 Verdict = Literal["same", "inside", "not judged", "differs"]
-_COUNTS = (
-    "steps",
-    "forward_passes",
-    "forward_samples",
-    "backward_passes",
-    "backward_samples",
-    "forget_samples",
-    "retain_samples",
-)
-"""What a run counts does not depend on how fast a machine is."""
 
 
 class Agreement(NamedTuple):
@@ -146,7 +137,7 @@ def _verdict(stored: Metric, again: Metric | None, same_machine: bool) -> Verdic
 
 def _counts(record: Record, again: Record) -> Iterator[Agreement]:
     # Records of earlier releases did not count all of it.
-    counted = [name for name in _COUNTS if name != "backward_samples" or getattr(record.cost, name, None) is not None]
+    counted = [name for name in COUNTS if name != "backward_samples" or getattr(record.cost, name, None) is not None]
     for name in counted if record.is_run else ():
         stored, now = (getattr(run.cost, name, None) for run in (record, again))
         yield Agreement(name.replace("_", " "), stored, now, "same" if stored == now else "differs")
