@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ..benchmark.commands.consoles import say
 from ..benchmark.records.record import Status
 from .columns import rank_text
 from .ranking import Ranking, Row
@@ -21,6 +22,8 @@ _COLUMNS = f"{'score':>5}  {'95 %':>9}  {'rank':>{_RANK}}"
 _LEAST = 8
 _FRAME = 4
 """Lines beside boards and rows: what is shown, what is left out, an empty one, the page."""
+_MOST_NOTES = 2
+"""Reasons for missing scores that are printed: a further one is on the page."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class Standing:
         ranked: How many rows have a rank.
         best: The row with the highest score among them.
         own: The reader's rows.
+        notes: Why some of them, or all, have no score.
     """
 
     title: str
     ranked: int
     best: Row | None
     own: list[Row]
+    notes: list[str]
 
     @classmethod
     def of(cls, board: Ranking, new: frozenset[str]) -> Standing:
@@ -50,7 +55,8 @@ class Standing:
         ranked = [row for row in board.rows if row.rank is not None]
         own = [row for row in board.rows if any(record.run_id in new for record in row.records)]
         best = max(ranked, key=lambda row: row.score or 0.0, default=None)
-        return cls(board.title, len(ranked), best, sorted(own, key=_order))
+        notes = [*([board.note] if board.note else []), *board.notes]
+        return cls(board.title, len(ranked), best, sorted(own, key=_order), notes)
 
     def place(self, row: Row) -> str:
         """Returns where a row stands, for a reader."""
@@ -71,8 +77,10 @@ def print_digest(console: Console, site: Site) -> None:
     """Prints where the reader's rows stand and where the page is, in 25 lines at most."""
     boards = standings(site)
     own = any(board.own for board in boards)
-    shown = _shown(boards)
     width = console.width
+    # The tracks of a task say the same.
+    notes = list(dict.fromkeys(note for board in boards if board.own for note in board.notes))[:_MOST_NOTES]
+    shown = _shown(boards, MOST_LINES - _FRAME - sum(len(Text(note).wrap(console, width)) for note in notes))
     console.print(
         _line("Your rows", _COLUMNS, width, "bold")
         if own
@@ -87,6 +95,8 @@ def print_digest(console: Console, site: Site) -> None:
     more += [_counted(len(boards) - len(shown), "board", "boards")] if len(boards) > len(shown) else []
     if more:
         console.print(_line(f"{' and '.join(more)} more: on the page, or with --full.", "", width, "dim"))
+    for note in notes:
+        say(console, note)
     console.print()
     console.print(f"The board is at {site.page}", markup=False)
 
@@ -101,6 +111,7 @@ def digest_data(site: Site) -> dict[str, Any]:
                 "ranked": board.ranked,
                 "best": None if board.best is None else _row_data(board.best),
                 "own": [_row_data(row) for row in board.own],
+                "notes": board.notes,
             }
             for board in standings(site)
         ],
@@ -125,9 +136,8 @@ def _row_data(row: Row) -> dict[str, Any]:
     }
 
 
-def _shown(boards: list[Standing]) -> list[list[Row]]:
+def _shown(boards: list[Standing], room: int) -> list[list[Row]]:
     """The rows that there is room for, board by board: one of each first, then methods before cheats and references."""
-    room = MOST_LINES - _FRAME
     shown: list[list[Row]] = []
     for board in boards:
         needed = 1 + min(1, len(board.own))

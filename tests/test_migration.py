@@ -83,8 +83,8 @@ def test_they_show_on_a_board_beside_records_of_this_version(tmp_path):
 @pytest.mark.slow
 def test_a_record_of_now_is_measured_with_the_same():
     """Protocol, judges and references; a computation's version may have been raised since."""
-    task, method = make_task("digits-vae", {}), make_method("original", {})
     record = read_record(FOLDER / "one-shot.json")
+    task, method = make_task("digits-vae", dict(record.task.config)), make_method("original", {})
     device = torch.device("cpu")
     now = task.evaluate(task.load_model(task.base_file), record.seed, device).metrics
     again = record.model_copy(update={"metrics": [*now, *task.retrace(method, record.seed, device)]}).metrics_by_key()

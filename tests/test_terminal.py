@@ -73,6 +73,18 @@ def test_reference_rows_of_the_readers_are_shown_where_there_is_nothing_else():
     assert {board.title for board in standings(both)} == {"task-07 · forgetting"}
 
 
+@pytest.mark.parametrize("boards", [1, 3, 30])
+def test_who_has_no_score_learns_why_and_what_to_run(boards):
+    mine = [record for number in range(boards) for record in board_of(number, runs("mine", 0.5, (0,)))]
+    shown = site([], mine)
+    lines = printed(shown)
+    assert len(lines) <= MOST_LINES
+    told = " ".join(lines)
+    assert told.count("No scores: the reference rows are missing; run `unlearnbench run task-") == min(boards, 2)
+    data = digest_data(shown)
+    assert all(len(board["notes"]) == 1 for board in data["boards"])
+
+
 def test_failed_runs_are_told_of():
     mine = [*runs("mine", 0.5, (0, 1)), make_record("mine", 2, status=Status.FAILED, reason="no luck")]
     (line,) = [line for line in printed(site(anchors(), mine)) if "mine" in line and "best" not in line]
