@@ -73,9 +73,10 @@ docs: install  ## Write anew what the registry knows: docs/methods.md, and what 
 full: install  ## Run the full suite (three seeds) into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results
 
-results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, what was recomputed.
+results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, the picture, what was recomputed.
 	$(BIN)/python -m unlearnbench.docs.make.results > docs/results.md
 	$(BIN)/python -m unlearnbench.docs.make.guarding
+	$(BIN)/python -m unlearnbench.docs.make.picture
 	$(BIN)/unlearnbench validate leaderboard/results --attest leaderboard/verifications/recomputed.json
 
 clean:  ## Remove everything that the commands above made.

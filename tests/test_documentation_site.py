@@ -59,11 +59,18 @@ def test_html_is_text_and_comments_are_left_out():
     assert "&lt;b&gt;word" in body
 
 
-def test_no_link_runs_a_script_and_no_picture_is_loaded():
+def test_no_link_runs_a_script_and_no_picture_from_elsewhere_is_loaded():
     page = rendered("# T\n\n[x](javascript:alert(1)) ![plot](https://example.org/x.png)")
     assert 'href="javascript' not in page.body
     assert "<img" not in page.body
     assert "plot" in page.body
+
+
+def test_a_picture_of_the_documentation_is_shown_and_one_that_is_not_there_is_its_words():
+    page = rendered("# T\n\n![a plot](there.png) and ![another](gone.png)", **{"there": "there.png"})
+    assert '<img src="there.png" alt="a plot" loading="lazy"' in page.body
+    assert page.body.count("<img") == 1
+    assert "and another" in page.body
 
 
 def test_a_table_scrolls_in_a_region_with_a_name_and_numbers_stand_right():

@@ -135,7 +135,9 @@ def test_the_board_has_the_familys_tracks_columns_scores_and_destinations(cli, t
     assert rows["suppression", "oracle"]["score"] == rows["indistinguishability", "oracle"]["score"] == 1
     good = rows["suppression", "toy-good"]
     assert good["rank"] is None
-    assert re.search(r"Over a quarter of the work of retraining, and so shown without a rank: toy-good \(\d+ %\)", done.stdout)
+    assert re.search(
+        r"Over a quarter of the work of retraining, and so shown without a rank: toy-good \(\d+ %\)", done.stdout
+    )
     assert good["removal"] > 0.8
     assert good["score"] == pytest.approx(good["removal"] * good["utility"], abs=0.05)
     assert 0 < rows["indistinguishability", "toy-good"]["likeness"] < 1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment
 
-from .documents import ABOUT, ROOT, Chapter, Document, chapters, data_files
+from .documents import ABOUT, ROOT, Chapter, Document, chapters, data_files, picture_files
 from .markdown_page import Page, Section, render
 
 LONG = 3
@@ -44,7 +44,7 @@ class DocPage(NamedTuple):
 def doc_pages(root: Path = ROOT) -> tuple[DocPage, ...]:
     """Returns every document as a page, in the order a reader goes; made once, since files of a release do not change."""
     found = chapters(root)
-    targets = _targets(found, data_files(root))
+    targets = _targets(found, [*data_files(root), *picture_files(root)])
     return tuple(
         DocPage(document, render(document.text, partial(_resolve, document.source, targets)), chapter.title)
         for chapter in found
@@ -52,10 +52,10 @@ def doc_pages(root: Path = ROOT) -> tuple[DocPage, ...]:
     )
 
 
-def _targets(found: Sequence[Chapter], data: Sequence[Path]) -> dict[str, str]:
+def _targets(found: Sequence[Chapter], files: Sequence[Path]) -> dict[str, str]:
     """Where in the site the files of the repository are."""
     pages = {document.source: document.page for chapter in found for document in chapter.documents}
-    return pages | {f"docs/{path.name}": f"docs/{path.name}" for path in data}
+    return pages | {f"docs/{path.name}": f"docs/{path.name}" for path in files}
 
 
 def _resolve(source: str, targets: dict[str, str], link: str) -> str | None:
@@ -84,5 +84,5 @@ def doc_files(environment: Environment, root: Path = ROOT) -> Iterator[tuple[str
     data = data_files(root)
     index_page = environment.get_template("docs.html.j2").render(chapters=by_chapter, data=data, root="../")
     yield "docs/index.html", index_page.encode()
-    for path in data:
+    for path in [*data, *picture_files(root)]:
         yield f"docs/{path.name}", path.read_bytes()

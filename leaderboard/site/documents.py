@@ -92,3 +92,8 @@ def chapters(root: Path = ROOT) -> list[Chapter]:
 def data_files(root: Path = ROOT) -> Sequence[Path]:
     """Returns the data that the documentation rests on and links."""
     return sorted((root / "docs").glob("*.json"))
+
+
+def picture_files(root: Path = ROOT) -> Sequence[Path]:
+    """Returns the pictures that the documentation shows."""
+    return sorted((root / "docs").glob("*.png"))

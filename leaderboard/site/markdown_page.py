@@ -118,8 +118,18 @@ def _resolved(children: Sequence[Token], resolve: Resolve) -> Iterator[Token]:
         elif token.type == "link_close" and dropped.pop():
             continue
         elif token.type == "image":
-            token = Token("text", "", 0, content=token.content)
+            token = _image(token, resolve)
         yield token
+
+
+def _image(token: Token, resolve: Resolve) -> Token:
+    """A picture of the site's own; of any other only its words."""
+    target = resolve(str(token.attrGet("src")))
+    if target is None or "://" in target:
+        return Token("text", "", 0, content=token.content)
+    token.attrSet("src", target)
+    token.attrSet("loading", "lazy")
+    return token
 
 
 def _table_open(tokens: Sequence[Token], index: int) -> str:
