@@ -29,7 +29,7 @@ leaderboard: install  ## Run the quick suite on real data and build site/index.h
 	@$(BIN)/unlearnbench board --results $(RESULTS) --out $(SITE)
 
 test: install  ## Run all tests; those that measure time or memory at the end, with nothing beside them.
-	$(BIN)/python -m pytest $(PARALLEL) -m "not alone"
+	$(BIN)/python -m pytest $(PARALLEL) --durations 40 --durations-min 5 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 test-data: install  ## Run the tests that want real data: make test-data UNLEARNBENCH_DATA=FOLDER.
