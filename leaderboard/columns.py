@@ -72,8 +72,8 @@ def columns_of(board: Ranking, where: Where) -> list[Column]:
     return [column for column in shown if several or column.key != _DEVICES.key]
 
 
-def _data(key: str, value: Callable[[Row], Value]) -> Column:
-    return Column(key, words(key), value, lambda row: str(value(row)), Where.DATA)
+def _data(key: str, value: Callable[[Row], Value], hint: str = "") -> Column:
+    return Column(key, words(key), value, lambda row: str(value(row)), Where.DATA, hint)
 
 
 def _component(key: str, meaning: str) -> Column:
@@ -186,9 +186,9 @@ _FIRST = (
         "Tuned by the same number of trials for every method, the paper's own, or set by hand",
         prose=True,
     ),
-    _data("settings", lambda row: row.config),
-    _data("role", lambda row: row.role),
-    _data("own", lambda row: int(row.own)),
+    _data("settings", lambda row: row.config, "What was set of the method, where it is not the defaults"),
+    _data("role", lambda row: row.role, "Method, reference row or cheat"),
+    _data("own", lambda row: int(row.own), "1 of rows that do not ship with the suite"),
     Column(
         "score",
         "Score",
@@ -206,7 +206,7 @@ _FIRST = (
         Where.TABLES | Where.HEAD | Where.DATA,
         "Interval of the score over requests and seeds",
     ),
-    _data("ci_high", lambda row: row.interval.high if row.interval else None),
+    _data("ci_high", lambda row: row.interval.high if row.interval else None, "The upper end of the score's interval"),
 )
 _LAST = (
     _count("steps", "Steps", "Steps that the method took"),
@@ -220,7 +220,11 @@ _LAST = (
         Where.TABLES | Where.HEAD | Where.DATA,
         f"Samples through the network, backwards twice, as a share of retraining; above {percent(MOST_OF_RETRAINING)} no rank",
     ),
-    _data("retraining_about", lambda row: int(row.retraining is not None and row.retraining.about)),
+    _data(
+        "retraining_about",
+        lambda row: int(row.retraining is not None and row.retraining.about),
+        "1 where the record lacks the samples that pass backwards: an estimate",
+    ),
     Column(
         "unlearn_seconds",
         "Time",
@@ -229,7 +233,11 @@ _LAST = (
         Where.TABLES | Where.HEAD | Where.DATA,
         "Median time of all that touches forget or retain data, in training steps of the same machine where those were timed",
     ),
-    _data("time_in_steps", lambda row: row.time_in_steps),
+    _data(
+        "time_in_steps",
+        lambda row: row.time_in_steps,
+        "The time in training steps that the same process timed",
+    ),
     Column(
         "peak_bytes",
         "Memory",
@@ -242,9 +250,11 @@ _LAST = (
     Column(
         "runs", "Runs", lambda row: len(row.cases), _runs, Where.TABLES | Where.HEAD | Where.DATA, "Requests × seeds"
     ),
-    _data("requests", lambda row: "; ".join(row.requests)),
-    _data("requests_lacking", lambda row: "; ".join(row.lacking)),
-    _data("failed_runs", lambda row: len(row.failures)),
+    _data("requests", lambda row: "; ".join(row.requests), "What was to be forgotten, each in turn"),
+    _data(
+        "requests_lacking", lambda row: "; ".join(row.lacking), "Requests that other rows of the board were run with"
+    ),
+    _data("failed_runs", lambda row: len(row.failures), "Runs that failed, which count 0"),
     Column(
         "gates_failed",
         "Gates failed",

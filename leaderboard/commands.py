@@ -22,13 +22,23 @@ def board(
     verifications: Annotated[Path, typer.Option(help="Folder of what `verify` attests.")] = Path("verifications"),
     plugin: options.Plugins = None,
     full: Annotated[bool, typer.Option("--full", help="Print the ranked tables instead of the rows of yours.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the site will be served from, for pictures of links.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Builds the leaderboard's page and says where the rows of yours stand."""
     from .digest import digest_data, print_digest
     from .terminal import print_ranking
 
-    built = verbs.board(results, out=out_dir, committed=committed, verifications=[verifications], plugins=plugin or [])
+    built = verbs.board(
+        results,
+        out=out_dir,
+        committed=committed,
+        verifications=[verifications],
+        plugins=plugin or [],
+        base_url=base_url,
+    )
     print_remarks(err, built.problems, built.notes)
     if as_json:
         print_json(digest_data(built))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..benchmark.errors import BenchmarkError
 from ..benchmark.records.places import SHIPPED_RESULTS, named_folder, named_folders
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def board(
     committed: bool = True,
     verifications: Sequence[str | Path] = (),
     plugins: Sequence[str | Path] = (),
+    base_url: str | None = None,
 ) -> Site:
     """Builds the leaderboard's static site.
 
@@ -42,16 +44,20 @@ def board(
         committed: Whether to show the records that ship with the package, too.
         verifications: Folders of what `verify` and `validate` attest.
         plugins: Files that declare the families of tasks that are not part of the suite.
+        base_url: Where the site will be served from: services that show a picture beside a link want its whole address.
 
     Raises:
-        BenchmarkError: A folder or a file does not exist, there is no record, or the site cannot be written.
+        BenchmarkError: A folder or a file does not exist, there is no record, the site cannot be written, or the address
+            is none of the web.
     """
     from ..benchmark.registry import add_plugins
     from .site.build import build_board
 
+    if base_url is not None and not base_url.startswith(("https://", "http://")):
+        raise BenchmarkError(f"'{base_url}' is no address of a site; write it whole, like https://example.org/board.")
     add_plugins(plugins)
     checked = [COMMITTED_VERIFICATIONS, *named_folders(verifications)]
-    built = build_board(_folders(results, committed), named_folder(out), checked, COMMITTED_RESULTS)
+    built = build_board(_folders(results, committed), named_folder(out), checked, COMMITTED_RESULTS, base_url=base_url)
     if results is None and not Path("results").is_dir():
         built.notes.append(
             "There is no folder 'results' here: the board shows the records that ship with the suite alone."

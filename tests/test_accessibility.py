@@ -15,6 +15,7 @@ KINDS = (
     "index.html",
     "rules.html",
     "search.html",
+    "data.html",
     "tasks/*.html",
     "methods/sfron.html",
     "rows/*sfron*.html",

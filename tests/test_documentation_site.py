@@ -10,8 +10,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from PIL import Image
 
+import unlearnbench
 from helpers import ROOT, anchors
 from test_site import PHONE, check, dump, needs_chromium, results, site, width_on_a_phone, with_script  # noqa: F401
+from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.site.docs_pages import doc_pages
@@ -189,6 +191,12 @@ def test_every_page_has_a_search_box_and_says_what_it_is_beside_a_link(site):
 def test_where_the_site_will_be_is_in_the_address_of_the_picture(results, tmp_path):
     page = build_board([results], tmp_path / "site", base_url="https://example.org/board").page
     assert '<meta property="og:image" content="https://example.org/board/preview.png">' in page.read_text()
+
+
+def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BenchmarkError, match=r"'example\.org' is no address of a site; write it whole, like https://"):
+        unlearnbench.board(base_url="example.org")
 
 
 @pytest.mark.slow

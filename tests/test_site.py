@@ -76,8 +76,8 @@ def check(page):
 
 def test_every_page_is_well_formed_and_every_link_leads_somewhere(site):
     pages = sorted(site.rglob("*.html"))
-    # Front page, rules, search, the index of the documentation; the task; a page a method, and a page a row.
-    assert len(pages) == 4 + 1 + 5 + 5 + len(doc_pages())
+    # Front page, rules, data, search, the index of the documentation; the task; a page a method, and a page a row.
+    assert len(pages) == 5 + 1 + 5 + 5 + len(doc_pages())
     for page in pages:
         checker = check(page)
         assert checker.open == []

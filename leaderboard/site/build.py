@@ -22,7 +22,7 @@ from ..templating import make_environment
 from ..text import byte_size, from_to, level, number, seconds, words
 from ..work import reference_step, unsteady
 from . import plots
-from .data_files import data_files
+from .data_files import data_files, data_page
 from .destinations import destinations
 from .docs_pages import doc_files, doc_pages
 from .doubts import doubts
@@ -112,6 +112,7 @@ def _files(rankings: list[Ranking], attestations: Attestations, base_url: str | 
     )
     yield "rules.html", rules.encode()
     yield from data_files(rankings, attestations)
+    yield from data_page(environment, rankings)
     yield from _beside(environment, boards)
 
 

@@ -21,6 +21,12 @@ PAGES: Sequence[Entry] = (
         "rules.html",
         "Rules: components, utility, gates, intervals, ranks, cost; meta-evaluation, attacks, second looks, stability, limits",
     ),
+    (
+        "Data",
+        "Page",
+        "data.html",
+        "CSV, JSON, Parquet: boards, requests, columns; earlier versions and what became of rows",
+    ),
     ("Documentation", "Page", "docs/index.html", "Every page of the documentation in the order a reader goes"),
 )
 
