@@ -123,6 +123,11 @@ def rank_text(row: Row) -> str:
     return str(row.rank) if row.rank == row.last_rank else f"{row.rank} ({row.rank}–{row.last_rank})"
 
 
+def ranks_between(row: Row) -> str:
+    """Returns the ranks alone that the data allow."""
+    return str(row.rank) if row.rank == row.last_rank else f"{row.rank}–{row.last_rank}"
+
+
 def _seeds_of(row: Row) -> dict[str, int]:
     """How many seeds each request was run with."""
     return {request: sum(case.request == request for case in row.cases) for request in row.requests}

@@ -101,6 +101,10 @@ def config_text(record: Record) -> str:
     return "" if record.method.settings_from == "tuned" else settings_text(record.method.config_passed)
 
 
+EARLIER_DEFAULTS = "defaults of then"
+"""Of a record of an earlier release, whose defaults were no paper's."""
+
+
 def settings_origin(record: Record) -> str:
     """Returns where a row's settings come from, in words."""
     method = record.method
@@ -108,4 +112,4 @@ def settings_origin(record: Record) -> str:
         return f"tuned ({method.trials} trials)" if method.trials else "tuned"
     if method.settings_from == "paper":
         return "paper's"
-    return "set by hand" if method.settings_from == "set" or method.config_passed else "defaults"
+    return "set by hand" if method.settings_from == "set" or method.config_passed else EARLIER_DEFAULTS

@@ -107,7 +107,7 @@ def test_a_method_stands_by_its_tuned_settings_else_its_defaults_else_its_best_b
         return found._replace(settings=settings, config=config, score=score)
 
     (board, *_) = rank_all(board_of(0, {"a": [0.5]}))
-    tuned, plain = row("tuned (40 trials)", "", 0.3), row("defaults", "", 0.4)
+    tuned, plain = row("tuned (40 trials)", "", 0.3), row("defaults of then", "", 0.4)
     hand, better = row("set by hand", "lr=1", 0.5), row("set by hand", "lr=2", 0.6)
     for rows, wanted in (([hand, plain, tuned], tuned), ([hand, better, plain], plain), ([hand, better], better)):
         (chosen,) = chosen_rows(board._replace(rows=rows)).values()

@@ -87,9 +87,19 @@ def test_the_hash_does_not_depend_on_the_order_of_keys():
     assert canonical_sha256({"a": 1, "b": 2}) == canonical_sha256({"b": 2, "a": 1})
 
 
-def test_the_rerun_command_repeats_what_was_set():
-    record = make_record("sfron", 2, passed={"lr": 0.001, "steps": 5})
-    assert record.rerun_command() == "unlearnbench run digits-ddpm sfron --seeds 2 --set lr=0.001 --set steps=5"
+@pytest.mark.parametrize(
+    ("settings_from", "command"),
+    [
+        ("set", "unlearnbench run digits-ddpm sfron --seeds 2 --set lr=0.001"),
+        ("paper", "unlearnbench run digits-ddpm sfron --settings paper --seeds 2 --set lr=0.001"),
+        # What were defaults in an earlier release may be others now.
+        (None, "unlearnbench run digits-ddpm sfron --seeds 2 --set forget_class=3 --set lr=0.001 --set steps=7"),
+    ],
+)
+def test_the_rerun_command_repeats_what_was_run(settings_from, command):
+    record = make_record("sfron", 2, passed={"lr": 0.001})
+    method = record.method.model_copy(update={"settings_from": settings_from, "config": {"lr": 0.001, "steps": 7}})
+    assert record.model_copy(update={"method": method}).rerun_command() == command
 
 
 def test_the_rerun_command_is_safe_to_paste():

@@ -147,7 +147,7 @@ def test_tuned_rows_have_the_methods_name_alone_and_say_how_they_were_tuned():
         "b": "paper's",
         "c (lr=0.1)": "set by hand",
         "d (lr=0.1)": "set by hand",
-        "e": "defaults",
+        "e": "defaults of then",
     }
 
 

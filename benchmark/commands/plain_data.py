@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..records.record import model_filename
+from ..records.places import model_filename
 
 if TYPE_CHECKING:
     from ..records.record import Record

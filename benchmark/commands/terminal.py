@@ -29,7 +29,7 @@ from rich.table import Table
 from .. import registry
 from ..errors import shortened
 from ..records import places
-from ..records.record import model_filename
+from ..records.places import model_filename
 from .consoles import say
 from .pace import Course, span, usual
 from .run_bars import RunBars

@@ -106,3 +106,8 @@ def assets_only_in(folder: str | Path | None) -> Iterator[None]:
 def _named(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value) if value else None
+
+
+def model_filename(record: str) -> str:
+    """Returns the path of the weights that are kept beside a record, from the record's path."""
+    return record.removesuffix(".json") + ".model.safetensors"

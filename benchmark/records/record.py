@@ -322,22 +322,21 @@ class Record(_Part):
         words = ["run", self.task.name, self.method.name]
         if not self.is_run:
             words = ["evaluate", self.task.name, "WEIGHTS_FILE", "--seed", str(self.seed), "--name", self.method.name]
+        elif self.method.settings_from == "paper" and self.method.role == "method":
+            words += ["--settings", "paper"]
         if self.device.kind != "cpu" or self.device.threads != 1:
             words += ["--device", self.device.kind, "--threads", str(self.device.threads)]
         sources = {part.source_sha256 for part in (self.task, self.method) if part.distribution == FILE}
         names = ["FILE"] if len(sources) < 2 else ["TASK_FILE", "METHOD_FILE"]
-        seeds = [self.seed] if self.is_run else []
-        return command(*words, seeds=seeds, settings=self.settings, plugins=names if sources else [])
+        # What were defaults in an earlier release may be others now.
+        then = {**self.task.config, **self.method.config} if self.is_run and self.method.settings_from is None else {}
+        settings, plugins = {**then, **self.settings}, names if sources else []
+        return command(*words, seeds=[self.seed] * self.is_run, settings=settings, plugins=plugins)
 
 
 def record_filename(task: str, method: str, seed: int, run_id: str) -> str:
     """Returns a record's path inside a results folder."""
     return f"{task}/{method}/seed{seed}-{run_id[:12]}.json"
-
-
-def model_filename(record: str) -> str:
-    """Returns the path of the weights that are kept beside a record, from the record's path."""
-    return record.removesuffix(".json") + ".model.safetensors"
 
 
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"

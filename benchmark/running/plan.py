@@ -10,7 +10,8 @@ from .. import origin, registry
 from ..errors import BenchmarkError, NotApplicable
 from ..method import Method
 from ..records.files import file_sha256
-from ..records.record import Device, MethodInfo, Record, Status, TaskInfo, model_filename, record_filename
+from ..records.places import model_filename
+from ..records.record import Device, MethodInfo, Record, Status, TaskInfo, record_filename
 from ..records.store import find_record
 from ..task import Task
 from .forks import LIBRARIES

@@ -24,7 +24,8 @@ from typing import Any
 from ..errors import BenchmarkError, Diverged, shortened
 from ..measuring.device import describe_device, resolve_device
 from ..records.files import write_atomically
-from ..records.record import Phase, Record, Status, Weights, model_filename
+from ..records.places import model_filename
+from ..records.record import Phase, Record, Status, Weights
 from ..records.store import next_moment, write_record
 from ..task import Evaluation
 from .identity import RunIdentity, RunSpec

@@ -21,7 +21,8 @@ import unlearnbench
 from unlearnbench import Record
 
 from ...benchmark.records.files import write_atomically
-from ...benchmark.records.record import Status, model_filename
+from ...benchmark.records.places import model_filename
+from ...benchmark.records.record import Status
 from ...benchmark.records.store import load_records
 from ...leaderboard.boards import case_of
 from ...leaderboard.markdown import markdown_table

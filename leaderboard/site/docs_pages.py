@@ -84,5 +84,5 @@ def doc_files(environment: Environment, root: Path = ROOT) -> Iterator[tuple[str
     data = data_files(root)
     index_page = environment.get_template("docs.html.j2").render(chapters=by_chapter, data=data, root="../")
     yield "docs/index.html", index_page.encode()
-    for path in [*data, *picture_files(root)]:
+    for path in [*data, *picture_files(root), root / "CITATION.cff"]:
         yield f"docs/{path.name}", path.read_bytes()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ..columns import rank_text
+from ..columns import rank_text, ranks_between
 from ..overall import Standing, chosen_rows, standard_boards, standings
 from ..ranking import Ranking
 from ..row import Row
@@ -34,8 +34,10 @@ class Cell(NamedTuple):
     score: float | None
     title: str
     """The same in one sentence."""
-    mark: str
+    mark: str = ""
     """What sets the row apart from the others: settings by hand, a single run."""
+    below: str = ""
+    """Its ranks, in small."""
 
 
 class Line(NamedTuple):
@@ -121,8 +123,8 @@ def _line(standing: Standing, columns: Sequence[Shown]) -> Line:
 def _empty(standing: Standing, board: Ranking) -> Cell:
     lacking = not_applicable(board.task, standing.contender.method)
     if lacking is not None:
-        return Cell("n/a", "fits-not", None, f"Not applicable: it needs {lacking}, which the task does not have", "")
-    return Cell("not run", "not-run", None, "Nobody ran it on this task", "")
+        return Cell("n/a", "fits-not", None, f"Not applicable: it needs {lacking}, which the task does not have")
+    return Cell("not run", "not-run", None, "Nobody ran it on this task")
 
 
 def _cell(board: Ranking, row: Row) -> Cell:
@@ -131,11 +133,14 @@ def _cell(board: Ranking, row: Row) -> Cell:
     mark = "h" * bool(row.config) + "1" * (len(row.cases) == 1)
     what = f"{row.name}{by_hand}: score {number(row.score)}, {from_to(row.interval)}, {runs}"
     if row.rank is not None:
-        return Cell(rank_text(row), "ranked", row.score, f"{what}, rank {rank_text(row)} of {_ranked(board)}", mark)
+        title = f"{what}, rank {rank_text(row)} of {_ranked(board)}"
+        return Cell(number(row.score, 2), "ranked", row.score, title, mark, ranks_between(row))
     if row.role == "reference":
         return Cell(number(row.score, 2), "reference", row.score, what, mark)
     why = f"not ranked, as it takes {row.retraining} of retraining" if row.too_dear else "no score"
-    return Cell("no rank", "unranked", row.score, f"{what}; {why}", mark)
+    return Cell(
+        "–" if row.score is None else number(row.score, 2), "unranked", row.score, f"{what}; {why}", mark, "no rank"
+    )
 
 
 def _ranked(board: Ranking) -> int:

@@ -18,6 +18,7 @@ Resolve = Callable[[str], str | None]
 """What a link of the source leads to on the site; None for what is not there."""
 
 WRAPPED = 8
+_FOLD = re.compile(r"<details><summary>[^<>]*</summary>")
 """Columns up to which a table's cells wrap; one with more scrolls anyway, and reads better with a line a row."""
 
 
@@ -172,6 +173,10 @@ def _coloured(code: str, language: str) -> str:
 
 
 def _html(tokens: Sequence[Token], index: int) -> str:
+    """HTML is text, but for what folds a part of a page away."""
+    content = tokens[index].content.strip()
+    if content == "</details>" or _FOLD.fullmatch(content):
+        return f"{content}\n"
     return str(escape(re.sub(r"<!--.*?-->", "", tokens[index].content, flags=re.DOTALL).strip()))
 
 

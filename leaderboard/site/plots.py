@@ -23,7 +23,7 @@ _SHIFTS = (0.0, *(sign * step * _LABEL_HEIGHT for step in range(1, 24) for sign 
 _NAMED = 60
 """Points that may have a name, the best ones: there is no room for more. Every point says its name on a touch."""
 _LONGEST_LABEL = 24
-_NOTHING = 0.05
+_NOTHING = 0.2
 """What does no better is no part of the front of the best, however little it costs."""
 _RADIUS = 6.0
 _LABEL_WIDTH = 6.6

@@ -98,7 +98,7 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
         share = [(value - low) / (high - low) if high > low else 0.5 for value in values]
         middle = (low + high) / 2
     ends = [(0.0, low), (0.5, middle), (1.0, high)] if high > low else [(0.5, low)]
-    return [_across(one) for one in share], [(_across(at), f"{value:.2g}") for at, value in ends]
+    return [_across(one) for one in share], [(_across(at), f"{value:.3g}") for at, value in ends]
 
 
 def _across(share: float) -> float:
