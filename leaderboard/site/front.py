@@ -138,9 +138,7 @@ def _cell(board: Ranking, row: Row) -> Cell:
     if row.role == "reference":
         return Cell(number(row.score, 2), "reference", row.score, what, mark)
     why = f"not ranked, as it takes {row.retraining} of retraining" if row.too_dear else "no score"
-    return Cell(
-        "–" if row.score is None else number(row.score, 2), "unranked", row.score, f"{what}; {why}", mark, "no rank"
-    )
+    return Cell(number(row.score, 2), "unranked", row.score, f"{what}; {why}", mark, "no rank")
 
 
 def _ranked(board: Ranking) -> int:
