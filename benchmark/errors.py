@@ -23,6 +23,10 @@ class NoRecord(BenchmarkError):
     """A run was stopped from outside and left no record; the same command makes it again."""
 
 
+class Overspent(BenchmarkError):
+    """A run took more work than it was allowed to."""
+
+
 class Diverged(Exception):
     """The edited model holds values that are not finite."""
 

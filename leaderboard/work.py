@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..benchmark.measuring.work import work_of
 from ..benchmark.records.record import Cost, Record
 from .boards import case_of
 
@@ -20,8 +21,6 @@ COUNTS = (
     "retain_samples",
 )
 """What a run counts does not depend on how fast a machine is."""
-BACKWARD = 2
-"""What a backward pass costs, in forward passes: one product for the gradient of the weights, one for that of the input."""
 UNSTEADY = 0.25
 """Reference steps that differ by a larger share say that something else used the machine."""
 
@@ -48,13 +47,13 @@ def work(cost: Cost) -> Share | None:
     None where the record cannot tell.
     """
     if cost.backward_samples is not None:
-        return Share(float(cost.forward_samples + BACKWARD * cost.backward_samples), False)
+        return Share(float(work_of(cost.forward_samples, cost.backward_samples)), False)
     if cost.backward_passes == 0:
         return Share(float(cost.forward_samples), False)
     if cost.forward_passes == 0:
         return None
     estimated = cost.backward_passes * cost.forward_samples / cost.forward_passes
-    return Share(cost.forward_samples + BACKWARD * estimated, True)
+    return Share(work_of(cost.forward_samples, estimated), True)
 
 
 def share_of_retraining(records: Sequence[Record], oracles: Mapping[str, Sequence[Record]]) -> Share | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnbench.benchmark.errors import BenchmarkError
+from unlearnbench.benchmark.errors import BenchmarkError, Overspent
 from unlearnbench.benchmark.measuring.counts import Meter
 from unlearnbench.benchmark.needs import Need
 
@@ -110,6 +110,17 @@ def test_a_paused_meter_counts_nothing_and_goes_on_afterwards(problem):
         1,
         16,
     )
+
+
+def test_a_pass_beyond_what_a_run_may_take_is_refused(problem):
+    batch = next(problem.batches("forget", 1))
+    # Sixteen samples forwards, and twice as many for the way back.
+    problem.meter.most_work = 48
+    problem.loss(batch).mean().backward()
+    problem.loss(batch)
+    assert problem.meter.work == 64
+    with pytest.raises(Overspent, match="It took more work than the 48 samples"):
+        problem.loss(batch)
 
 
 def test_the_meter_finds_the_tensor_in_every_kind_of_output():

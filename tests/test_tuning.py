@@ -1,6 +1,7 @@
 """Searches of settings: on the toy, through the runner, with few trials; and the files that they leave."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,14 @@ from hypothesis import strategies as st
 import unlearnbench
 from helpers import TOY
 from unlearnbench import BenchmarkError
+from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running import tuned
 from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range
+from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
 from unlearnbench.leaderboard.tuning.search import _best, _rounded
+from unlearnbench.leaderboard.tuning.trials import Pair, Trials
 
 
 def found(settings, trials=3):
@@ -127,3 +131,18 @@ def test_a_search_finds_settings_goes_on_where_it_was_and_runs_take_them(tmp_pat
         unlearnbench.run("toy", "toy-tuned", settings={"forget_class": 1}, requests="all", **options)
     with pytest.raises(BenchmarkError, match="declares nothing to search"):
         unlearnbench.tune("toy", "toy-good", **options)
+
+
+@pytest.mark.slow
+def test_a_trial_ends_where_it_has_taken_a_quarter_of_retraining(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trials = Trials(Pair("toy", "toy-good", {}), tmp_path / "trials", {"plugins": [TOY], "workers": 1})
+    small, large = trials.make([{"steps": 2}, {"steps": 5000}], {"forget_class": 1})
+    assert small.status == "ok"
+    assert small.share < MOST_OF_RETRAINING
+    assert (large.status, large.score) == ("failed", 0.0)
+    assert MOST_OF_RETRAINING < large.share < 2 * MOST_OF_RETRAINING
+    (record,) = [
+        one for one in load_records([tmp_path / "trials"]).records if one.method.config_passed == {"steps": 5000}
+    ]
+    assert re.match(r"It took more work than the [\d,]+ samples that a search allows a trial\.", record.reason)

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from ..errors import Overspent
+from .work import work_of
+
 
 class Meter:
     """Counters of one run.
@@ -19,6 +22,8 @@ class Meter:
     def __init__(self) -> None:
         self.on_step: Callable[[], None] = lambda: None
         """Called at the start and at the end of each step; the stopwatch takes its laps here."""
+        self.most_work: float | None = None
+        """What a run may take, see ``work``; a pass that begins beyond it is refused."""
         self.reset()
 
     def reset(self) -> None:
@@ -31,6 +36,11 @@ class Meter:
         self.forward_samples = 0
         self.backward_passes = 0
         self.backward_samples = 0
+
+    @property
+    def work(self) -> float:
+        """What was counted so far, see ``work_of``."""
+        return work_of(self.forward_samples, self.backward_samples)
 
     def stop(self) -> None:
         """Counts no more: what follows is not the method's."""
@@ -78,10 +88,16 @@ class Meter:
         self.count(output)
 
     def count(self, output: Any) -> None:
-        """Counts the pass that gave an output, and the passes back from it."""
+        """Counts the pass that gave an output, and the passes back from it.
+
+        Raises:
+            Overspent: The run had taken more than it may before.
+        """
         first = _first_tensor(output) if self._counting else None
         if first is None:
             return
+        if self.most_work is not None and self.work > self.most_work:
+            raise Overspent(f"It took more work than the {self.most_work:,.0f} samples that a search allows a trial.")
         self.forward_passes += 1
         self.forward_samples += _samples(first)
         if first.requires_grad:

@@ -43,6 +43,8 @@ class RunSpec(BaseModel):
     """The settings of the method that a search found, if they are those."""
     short: bool = False
     """Whether the evaluation is that of a search's trials."""
+    most_work: float | None = None
+    """Where the run ends that takes more, see ``Meter.work``."""
     weights: Path | None = None
     """Weights to evaluate instead of running anything; ``method`` is then what to call them."""
     keep_model: bool = False

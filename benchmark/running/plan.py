@@ -173,6 +173,7 @@ def plan(requests: Iterable[Request], where: Placement) -> tuple[list[Plan], lis
                 settings=made.settings,
                 tuned=made.tuned,
                 short=request.short,
+                most_work=request.most_work,
                 weights=request.weights,
                 keep_model=where.keep_model and request.weights is None,
                 device=chosen,

@@ -33,6 +33,8 @@ class Request(NamedTuple):
     """What a search found for the method on the task; taken where nothing of the method is set."""
     short: bool = False
     """Whether the evaluation is that of a search's trials."""
+    most_work: float | None = None
+    """Where a run ends that takes more, see ``Meter.work``."""
     requests: Literal["one", "all"] = "one"
     """Whether what the settings say is to be forgotten, or each of the task's standard requests in turn."""
 

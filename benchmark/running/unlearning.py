@@ -219,6 +219,7 @@ class Unlearning:
         with self._stopwatch.phase("warmup"):
             problem.warm_up()
             problem.meter.reset()
+            problem.meter.most_work = self._spec.most_work
         time_reference(self._stopwatch, self._task, problem)
         self._meter = problem.meter
         problem.meter.on_step = self._lap

@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 
 from ...benchmark.commands.verbs import run_requests
 from ...benchmark.errors import BenchmarkError
-from ...benchmark.family import Track
 from ...benchmark.records.files import canonical_sha256
-from ...benchmark.records.record import Record, Status
+from ...benchmark.records.record import Record, Status, TaskInfo
 from ...benchmark.records.store import load_records
-from ...benchmark.running.identity import Configured
+from ...benchmark.running.identity import Configured, task_info
 from ...benchmark.running.requests import Request
 from ...benchmark.running.tuned import SHIPPED, Trial
 from ..boards import case_of
 from ..ranking import tracks_of
 from ..row import MOST_OF_RETRAINING
 from ..scoring import Anchors, score_run
-from ..work import share_of_retraining
+from ..work import share_of_retraining, work
 
 ANCHORS = SHIPPED / "anchors"
 """Records of originals and oracles on the tuning requests of the suite's tasks, so that a search needs no oracle's weights."""
@@ -62,7 +61,14 @@ class Trials:
             BenchmarkError: The method does not fit the task, or a run could not be made.
         """
         task, method, fixed = self._pair
-        asked = [Request(task, method, [seed], {**fixed, **request, **each}, short=True) for each in settings]
+        shown = task_info(Configured.of(task, method, {**fixed, **request}, short=True).task)
+        _, oracles = self._references(shown, request)
+        # What takes more counts nothing, so a trial ends there.
+        spent = [found.value for one in oracles if one.cost and (found := work(one.cost))]
+        most = MOST_OF_RETRAINING * max(spent) if spent else None
+        asked = [
+            Request(task, method, [seed], {**fixed, **request, **each}, short=True, most_work=most) for each in settings
+        ]
         records, refused = run_requests(asked, **self._options)
         for refusal in refused:
             raise BenchmarkError(refusal.reason)
@@ -70,15 +76,14 @@ class Trials:
         by_config = {canonical_sha256(record.method.config): record for record in records}
         configs = [Configured.of(task, method, one.settings).method.model_dump(mode="json") for one in asked]
         made = [by_config[canonical_sha256(config)] for config in configs]
+        self.source_sha256 = made[0].method.source_sha256
         return [self._trial(record, each, request) for record, each in zip(made, settings, strict=True)]
 
     def _trial(self, record: Record, settings: dict[str, Any], request: dict[str, Any]) -> Trial:
-        self.source_sha256 = record.method.source_sha256
-        track = tracks_of(record.task)[0]
-        anchors, oracles = self._references(record, request, track)
+        anchors, oracles = self._anchors[record.task.sha256]
         found = share_of_retraining([record], {case_of(record).request: oracles})
         share = None if found is None else found.value
-        scored = score_run(record, track, anchors).score if record.status is Status.OK else 0.0
+        scored = score_run(record, tracks_of(record.task)[0], anchors).score if record.status is Status.OK else 0.0
         if record.cost is not None:
             self.seconds += sum(sum(phase.seconds) for phase in record.cost.phases)
         return Trial(
@@ -90,16 +95,16 @@ class Trials:
             status=record.status.value,
         )
 
-    def _references(self, record: Record, request: dict[str, Any], track: Track) -> tuple[Anchors, list[Record]]:
+    def _references(self, task: TaskInfo, request: dict[str, Any]) -> tuple[Anchors, list[Record]]:
         """Original and oracles on a trial's request: those that ship, or runs of them."""
-        sha256 = record.task.sha256
+        sha256 = task.sha256
         if sha256 not in self._anchors:
-            known = [one for one in _shipped(record.task.name) if one.task.sha256 == sha256]
+            known = [one for one in _shipped(task.name) if one.task.sha256 == sha256]
             lacking = {"original", "oracle"} - {one.method.name for one in known}
             found = [*known, *(one for name in sorted(lacking) for one in self._run(name, request))]
-            anchors = Anchors(found, track)
+            anchors = Anchors(found, tracks_of(task)[0], task)
             if anchors.note:
-                raise BenchmarkError(f"Trials on '{record.task.name}' cannot be scored. {anchors.note}")
+                raise BenchmarkError(f"Trials on '{task.name}' cannot be scored. {anchors.note}")
             oracles = [one for one in found if one.method.name == "oracle" and one.status is Status.OK]
             self._anchors[sha256] = anchors, oracles
         return self._anchors[sha256]
