@@ -284,3 +284,16 @@ def test_student_and_teacher_see_the_same_hole(task):
         assert torch.equal(problem.encode(batch), problem.encode(batch, problem.original))
         assert torch.equal(problem.predict(batch)[~batch.draw["hole"]], batch.images[~batch.draw["hole"]])
     assert not blank(batch.images, batch.draw["hole"])[batch.draw["hole"]].any()
+
+
+@pytest.mark.slow
+def test_a_search_looks_at_the_first_track_and_needs_no_oracle():
+    """Of the digit 5 there is none."""
+    assert len(make_task("digits-mae", {"forget_class": 5}).missing()) > 0
+    task = make_task("digits-mae", {"forget_class": 5}, short=True)
+    assert task.missing() == []
+    found = task.evaluate(task.load_base(), 0, torch.device("cpu"))
+    first, second = (track.scored for track in task.family.tracks)
+    measured = {metric.name for metric in found.metrics}
+    assert {quantity.name for quantity in first} <= measured
+    assert not {quantity.name for quantity in second} <= measured

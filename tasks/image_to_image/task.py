@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
@@ -179,17 +180,30 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
 
     offers: ClassVar[frozenset[Need]] = ImageToImageProblem.offers
     keeps_oracle_samples: ClassVar[bool] = False
+    _is_short: bool = PrivateAttr(False)
 
     @abstractmethod
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
 
+    def short(self) -> Self:
+        """See ``Task.short``: nothing is compared with oracles, which the first track does not ask for."""
+        found = self.model_copy()
+        found._is_short = True
+        return found
+
+    def files(self) -> list[str]:
+        """See ``FilesTask.files``."""
+        return [self.base_file] if self._is_short else super().files()
+
     def load_base(self) -> nn.Module:
         """See ``InpaintingTask.load_base``."""
         return self.load_model(self.base_file)
 
-    def load_oracles(self, model: nn.Module) -> Oracles:
+    def load_oracles(self, model: nn.Module) -> Oracles | None:
         """See ``InpaintingTask.load_oracles``: all but the one that the model is."""
+        if self._is_short:
+            return None
         files = [self.oracle_file(other) for other in self.other_oracles(model)]
         return Oracles([self.load_model(file) for file in files], self.assets.sha256(files))
 
