@@ -27,6 +27,11 @@ class LogRange:
 
 
 @dataclass(frozen=True)
+class StepRange(LogRange):
+    """Steps, from few to as many as the task's search tries: the same for every method."""
+
+
+@dataclass(frozen=True)
 class Range:
     """Values between two ends, all alike."""
 
@@ -63,17 +68,24 @@ Dimension = LogRange | Range | Choice
 
 Rate = Annotated[float, LogRange(1e-5, 1e-2)]
 """Adam's learning rate: the same range for every method, so that no search has an easier one."""
-Steps = Annotated[int, LogRange(10, 300)]
-"""Steps: the same range for every method."""
+MOST_STEPS = 300
+Steps = Annotated[int, StepRange(10, MOST_STEPS)]
+"""Steps: the same range for every method on a task."""
 
 
-def search_space(method: type[BaseModel]) -> dict[str, Dimension]:
-    """Returns what a method's fields declare, by name."""
+def search_space(method: type[BaseModel], most_steps: int = MOST_STEPS) -> dict[str, Dimension]:
+    """Returns what a method's fields declare, by name.
+
+    Args:
+        method: Its class.
+        most_steps: The task's ``most_steps``.
+    """
     found = {}
     for name, field in method.model_fields.items():
         declared = [part for part in field.metadata if isinstance(part, Dimension)]
         if declared:
-            found[name] = declared[-1]
+            part = declared[-1]
+            found[name] = StepRange(part.low, most_steps) if isinstance(part, StepRange) else part
     return found
 
 

@@ -17,6 +17,7 @@ from .method import Method
 from .needs import Need
 from .records.files import canonical_sha256
 from .records.record import Gallery, Metric
+from .search_space import MOST_STEPS
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +74,8 @@ class Task(BaseModel, ABC):
     """What a board's rows are the mean over: values of ``request_settings``, one dictionary a request."""
     tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ()
     """What methods are tuned on: requests that no board uses."""
+    most_steps: ClassVar[int] = MOST_STEPS
+    """What a search tries at most; where a quarter of retraining lasts far longer than by default, a task says more."""
     run_seconds: ClassVar[float] = 1800.0
     """What a run may take, its evaluation included, unless the user says otherwise: several times what it takes on the kind of
     machine that the task is for. A task on which that depends on its settings has a property in its place."""

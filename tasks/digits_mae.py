@@ -29,6 +29,7 @@ class DigitsMAE(DigitsTask, ImageToImageTask):
     name: ClassVar[str] = "digits-mae"
     libraries: ClassVar[tuple[str, ...]] = ("transformers.models.vit_mae.modeling_vit_mae",)
     batch_size: ClassVar[int] = 64
+    most_steps: ClassVar[int] = 900
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=3600, batch_size=128, lr=1e-3)
     judges_from: ClassVar[str] = "digits-ddpm"
     filling: ClassVar[Filling] = MAE

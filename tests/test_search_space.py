@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from helpers import BUILT_IN
 from unlearnbench.benchmark import registry
-from unlearnbench.benchmark.search_space import Choice, LogRange, Range, Rate, Steps, is_whole, search_space
+from unlearnbench.benchmark.search_space import Choice, LogRange, Range, Rate, StepRange, Steps, is_whole, search_space
 
 CLASSES = {name: registry.methods.get(name) for name in BUILT_IN}
 METHODS = sorted(name for name, cls in CLASSES.items() if cls.role == "method")
@@ -75,6 +75,13 @@ def test_what_is_written_beside_a_field_is_found_and_a_subclass_that_redefines_i
     assert search_space(Narrowed)["lr"] == LogRange(1e-3, 1e-2)
     assert "share" not in search_space(Narrowed)
     assert search_space(Narrowed)["steps"] == search_space(Toy)["steps"]
+
+
+def test_a_task_says_how_many_steps_its_search_tries():
+    assert registry.tasks.get("digits-mae").most_steps == 900
+    longer = search_space(Toy, 900)
+    assert longer["steps"] == StepRange(10, 900)
+    assert longer["lr"] == search_space(Toy)["lr"]
 
 
 def test_whole_numbers_are_known_by_their_type():

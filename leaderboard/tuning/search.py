@@ -57,8 +57,9 @@ def search(
         BenchmarkError: Nothing can be searched, the pair does not fit, a run could not be made, or Optuna is not there.
     """
     registry.add_plugins(options.get("plugins", ()))
-    method, requests = registry.methods.get(pair.method), registry.tasks.get(pair.task).tuning_requests
-    space = {name: part for name, part in search_space(method).items() if name not in pair.fixed}
+    method, task = registry.methods.get(pair.method), registry.tasks.get(pair.task)
+    requests = task.tuning_requests
+    space = {name: part for name, part in search_space(method, task.most_steps).items() if name not in pair.fixed}
     if not requests:
         raise BenchmarkError(
             f"The task '{pair.task}' names no requests to tune on; give its class `tuning_requests`, which no board uses."
