@@ -13,7 +13,7 @@ from ..benchmark.method import Method, Paper
 from ..benchmark.needs import Need
 from ..benchmark.primitives import descend
 from ..benchmark.problem import Batch, Problem
-from ..benchmark.search_space import LogRange, Rate, Steps
+from ..benchmark.search_space import Choice, LogRange, Rate, Steps
 from ..benchmark.targets import Noise, noise_images, squared_error
 
 
@@ -69,7 +69,7 @@ class Li2024(EncoderMethod):
         "The public encoder in front of the unchanged decoder brings everything back; noise reveals what was forgotten."
     )
 
-    noise: Noise = "batch"
+    noise: Annotated[Noise, Choice(("batch", "uniform", "normal"))] = "batch"
     """What noise the forget embeddings become."""
 
     def target(self, problem: Problem, forget: Batch) -> Tensor:
