@@ -25,6 +25,10 @@ class LogRange:
         if not 0 < self.low < self.high:
             raise ValueError(f"a LogRange needs 0 < low < high, and not {self.low} and {self.high}")
 
+    def at(self, share: float) -> float:
+        """Returns the value at a share of the way from end to end, by the logarithm."""
+        return float(self.low * (self.high / self.low) ** share)
+
 
 @dataclass(frozen=True)
 class StepRange(LogRange):

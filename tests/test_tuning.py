@@ -1,11 +1,14 @@
 """Searches of settings: on the toy, through the runner, with few trials; and the files that they leave."""
 
 import json
+import math
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 import unlearnbench
 from helpers import TOY
@@ -14,9 +17,9 @@ from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running import tuned
 from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
-from unlearnbench.benchmark.search_space import Choice, LogRange, Range
+from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
 from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
-from unlearnbench.leaderboard.tuning.search import _best, _rounded
+from unlearnbench.leaderboard.tuning.search import TOGETHER, _best, _explored, _rounded, rate_scan
 from unlearnbench.leaderboard.tuning.trials import Pair, Trials
 
 
@@ -100,6 +103,44 @@ def test_a_setting_that_was_tried_is_the_one_that_is_kept(value):
 def test_a_space_with_nothing_in_it_is_refused(make):
     with pytest.raises(ValueError, match="needs"):
         make()
+
+
+SPACE = {"lr": LogRange(1e-5, 1e-2), "steps": StepRange(10, 300), "share": Range(0, 1)}
+
+
+def test_rates_are_scanned_evenly_by_their_logarithm_with_all_else_as_in_the_paper():
+    found = rate_scan(SPACE, {"lr": 1e-4, "steps": 1000, "share": 0.5})
+    rates = [one["lr"] for one in found]
+    assert len(found) == TOGETHER
+    assert 1e-5 < rates[0] < rates[-1] < 1e-2
+    apart = [math.log(later / earlier) for earlier, later in pairwise(rates)]
+    assert apart == pytest.approx([math.log(1000) / TOGETHER] * (TOGETHER - 1))
+    assert {one["share"] for one in found} == {0.5}
+    assert {one["steps"] for one in found} == {round(10 * 30 ** (2 / 3))}
+    assert rate_scan({"steps": StepRange(10, 300)}, {"steps": 50}) == []
+
+
+def test_a_search_tries_the_papers_then_the_scan_then_what_optuna_proposes():
+    pytest.importorskip("optuna")
+
+    class Made:
+        def make(self, settings, request):
+            return [
+                Trial(settings=one, request=request, seed=0, score=one.get("share", 0.0), share=0.1, status="ok")
+                for one in settings
+            ]
+
+    class Method(BaseModel):
+        lr: float = 1e-4
+        steps: int = 1000
+        share: float = 0.5
+
+    history = _explored(SPACE, Method, Pair("task", "method", {}), 8, Made(), {}, lambda told: None)
+    assert len(history) == 8
+    assert history[0].settings == {}
+    scanned = [trial.settings for trial in history[1 : 1 + TOGETHER]]
+    assert scanned == [_rounded(one) for one in rate_scan(SPACE, Method().model_dump())]
+    assert len({trial.settings["share"] for trial in history[1 + TOGETHER :]}) == 3
 
 
 @pytest.mark.slow
