@@ -16,15 +16,22 @@ PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(VENV)/.installed: pyproject.toml constraints-cpu.txt
+# What is compiled before it is imported takes longer to install than all else.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --editable
+
+$(VENV)/.runtime: pyproject.toml constraints-cpu.txt
 	@echo "Setting up $(VENV); this takes a minute or two."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.runtime
+	$(PIP) '.[dev]'
 	@touch $@
 
 install: $(VENV)/.installed  ## Set up .venv with the package and the tools to develop it.
 
-leaderboard: install  ## Run the quick suite on real data and build site/index.html.
+leaderboard: $(VENV)/.runtime  ## Run the quick suite on real data and build site/index.html.
 	@$(BIN)/unlearnbench suite quick --results $(RESULTS) || test $$? -eq 1
 	@$(BIN)/unlearnbench board --results $(RESULTS) --out $(SITE)
 
