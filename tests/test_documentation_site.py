@@ -82,6 +82,18 @@ def test_a_table_scrolls_in_a_region_with_a_name_and_numbers_stand_right():
     assert '<td class="num">1</td>' in body
 
 
+def test_two_tables_of_a_section_are_announced_by_names_of_their_own():
+    body = rendered("# T\n\n## Costs\n\n| a |\n|---|\n| x |\n\nMore.\n\n| b |\n|---|\n| y |").body
+    assert 'aria-label="Table: Costs"' in body
+    assert 'aria-label="Table 2: Costs"' in body
+
+
+def test_what_is_folded_away_in_a_document_is_folded_away_on_its_page():
+    body = rendered("# T\n\n<details><summary>Why (2)</summary>\n\n- one\n- two\n\n</details>\n").body
+    assert "<details><summary>Why (2)</summary>" in body
+    assert "</ul>\n</details>" in body
+
+
 def test_code_is_coloured_where_its_language_is_known_and_escaped_where_not():
     body = rendered('# T\n\n```python\nfor x in "<b>":\n```\n\n```nonsense\n<i>\n```\n\n    a < b').body
     assert '<span class="k">for</span>' in body

@@ -72,7 +72,7 @@ def test_a_task_and_a_method_in_two_files_from_prepare_to_the_guard(cli, here):
     (record,) = load_records([here / "results"]).records
     assert record.task.distribution == "file"
     assert record.task.source_sha256 == hashlib.sha256((here / "toy.py").read_bytes()).hexdigest()
-    assert rerun(record) == ["run", "toy", "mine", "--seeds", "0", *LACKING, *TWO]
+    assert rerun(record) == ["run", "toy", "mine", "--settings", "paper", "--seeds", "0", *LACKING, *TWO]
     assert "kept" in cli(*rerun(record)).stderr
 
     # Scored after the commands that the board proposes.
@@ -117,7 +117,7 @@ def test_a_task_and_a_method_in_one_file(cli, here):
     assert prepare == ["prepare", "toy", *LACKING, *ONE]
     assert cli("run", "toy", "toy-good", "--seeds", "1", *ONE, "--device", "cpu").returncode == 0
     (record,) = load_records([here / "results"]).records
-    assert rerun(record) == ["run", "toy", "toy-good", "--seeds", "1", *ONE]
+    assert rerun(record) == ["run", "toy", "toy-good", "--settings", "paper", "--seeds", "1", *ONE]
     assert "kept" in cli(*rerun(record)).stderr
     assert "The record agrees." in cli("verify", f"results/{record.filename}", *ONE).stdout
     assert "ok    task toy: ready to run" in cli("doctor", *ONE).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -73,6 +74,7 @@ def slug(title: str, taken: dict[str, int]) -> str:
 def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
     """Yields the sections; gives headings their anchors, and tables and code the names that they are announced by."""
     taken: dict[str, int] = {}
+    tables: Counter[str] = Counter()
     level, title, anchor = 0, "", ""
     words: list[str] = []
     for index, token in enumerate(tokens):
@@ -83,7 +85,8 @@ def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
             anchor = slug(title, taken)
             token.attrSet("id", anchor)
         elif token.type == "table_open":
-            token.meta["label"] = f"Table: {title}"
+            tables[title] += 1
+            token.meta["label"] = f"Table {tables[title]}: {title}" if tables[title] > 1 else f"Table: {title}"
         elif token.type == "inline" and tokens[index - 1].type != "heading_open":
             found = _plain(token)
             in_table = tokens[index - 1].type in ("th_open", "td_open")
