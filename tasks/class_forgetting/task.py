@@ -50,8 +50,7 @@ class ClassForgettingTask(OneClassTask):
     sampler: ClassVar[Sampler]
     _most: int | None = PrivateAttr(None)
     """Samples of a set at most, in a check."""
-    _is_short: bool = PrivateAttr(False)
-    """Whether the evaluation is that of a search's trials."""
+    short_compares: ClassVar[bool] = False
     ema_decay: ClassVar[float] = training.EMA_DECAY
     budget: ClassVar[Budget] = Budget()
     """Of the attackers that try to bring the class back."""
@@ -129,16 +128,6 @@ class ClassForgettingTask(OneClassTask):
         found = self.model_copy()
         found._most = FEW
         return found
-
-    def short(self) -> Self:
-        """See ``Task.short``."""
-        found = self.model_copy()
-        found._is_short = True
-        return found
-
-    def files(self) -> list[str]:
-        """See ``FilesTask.files``: a short evaluation compares with no oracle."""
-        return [self.base_file] if self._is_short else super().files()
 
     def drawing(self) -> Drawing:
         """Returns what is drawn from a model."""

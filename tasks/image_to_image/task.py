@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.errors import BenchmarkError
@@ -180,21 +179,12 @@ class ImageToImageTask(RetrainedTask, InpaintingTask):
 
     offers: ClassVar[frozenset[Need]] = ImageToImageProblem.offers
     keeps_oracle_samples: ClassVar[bool] = False
-    _is_short: bool = PrivateAttr(False)
+    short_compares: ClassVar[bool] = False
+    """The first track asks for no oracle."""
 
     @abstractmethod
     def network(self) -> Inpainter:
         """See ``RetrainedTask.network``."""
-
-    def short(self) -> Self:
-        """See ``Task.short``: nothing is compared with oracles, which the first track does not ask for."""
-        found = self.model_copy()
-        found._is_short = True
-        return found
-
-    def files(self) -> list[str]:
-        """See ``FilesTask.files``."""
-        return [self.base_file] if self._is_short else super().files()
 
     def load_base(self) -> nn.Module:
         """See ``InpaintingTask.load_base``."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from ...benchmark.family import Family
@@ -38,8 +37,6 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
     latent: ClassVar[int]
     threshold: ClassVar[float] = 0.02
     """The share of the forgotten class below which a method counts as having reached its goal."""
-    _is_short: bool = PrivateAttr(False)
-    """Whether the evaluation is that of a search's trials."""
 
     @abstractmethod
     def training_pool(self) -> TensorPool:
@@ -76,14 +73,9 @@ class OneShotTask(TrainedJudgesTask, OneClassTask):
         """See ``Task.evaluate``."""
         return evaluation.evaluate(self.exam(self.other_oracles(model)), model, seed, device)
 
-    def short(self) -> Self:
-        """See ``Task.short``: nothing is retraced, which takes most of the time."""
-        found = self.model_copy()
-        found._is_short = True
-        return found
-
     def retrace(self, method: Method, seed: int, device: torch.device) -> list[Metric]:
         """See ``Task.retrace``: the step at which the forgotten class fell below the threshold."""
+        # A trial does without, since it takes most of the time.
         if self._is_short:
             return []
         goal = Goal(self.name, self.forget_class, self.latent, self.threshold)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import PrivateAttr
 
 from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
@@ -23,6 +25,10 @@ class FilesTask(Task):
     """The task of the same data whose judges this one shares; its own if empty."""
     keeps_oracle_samples: ClassVar[bool] = True
     """Whether the oracles' samples are an asset, too, since drawing them takes long."""
+    short_compares: ClassVar[bool] = True
+    """Whether a short evaluation compares with oracles, too, and so needs their files."""
+    _is_short: bool = PrivateAttr(False)
+    """Whether the evaluation is that of a search's trials."""
 
     @abstractmethod
     def request(self) -> str:
@@ -61,8 +67,16 @@ class FilesTask(Task):
         """Returns the names of the judges that are trained by ``prepare`` and kept as assets."""
         return list(self.judge_names)
 
+    def short(self) -> Self:
+        """See ``Task.short``."""
+        found = self.model_copy()
+        found._is_short = True
+        return found
+
     def files(self) -> list[str]:
         """Returns the names of all files that the task is made of beside the judges'."""
+        if self._is_short and not self.short_compares:
+            return [self.base_file]
         oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
         samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
         return [self.base_file, *oracles, *samples]
