@@ -61,8 +61,10 @@ class Trials:
             BenchmarkError: The method does not fit the task, or a run could not be made.
         """
         task, method, fixed = self._pair
-        shown = task_info(Configured.of(task, method, {**fixed, **request}, short=True).task)
-        _, oracles = self._references(shown, request)
+        pair = Configured.of(task, method, {**fixed, **request}, short=True)
+        # Before reference rows are run for nothing.
+        pair.check()
+        _, oracles = self._references(task_info(pair.task), request)
         # What takes more counts nothing, so a trial ends there.
         spent = [found.value for one in oracles if one.cost and (found := work(one.cost))]
         most = MOST_OF_RETRAINING * max(spent) if spent else None
