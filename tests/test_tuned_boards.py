@@ -45,15 +45,6 @@ def test_what_is_kept_is_the_best_of_what_was_tried(task):
         assert found.score >= found.paper_score, name
 
 
-@pytest.mark.parametrize("path", sorted(SHIPPED.glob("unfinished/*.json")), ids=lambda path: path.stem)
-def test_a_search_under_way_is_no_run_s_settings_yet_and_goes_on_with_as_many_trials(path):
-    assert path.stem not in TUNED
-    methods = read_settings(path).methods
-    assert len({found.trials for found in methods.values()}) == 1
-    for name, found in methods.items():
-        assert found.source_sha256 == method_info(make_method(name, found.settings)).source_sha256, name
-
-
 @pytest.mark.parametrize("task", sorted(path.name for path in ANCHORS.iterdir()))
 def test_reference_rows_of_the_trials_ship(task):
     """So that a search makes no oracle anew."""
