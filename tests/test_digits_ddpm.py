@@ -15,6 +15,7 @@ from unlearnbench.benchmark.running.identity import make_method, make_task
 from unlearnbench.tasks.class_forgetting import diffusion, evaluation
 from unlearnbench.tasks.class_forgetting.sampler import Sampler
 from unlearnbench.tasks.data import digits
+from unlearnbench.tasks.digits_ddpm import DigitsDDPM
 from unlearnbench.tasks.judges import classifiers
 from unlearnbench.tasks.training.recipe import TrainingRecipe
 
@@ -32,6 +33,7 @@ def few_samples(monkeypatch):
     """An evaluation whose metrics are whole but say little."""
     for name, count in {"FORGET_SAMPLES": 30, "RETAIN_SAMPLES": 72, "NULL_SAMPLES": 30}.items():
         monkeypatch.setattr(evaluation, name, count)
+    monkeypatch.setattr(DigitsDDPM, "budget", DigitsDDPM.budget.brief())
 
 
 def values(record, name):

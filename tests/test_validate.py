@@ -303,7 +303,7 @@ def test_nothing_of_a_hostile_record_reaches_the_page_as_markup(row, accepted, t
         assert "{{ 7*7 }}" in text or "7*7" not in text
         for tag, source in parser.tags:
             assert tag != "script" or (source and (page.parent / source).resolve().is_relative_to(site.resolve()))
-            assert tag != "img" or source.removeprefix("../").startswith("samples/")
+            assert tag != "img" or source.removeprefix("../").startswith(("samples/", "forgetting.png"))
     assert seen >= 3
     assert all(path.resolve().is_relative_to(site.resolve()) for path in site.rglob("*"))
 
@@ -330,7 +330,7 @@ ODD = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_one_field_becomes_it_passes_whole_or_is_refused_in_one_line(row, accepted, tmp_path_factory, data):
     raw = json.loads(record_bytes(row[0]))

@@ -23,6 +23,7 @@ from unlearnbench.benchmark.running.weights import Layout, load, take, write
 
 TRICKS = ("w-wrapper", "w-hook", "w-subclass", "w-attached", "w-forward", "w-functional", "w-loaders", "w-at-import")
 PLUGINS = [Path(wrapping_methods.__file__), Path(__file__).parent / "patching_method.py"]
+BRIEF = Path(__file__).parent / "brief_task.py"
 
 KINDS = st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool])
 SHAPES = st.lists(st.integers(0, 3), max_size=3)
@@ -328,9 +329,9 @@ def test_a_run_that_left_nothing_is_not_made_again_for_its_model(tmp_path, warm)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["digits-ddpm", "digits-vae"])
+@pytest.mark.parametrize("task", ["brief-ddpm", "digits-vae"])
 def test_a_kept_model_of_the_suites_tasks_gives_the_metrics_of_its_run(warm, tmp_path, task):
-    options = {"results": tmp_path, "device": "cpu"}
+    options = {"results": tmp_path, "plugins": [BRIEF], "device": "cpu"}
     (record,) = unlearnbench.run(task, "ascent", settings={"steps": 5}, keep_model=True, **options)
     found = unlearnbench.evaluate(task, model_file(tmp_path, record), name="mine", **options)
     on_the_way = {"steps_to_threshold", "fid_at_threshold"}
@@ -342,11 +343,13 @@ def test_a_kept_model_of_the_suites_tasks_gives_the_metrics_of_its_run(warm, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "methods"),
-    [("digits-ddpm", ["w-mixture-gate", "w-scheduler", "cheat-noise"]), ("digits-mae", ["w-quiet-gate", "cheat-fill"])],
+    [("brief-ddpm", ["w-mixture-gate", "w-scheduler", "cheat-noise"]), ("digits-mae", ["w-quiet-gate", "cheat-fill"])],
 )
-def test_gates_at_real_size_score_what_the_original_scores(warm, tmp_path, task, methods):
+def test_gates_around_real_networks_score_what_the_original_scores(warm, tmp_path, task, methods):
     requests = [Request(task, method, [1], {}) for method in ("original", *methods)]
-    records, _ = unlearnbench.run_requests(requests, results=tmp_path, plugins=[PLUGINS[0]], device="cpu", workers=1)
+    records, _ = unlearnbench.run_requests(
+        requests, results=tmp_path, plugins=[PLUGINS[0], BRIEF], device="cpu", workers=1
+    )
     original, *others = records
     for record in others:
         assert record.status == "ok", record.reason

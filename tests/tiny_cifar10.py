@@ -6,6 +6,7 @@ from typing import ClassVar
 from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
 from unlearnbench.tasks.class_forgetting.cifar10_networks import Preset
 from unlearnbench.tasks.class_forgetting.cifar10_protocols import EvaluationProtocol, StretchedSampler
+from unlearnbench.tasks.class_forgetting.probes import Budget
 from unlearnbench.tasks.class_forgetting.sampler import Sampler
 from unlearnbench.tasks.data.dataset import DataSet
 from unlearnbench.tasks.data.sets import CIFAR10
@@ -20,6 +21,7 @@ class TinyCifar10(Cifar10DDPM):
     name: ClassVar[str] = "tiny-cifar10"
     batch_size: ClassVar[int] = 8
     judge_steps: ClassVar[int] = 2
+    budget: ClassVar[Budget] = Cifar10DDPM.budget.brief()
     data: ClassVar[DataSet] = dataclasses.replace(CIFAR10, sha256=None)
     presets: ClassVar[dict[str, Preset]] = {
         "small": Preset((8, 16), 1, TrainingRecipe(steps=8, batch_size=4, lr=1e-3), ema_decay=0.99, groups=4)

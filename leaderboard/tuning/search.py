@@ -25,7 +25,7 @@ TOGETHER = 4
 RATE, STEPS = "lr", "steps"
 """Fields that most scores hang on."""
 FINALISTS = 3
-"""The best settings, which are tried on the other requests, too."""
+"""The best settings, which are tried on the other requests, too; the paper's setting is, unless it did not end."""
 
 
 class Told(NamedTuple):
@@ -73,10 +73,11 @@ def search(
         )
     made = Trials(pair, out / "trials", options)
     history = _explored(space, method, pair, trials, made, requests[0], on_trial)
-    best = _best(history, FINALISTS)
+    best = _best([trial for trial in history if trial.score > 0], FINALISTS)
     finalists = best if {} in best else [*best, {}]
-    for request in requests[1:]:
-        history += made.make(finalists, request)
+    again = finalists if history[0].status == "ok" else [one for one in finalists if one]
+    for request in requests[1:] if again else ():
+        history += made.make(again, request)
     means = {canonical_sha256(one): _mean([t.score for t in history if t.settings == one]) for one in finalists}
     winner = max(finalists, key=lambda one: means[canonical_sha256(one)])
     found = Found(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -62,6 +62,11 @@ class Budget:
     def describe(self) -> dict[str, Any]:
         """Returns it for the task's identity."""
         return asdict(self)
+
+    def brief(self) -> Budget:
+        """Returns one of a few steps, which shows that everything works; what it reaches says little."""
+        few = {"inversion_steps": 5, "relearning_steps": 3, "benign_steps": 3, "samples": 20, "looks": 1, "draws": 96}
+        return replace(self, batch=16, **{name: min(count, getattr(self, name)) for name, count in few.items()})
 
 
 class Draws(NamedTuple):

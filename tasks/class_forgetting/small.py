@@ -15,6 +15,7 @@ from ..retraining.declared import DataSetTask
 from ..retraining.trained_judges import JudgeData, TrainedJudgesTask
 from ..training.recipe import TrainingRecipe
 from .networks import small_unet
+from .probes import Budget
 from .sampler import Sampler
 from .task import ClassForgettingTask
 
@@ -79,6 +80,9 @@ class SmallClassForgetting(DataSetTask, TrainedJudgesTask, ClassForgettingTask):
         """See ``ClassForgettingTask.sample_counts``; each retained class has as many samples."""
         samples, kept = REHEARSED if self.rehearsal else self.samples, self.num_classes - 1
         return {"forget": samples, "retain": -(-samples // kept) * kept, "null": samples}
+
+    def _attackers(self) -> Budget:
+        return self.budget.brief() if self.rehearsal else super()._attackers()
 
     def add_metrics(self, report: Report) -> None:
         """See ``ClassForgettingTask.add_metrics``: how often each judge is right on the test pictures."""

@@ -66,6 +66,8 @@ class ClassForgettingTask(OneClassTask):
 
     def _attackers(self) -> Budget:
         """The attackers' budget; a search's trials look at losses alone, which the score is made of."""
+        if self._most is not None:
+            return self.budget.brief()
         return replace(self.budget, benign_steps=0, samples=0) if self._is_short else self.budget
 
     def sample_counts(self) -> dict[str, int]:
