@@ -18,8 +18,7 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
     """Class forgetting on a DDPM of 0.7 M parameters, trained on 1,437 real 8x8 scans of digits."""
 
     name: ClassVar[str] = "digits-ddpm"
-    batch_size: ClassVar[int] = 64
-    most_steps: ClassVar[int] = 150
+    batch_size: ClassVar[int] = 128
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=2000, batch_size=128, lr=2e-3)
     sampler: ClassVar[Sampler] = Sampler(solver="dpm", steps=10, guidance=1.5)
 

@@ -19,7 +19,7 @@ from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
 from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
-from unlearnbench.leaderboard.tuning.search import TOGETHER, _best, _explored, _rounded, rate_scan
+from unlearnbench.leaderboard.tuning.search import SCANNED, _best, _explored, _rounded, rate_scan
 from unlearnbench.leaderboard.tuning.trials import Pair, Trials
 
 
@@ -111,10 +111,10 @@ SPACE = {"lr": LogRange(1e-5, 1e-2), "steps": StepRange(10, 300), "share": Range
 def test_rates_are_scanned_evenly_by_their_logarithm_with_all_else_as_in_the_paper():
     found = rate_scan(SPACE, {"lr": 1e-4, "steps": 1000, "share": 0.5})
     rates = [one["lr"] for one in found]
-    assert len(found) == TOGETHER
+    assert len(found) == SCANNED
     assert 1e-5 < rates[0] < rates[-1] < 1e-2
     apart = [math.log(later / earlier) for earlier, later in pairwise(rates)]
-    assert apart == pytest.approx([math.log(1000) / TOGETHER] * (TOGETHER - 1))
+    assert apart == pytest.approx([math.log(1000) / SCANNED] * (SCANNED - 1))
     assert {one["share"] for one in found} == {0.5}
     assert {one["steps"] for one in found} == {round(10 * 30 ** (2 / 3))}
     assert rate_scan({"steps": StepRange(10, 300)}, {"steps": 50}) == []
@@ -138,9 +138,9 @@ def test_a_search_tries_the_papers_then_the_scan_then_what_optuna_proposes():
     history = _explored(SPACE, Method, Pair("task", "method", {}), 8, Made(), {}, lambda told: None)
     assert len(history) == 8
     assert history[0].settings == {}
-    scanned = [trial.settings for trial in history[1 : 1 + TOGETHER]]
+    scanned = [trial.settings for trial in history[1 : 1 + SCANNED]]
     assert scanned == [_rounded(one) for one in rate_scan(SPACE, Method().model_dump())]
-    assert len({trial.settings["share"] for trial in history[1 + TOGETHER :]}) == 3
+    assert len({trial.settings["share"] for trial in history[1 + SCANNED :]}) == 3
 
 
 @pytest.mark.slow
