@@ -188,7 +188,7 @@ def make_row(
         score=float(np.mean(list(scores.values()))) if scores else None,
         interval=_interval(list(scores.values()), runs),
         scores=scores,
-        runs=runs if scores else [RunScore(record, 0.0, {}, 0.0, []) for record in good],
+        runs=runs if scores else [RunScore(record, 0.0, {}, 1.0, []) for record in good],
         failures=failures,
         unscored=[record for record, run in tried if run is None] if scores else [],
         lacking=[request for request in requests if request not in {case_of(record).request for record in records}],

@@ -41,7 +41,8 @@ class RunScore:
     record: Record
     score: float
     components: dict[str, float]
-    utility: float
+    harm: float
+    """The largest share of a gate's margin that was used; from one on, nothing scores."""
     failed_gates: list[str]
     sampling_error: Callable[[], float] = field(default=lambda: 0.0, repr=False, compare=False)
 
@@ -49,6 +50,11 @@ class RunScore:
     def case(self) -> Case:
         """The request and the seed."""
         return case_of(self.record)
+
+    @property
+    def utility(self) -> float:
+        """What the harm leaves of the score."""
+        return max(0.0, 1 - self.harm)
 
     @property
     def forgotten(self) -> float:
@@ -170,12 +176,12 @@ def score_run(record: Record, track: Track, anchors: Anchors) -> RunScore:
     metrics = [metric for metric in record.metrics if metric.name in wanted]
     components = {part.key: float(_component(part, metrics, record.seed, anchors, None)) for part in track.components}
     used = {gate: float(_margin_used(gate, metrics, record.seed, anchors, None)) for gate in track.gates}
-    utility = max(0.0, 1 - max(used.values(), default=0.0))
+    harm = max(used.values(), default=0.0)
     return RunScore(
         record=record,
-        score=float(combined(components.values())) * utility,
+        score=float(combined(components.values())) * max(0.0, 1 - harm),
         components=components,
-        utility=utility,
+        harm=harm,
         failed_gates=[gate.describe(track.oracle) for gate, share in used.items() if share > 1 + ROUNDING],
         sampling_error=lambda: float(np.std(_drawn_scores(metrics, track, record.seed, anchors), ddof=1)),
     )

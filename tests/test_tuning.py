@@ -19,7 +19,7 @@ from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
 from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
-from unlearnbench.leaderboard.tuning.search import SCANNED, _best, _explored, _rounded, rate_scan
+from unlearnbench.leaderboard.tuning.search import LOST, SCANNED, _best, _explored, _rounded, promise, rate_scan
 from unlearnbench.leaderboard.tuning.trials import Pair, Trials
 
 
@@ -118,6 +118,37 @@ def test_rates_are_scanned_evenly_by_their_logarithm_with_all_else_as_in_the_pap
     assert {one["share"] for one in found} == {0.5}
     assert {one["steps"] for one in found} == {round(10 * 30 ** (2 / 3))}
     assert rate_scan({"steps": StepRange(10, 300)}, {"steps": 50}) == []
+
+
+@pytest.mark.parametrize(
+    ("score", "harm", "expected"),
+    [(0.3, 0.5, 0.3), (0.0, 1.0, 0.0), (0.0, math.e, -1.0), (0.0, 1e9, -LOST), (0.0, None, -LOST)],
+)
+def test_a_search_goes_by_the_harm_where_nothing_scores(score, harm, expected):
+    found = promise(Trial(settings={}, request={}, seed=0, score=score, harm=harm))
+    assert found == pytest.approx(expected)
+
+
+def test_a_search_comes_closer_where_nothing_scores():
+    """Ever less harm, in a space where every setting of the scan does too much."""
+    pytest.importorskip("optuna")
+
+    class Made:
+        def make(self, settings, request):
+            harms = [1e5 * one.get("lr", 1e-3) * one.get("steps", 50) / 100 for one in settings]
+            return [
+                Trial(settings=one, request=request, seed=0, score=max(0.0, harm * (1 - harm)), harm=harm)
+                for one, harm in zip(settings, harms, strict=True)
+            ]
+
+    class Method(BaseModel):
+        lr: float = 1e-3
+        steps: int = 50
+
+    space = {"lr": LogRange(1e-5, 1e-2), "steps": StepRange(10, 300)}
+    history = _explored(space, Method, Pair("task", "method", {}), 10, Made(), {}, lambda told: None)
+    assert all(trial.score == 0 for trial in history[: 1 + SCANNED])
+    assert max(trial.score for trial in history) > 0.05
 
 
 def test_a_search_tries_the_papers_then_the_scan_then_what_optuna_proposes():

@@ -43,6 +43,8 @@ class Trial(_Part):
     """Of the run."""
     score: Finite
     """The board's own score of it; zero for a run that failed or cost more than is ranked."""
+    harm: Finite | None = None
+    """The largest share of a gate's margin that it used, from one on nothing scores; null where it could not be judged."""
     share: Finite | None = None
     """Its work as a share of retraining; null where the run did not end."""
     status: str = "ok"

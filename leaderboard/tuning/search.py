@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,8 @@ SCANNED = 4
 """Settings that are tried between the paper's and those that follow from what was found, in one go."""
 RATE, STEPS = "lr", "steps"
 """Fields that most scores hang on."""
+LOST = 3.0
+"""Below zero by as much stands what could not be judged, and what harmed a model twenty times as much as scores anything."""
 FINALISTS = 3
 """The best settings, which are tried on the other requests, too; the paper's setting is, unless it did not end."""
 
@@ -119,7 +122,7 @@ def _explored(
     tell(made.make([{}], request))
     paper = {name: method.model_fields[name].default for name in space}
     if all(_holds(distributions[name], paper[name]) for name in space):
-        study.add_trial(optuna.trial.create_trial(params=paper, distributions=distributions, value=history[0].score))
+        study.add_trial(optuna.trial.create_trial(params=paper, distributions=distributions, value=promise(history[0])))
     for settings in rate_scan(space, paper):
         study.enqueue_trial({name: value for name, value in settings.items() if _holds(distributions[name], value)})
     while len(history) < trials:
@@ -127,8 +130,18 @@ def _explored(
         asked = [study.ask(distributions) for _ in range(min(together, trials - len(history)))]
         tell(made.make([_rounded(trial.params) for trial in asked], request))
         for trial, result in zip(asked, history[-len(asked) :], strict=True):
-            study.tell(trial, result.score)
+            study.tell(trial, promise(result))
     return history
+
+
+def promise(trial: Trial) -> float:
+    """Returns what a search goes by: the score, and below zero by how much a model was harmed that scores nothing.
+
+    Where all scores are zero, this still tells a little too much from far too much.
+    """
+    if trial.score > 0:
+        return trial.score
+    return -LOST if trial.harm is None else -min(math.log(max(trial.harm, 1.0)), LOST)
 
 
 def rate_scan(space: dict[str, Dimension], paper: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,14 +86,15 @@ class Trials:
         anchors, oracles = self._anchors[record.task.sha256]
         found = share_of_retraining([record], {case_of(record).request: oracles})
         share = None if found is None else found.value
-        scored = score_run(record, tracks_of(record.task)[0], anchors).score if record.status is Status.OK else 0.0
+        scored = score_run(record, tracks_of(record.task)[0], anchors) if record.status is Status.OK else None
         if record.cost is not None:
             self.seconds += sum(sum(phase.seconds) for phase in record.cost.phases)
         return Trial(
             settings=settings,
             request=request,
             seed=record.seed,
-            score=0.0 if share is not None and share > MOST_OF_RETRAINING else scored,
+            score=0.0 if scored is None or (share is not None and share > MOST_OF_RETRAINING) else scored.score,
+            harm=None if scored is None or not math.isfinite(scored.harm) else scored.harm,
             share=share,
             status=record.status.value,
         )
