@@ -20,6 +20,7 @@ from .benchmark.commands.terminal import RunProgress, task_progress, write_whate
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
 from .leaderboard import commands as records_commands
+from .leaderboard import verbs
 
 app = typer.Typer(
     help="Benchmark machine unlearning in generative image models.",
@@ -121,7 +122,10 @@ def run(
     if as_json:
         print_json(records_data(records, results, kept=keep_model))
     else:
-        progress.print_records(out, records, results, kept=keep_model)
+        from .leaderboard.run_scores import run_scores
+
+        scores = run_scores(records, results, verbs.COMMITTED_RESULTS)
+        progress.print_records(out, records, results, scores, kept=keep_model)
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
 
 
@@ -159,7 +163,12 @@ def evaluate(
             on_plan=progress.plan,
             on_event=progress.event,
         )
-    print_json(records_data([record], results)) if as_json else progress.print_records(out, [record], results)
+    if as_json:
+        print_json(records_data([record], results))
+    else:
+        from .leaderboard.run_scores import run_scores
+
+        progress.print_records(out, [record], results, run_scores([record], results, verbs.COMMITTED_RESULTS))
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
 
 

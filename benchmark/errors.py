@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def cannot_write(path: Path, error: OSError) -> BenchmarkError:
 
 LONGEST_LINE = 1000
 """Characters of an exception that a record or a message holds."""
+
+
+def placed_line(error: BaseException, *files: Path) -> str:
+    """Returns an exception as one line, with where in some files it came from, if it did.
+
+    Args:
+        error: The exception.
+        files: Those whose lines a reader can mend.
+    """
+    places = {file.resolve() for file in files}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() in places]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return first_line(error) + where
 
 
 def first_line(error: BaseException) -> str:

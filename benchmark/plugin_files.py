@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from .errors import BenchmarkError, first_line
+from .errors import BenchmarkError, placed_line
 from .origin import PLUGIN_PREFIX, imported_beside
 
 _Loaded = TypeVar("_Loaded")
@@ -19,12 +20,13 @@ _SOURCE = "__unlearnbench_source__"
 """The name in a plugin's module of its source's hash."""
 
 
-def guarded(load: Callable[[], _Loaded], what: str) -> _Loaded:
+def guarded(load: Callable[[], _Loaded], what: str, *files: Path) -> _Loaded:
     """Returns what a call returns.
 
     Args:
         load: The call.
         what: What it loads, for the message.
+        files: Whose line is named where the call ends early.
 
     Raises:
         BenchmarkError: It raises anything.
@@ -33,7 +35,13 @@ def guarded(load: Callable[[], _Loaded], what: str) -> _Loaded:
         return load()
     # A plugin is somebody else's code: whatever it raises while loading is its author's to mend, in one sentence.
     except (Exception, SystemExit) as error:
-        raise BenchmarkError(f"{what} cannot be loaded: {first_line(error)}.") from error
+        untyped = re.match(r"A non-annotated attribute was detected: `(\w+) = ", str(error))
+        if untyped:
+            name = untyped[1]
+            raise BenchmarkError(
+                f"{what} cannot be loaded: the setting '{name}' has no type; write it as `{name}: float = …`."
+            ) from error
+        raise BenchmarkError(f"{what} cannot be loaded: {placed_line(error, *files)}.") from error
 
 
 def check_file(path: Path) -> None:
@@ -53,7 +61,7 @@ def loaded_file(path: Path) -> ModuleType:
         BenchmarkError: There is no such file, or it cannot be loaded.
     """
     check_file(path)
-    return guarded(lambda: _load_file(path), f"The plugin file {path}")
+    return guarded(lambda: _load_file(path), f"The plugin file {path}", path)
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -120,6 +120,15 @@ class Registry(Generic[Plugin]):
             self._loaded[cls.name] = cls
         return [cls.name for cls in classes]
 
+    def faults(self, path: Path) -> list[str]:
+        """Returns what the classes of a plugin file lack to be registered."""
+        found = []
+        for cls in self._own(loaded_file(path)):
+            lacking = [*sorted(cls.__abstractmethods__), *(["name"] * (not hasattr(cls, "name")))]
+            if lacking:
+                found.append(f"its class {cls.__name__} lacks {' and '.join(f'`{name}`' for name in lacking)}")
+        return found
+
     def built_in_modules(self, names: Iterable[str]) -> list[str]:
         """Returns the modules of the built-ins among some names, without loading anything."""
         modules = self._builtins
@@ -139,14 +148,14 @@ class Registry(Generic[Plugin]):
         return {path.stem.replace("_", "-"): f"{self._package}.{path.stem}" for path in self._folder.glob("[a-z]*.py")}
 
     def _classes(self, module: ModuleType) -> list[type[Plugin]]:
+        return [cls for cls in self._own(module) if not inspect.isabstract(cls) and hasattr(cls, "name")]
+
+    def _own(self, module: ModuleType) -> list[type[Plugin]]:
+        """A module's own classes of this kind, whole or not."""
         return [
             cls
             for cls in vars(module).values()
-            if inspect.isclass(cls)
-            and issubclass(cls, self._base)
-            and not inspect.isabstract(cls)
-            and cls.__module__ == module.__name__
-            and hasattr(cls, "name")
+            if inspect.isclass(cls) and issubclass(cls, self._base) and cls.__module__ == module.__name__
         ]
 
 
@@ -181,7 +190,11 @@ def add_plugin(path: Path, beside: Iterable[Path] = ()) -> list[str]:
     declared = families.add_file(path)
     names = methods.add_file(path, beside) + tasks.add_file(path, beside)
     if not names and not declared:
-        raise BenchmarkError(f"The plugin file {path} defines no Method and no Task with a `name`, and no Family.")
+        faults = [*methods.faults(path), *tasks.faults(path)]
+        why = f": {'; '.join(faults)}" if faults else ""
+        raise BenchmarkError(
+            f"The plugin file {path} defines no Method and no Task that is whole, with a `name`, and no Family{why}."
+        )
     return names
 
 

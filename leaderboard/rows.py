@@ -85,7 +85,8 @@ def left_out(records: Sequence[Record], own: Collection[str] = ()) -> list[str]:
             older[row].append(record)
     return [
         f"{method}{f' ({config})' if config else ''} on {task} was run with an older version of its file, too, or with other "
-        f"defaults: those runs (seeds {cases_text(case_of(record) for record in found)}) are left out."
+        f"settings (defaults, or an earlier search's): those runs (seeds {cases_text(case_of(one) for one in found)}) are left "
+        "out."
         for (task, method, config), found in sorted(older.items())
     ]
 

@@ -57,7 +57,9 @@ def board(
         raise BenchmarkError(f"'{base_url}' is no address of a site; write it whole, like https://example.org/board.")
     add_plugins(plugins)
     checked = [COMMITTED_VERIFICATIONS, *named_folders(verifications)]
-    built = build_board(_folders(results, committed), named_folder(out), checked, COMMITTED_RESULTS, base_url=base_url)
+    folders = _folders(results, committed)
+    built = build_board(folders, named_folder(out), checked, COMMITTED_RESULTS, base_url=base_url)
+    built.notes.extend(_empty(folders))
     if results is None and not Path("results").is_dir():
         built.notes.append(
             "There is no folder 'results' here: the board shows the records that ship with the suite alone."
@@ -90,9 +92,8 @@ def compare(
     from .comparison.compare import compare_records
 
     loaded = _load(folders, committed, plugins)
-    return compare_records(
-        loaded.records, _texts(methods) or [], _texts(tasks), loaded.problems, loaded.notes, own=loaded.own
-    )
+    notes = [*loaded.notes, *_empty(_folders(folders, committed))]
+    return compare_records(loaded.records, _texts(methods) or [], _texts(tasks), loaded.problems, notes, own=loaded.own)
 
 
 def records(
@@ -154,6 +155,13 @@ def _load(
     for problem in [*loaded.problems, *loaded.notes] if warn else []:
         warnings.warn(problem, stacklevel=3)
     return loaded
+
+
+def _empty(folders: Sequence[Path]) -> list[str]:
+    """What to say of folders without a record: they were named for some reason."""
+    from ..benchmark.records.store import record_files
+
+    return [f"{folder} holds no records." for folder in folders if not any(record_files(folder))]
 
 
 def _texts(names: str | Sequence[str] | None) -> list[str] | None:

@@ -19,6 +19,7 @@ class DigitsDDPM(DigitsTask, ClassForgettingTask):
 
     name: ClassVar[str] = "digits-ddpm"
     batch_size: ClassVar[int] = 128
+    most_steps: ClassVar[int] = 150
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=2000, batch_size=128, lr=2e-3)
     sampler: ClassVar[Sampler] = Sampler(solver="dpm", steps=10, guidance=1.5)
 

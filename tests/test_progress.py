@@ -17,6 +17,7 @@ from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.benchmark.running.identity import RunSpec
 from unlearnbench.benchmark.running.plan import Event, Plan
 from unlearnbench.benchmark.running.steps import SharedCount, Step
+from unlearnbench.benchmark.running.tuned import Tuned
 
 
 class Clock:
@@ -226,6 +227,21 @@ def test_without_a_terminal_there_is_at_most_a_plain_line_a_phase(tmp_path):
         "digits-ddpm sfron seed 0: evaluate, about 0:30 left",
         "done digits-ddpm sfron seed 0 (unlearning took 10.0 s)",
     ]
+
+
+def test_settings_of_a_search_with_another_version_of_the_file_are_told_once(tmp_path):
+    shown, file = progress(False, Clock())
+    item = planned(tmp_path)
+    tuned = Tuned(settings={}, trials=8, source_sha256="1" * 64)
+    item = item._replace(
+        spec=item.spec.model_copy(update={"tuned": tuned}),
+        method=item.method.model_copy(update={"distribution": "file"}),
+    )
+    with shown:
+        shown.plan(2)
+        for phase in ("start", "load"):
+            shown.event(Event(item, phase))
+    assert file.getvalue().count("the file of 'sfron' has changed since") == 1
 
 
 def test_a_terminal_shows_each_run_that_goes_on_and_all_of_them_within_80_columns(tmp_path):

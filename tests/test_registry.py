@@ -128,3 +128,21 @@ def test_entry_points_are_found_and_a_broken_one_hides_nothing(tmp_path, monkeyp
     with pytest.raises(BenchmarkError, match="The method 'lost' cannot be loaded: ModuleNotFoundError"):
         methods.get("lost")
     assert methods.get("sfron").name == "sfron"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("    name = 'mine'\n    def unlern(self, problem): pass", "its class Mine lacks `unlearn`"),
+        ("    def unlearn(self, problem): pass", "its class Mine lacks `name`"),
+        (
+            "    name = 'mine'\n    lr = 0.1\n    def unlearn(self, problem): pass",
+            "the setting 'lr' has no type; write it as",
+        ),
+        ("    name = 'mine'\n    lr: float = 1 / 0", r"ZeroDivisionError: division by zero \(mine.py, line 5\)"),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_said_of_it(tmp_path, body, says):
+    (tmp_path / "mine.py").write_text(f"from unlearnbench import Method\n\nclass Mine(Method):\n{body}\n")
+    with pytest.raises(BenchmarkError, match=says):
+        registry.add_plugin(tmp_path / "mine.py")

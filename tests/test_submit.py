@@ -18,6 +18,8 @@ from unlearnbench.leaderboard.attestations import (
     load_attestations,
     write_attestation,
 )
+from unlearnbench.leaderboard.boards import case_of, cases_text
+from unlearnbench.leaderboard.rows import settings_origin
 from unlearnbench.leaderboard.site.build import build_board
 from unlearnbench.leaderboard.submission import pack
 from unlearnbench.leaderboard.submission.requirements import incomplete
@@ -101,6 +103,28 @@ def test_everything_missing_is_listed_at_once_and_nothing_is_written(cli, tmp_pa
         assert expected in done.stderr, done.stderr
     assert not (tmp_path / "submission").exists()
     assert "Traceback" not in done.stderr
+
+
+def test_of_runs_by_default_and_tuned_ones_the_newer_kind_is_packed(cli, tmp_path, finished):
+    searched = {"lr": 0.5}
+    later = [
+        with_changes(
+            mine(record, method__config=searched, method__config_passed=searched),
+            method__source_sha256=source_hash(tmp_path),
+            created=record.created.replace("2026", "2027"),
+            method__settings_from="tuned",
+            method__trials=2,
+        )
+        for record in committed("digits-vae", "uno")
+    ]
+    for record in later:
+        write_record(tmp_path / "results", record)
+    current, notes = pack._of_one_kind([*finished, *later])
+    assert {record.run_id for record in current} == {record.run_id for record in later}
+    assert notes == [
+        f"Left out of mine on digits-vae: the seeds {cases_text(case_of(record) for record in finished)} with other settings "
+        f"({settings_origin(finished[0])}) than those of its newest run (tuned (2 trials))."
+    ]
 
 
 def test_no_run_is_one_sentence(cli, tmp_path):

@@ -1,5 +1,6 @@
 """Searches of settings: on the toy, through the runner, with few trials; and the files that they leave."""
 
+import io
 import json
 import math
 import re
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from rich.console import Console
 
 import unlearnbench
 from helpers import TOY
@@ -19,8 +21,12 @@ from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
 from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
+from unlearnbench.leaderboard.tuning import search as search_module
 from unlearnbench.leaderboard.tuning.search import LOST, SCANNED, _best, _explored, _rounded, promise, rate_scan
+from unlearnbench.leaderboard.tuning.terminal import print_outcome
 from unlearnbench.leaderboard.tuning.trials import Pair, Trials
+
+SHA = "0" * 64
 
 
 def found(settings, trials=3):
@@ -31,7 +37,7 @@ def found(settings, trials=3):
         score=0.5,
         paper_score=0.25,
         seconds=1.0,
-        source_sha256="0" * 64,
+        source_sha256=SHA,
         history=[trial],
     )
 
@@ -50,9 +56,11 @@ def test_runs_take_the_package_s_settings_and_those_of_the_working_folder_first(
     monkeypatch.setattr(tuned, "SHIPPED", tmp_path / "shipped")
     tuned.keep_found(tmp_path / "shipped" / "digits-vae.json", "digits-vae", "uno", found({"lr": 0.01}))
     asked = [("digits-vae", "uno"), ("digits-vae", "ascent"), ("digits-dit", "uno")]
-    assert tuned.tuned_for(asked, "tuned") == {asked[0]: tuned.Tuned(settings={"lr": 0.01}, trials=3)}
+    assert tuned.tuned_for(asked, "tuned") == {
+        asked[0]: tuned.Tuned(settings={"lr": 0.01}, trials=3, source_sha256=SHA)
+    }
     tuned.keep_found(tmp_path / "settings" / "digits-vae.json", "digits-vae", "uno", found({"lr": 0.3}, trials=9))
-    assert tuned.tuned_for(asked, "tuned") == {asked[0]: tuned.Tuned(settings={"lr": 0.3}, trials=9)}
+    assert tuned.tuned_for(asked, "tuned") == {asked[0]: tuned.Tuned(settings={"lr": 0.3}, trials=9, source_sha256=SHA)}
     assert tuned.tuned_for(asked, "paper") == {}
 
 
@@ -118,6 +126,44 @@ def test_rates_are_scanned_evenly_by_their_logarithm_with_all_else_as_in_the_pap
     assert {one["share"] for one in found} == {0.5}
     assert {one["steps"] for one in found} == {round(10 * 30 ** (2 / 3))}
     assert rate_scan({"steps": StepRange(10, 300)}, {"steps": 50}) == []
+
+
+class Fake:
+    """Trials that score, or fail, without a run."""
+
+    source_sha256, seconds, reason = SHA, 1.0, "RuntimeError: no luck"
+
+    def __init__(self, status="ok"):
+        self.status = status
+
+    def make(self, settings, request, seed=0):
+        score = 0.5 if self.status == "ok" else 0.0
+        return [Trial(settings=one, request=request, seed=0, score=score, status=self.status) for one in settings]
+
+
+def searched(monkeypatch, folder, status="ok", **fixed):
+    monkeypatch.setattr(search_module, "Trials", lambda *_: Fake(status))
+    return search_module.search(Pair("digits-vae", "uno", fixed), 6, folder, {})
+
+
+def test_a_search_in_which_everything_fails_says_why_and_keeps_nothing(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    with pytest.raises(BenchmarkError, match="All 6 trials of 'uno' on 'digits-vae' failed.*: RuntimeError: no luck"):
+        searched(monkeypatch, tmp_path, status="failed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_held_fixed_is_part_of_what_runs_take_and_an_earlier_search_is_named(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    first = searched(monkeypatch, tmp_path)
+    second = searched(monkeypatch, tmp_path, steps=3, forget_class=1)
+    assert second.found.settings["steps"] == 3
+    assert "forget_class" not in second.found.settings
+    assert tuned.read_settings(second.file).methods["uno"] == second.found
+    assert (first.before, second.before) == (None, first.found)
+    said = io.StringIO()
+    print_outcome(Console(file=said, width=500), second, "digits-vae", "uno", [])
+    assert "It takes the place of an earlier search" in said.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -378,3 +378,25 @@ def test_settings_that_no_search_found_are_not_called_tuned(accepted, tmp_path):
         first, method__config={**first.method.config, "lr": 0.003}, method__config_passed={"lr": 0.003}
     )
     refused(write_submission(tmp_path / "s", [lying], None), accepted, "calls settings tuned which are not those")
+
+
+def test_runs_of_a_row_say_one_thing_of_their_settings(row, accepted, tmp_path):
+    counts = [2, *[16] * (len(row) - 1)]
+    claims = [
+        with_changes(record, method__trials=count, method__settings_from="tuned")
+        for record, count in zip(row, counts, strict=True)
+    ]
+    refused(write_submission(tmp_path / "claims", claims), accepted, "are tuned (16 trials) and tuned (2 trials)")
+
+
+def test_another_folder_is_told_in_one_line_with_the_one_that_was_meant(submission, accepted):
+    above = submission.parent
+    (found,) = sentences(above, accepted)
+    assert found.endswith(f"no file is at TASK/METHOD/seedN-ID.json; did you mean {submission}?")
+
+
+def test_what_a_row_lacks_is_not_said_of_one_with_a_broken_record(row, accepted, tmp_path):
+    folder = write_submission(tmp_path / "broken", row)
+    (folder / row[0].filename).write_text("{}")
+    (found,) = sentences(folder, accepted)
+    assert row[0].filename in found

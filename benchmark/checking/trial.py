@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ..errors import BenchmarkError, first_line
+from ..errors import BenchmarkError, first_line, placed_line
 from ..measuring.device import CPU
 from ..method import Method
 from ..needs import Need
@@ -134,7 +134,11 @@ class TrialRun:
         # A method is somebody else's code: whatever it raises is what the check shows.
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
-            self.seen.error = str(error) if isinstance(error, BenchmarkError) else first_line(error)
+            self.seen.error = (
+                str(error)
+                if isinstance(error, BenchmarkError)
+                else placed_line(error, Path(inspect.getfile(type(method))))
+            )
         self._ear.listening = "off"
         self.seen.seconds = time.perf_counter() - start
 

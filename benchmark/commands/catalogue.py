@@ -21,7 +21,7 @@ def catalogue(kind: str, plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
         BenchmarkError: The kind is unknown, or a plugin file cannot be loaded.
     """
     if kind not in KINDS:
-        raise unknown_name("list of", kind, KINDS)
+        raise unknown_name("list", kind, KINDS)
     registry.add_plugins(plugins)
     if kind == "suites":
         from ..running.requests import load_suite, suite_names

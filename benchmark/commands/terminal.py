@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -30,6 +30,7 @@ from .. import registry
 from ..errors import shortened
 from ..records import places
 from ..records.places import model_filename
+from ..records.record import FILE
 from .consoles import say
 from .pace import Course, span, usual
 from .run_bars import RunBars
@@ -37,7 +38,7 @@ from .run_bars import RunBars
 if TYPE_CHECKING:
     from ..checking.report import CheckReport
     from ..records.record import Metric, Record
-    from ..running.plan import Event
+    from ..running.plan import Event, Plan
 
 
 def write_whatever_there_is() -> None:
@@ -55,6 +56,10 @@ def print_remarks(console: Console, problems: Iterable[str], notes: Iterable[str
         say(console, f"[red]error:[/red] {escape(problem)}", markup=True)
 
 
+GAP = 2
+"""Characters between two columns of a table."""
+
+
 class RunProgress:
     """A bar for each run that goes on, one over all of them, and a line for each that ended.
 
@@ -68,6 +73,7 @@ class RunProgress:
         self._clock = clock
         self._bars = RunBars(console)
         self._failed = 0
+        self._warned: set[tuple[str, str]] = set()
 
     def __enter__(self) -> RunProgress:
         self._bars.start()
@@ -88,8 +94,8 @@ class RunProgress:
 
     def event(self, event: Event) -> None:
         """Told what happens."""
-        spec = event.plan.spec
-        name = f"{spec.task} {spec.method} seed {spec.seed}"
+        spec, name = event.plan.spec, event.plan.title
+        self._warn_of_another_source(event.plan)
         if event.record is not None:
             self._bars.end(name, kept=event.phase == "kept")
             self._end(escape(name), event, event.record)
@@ -102,6 +108,20 @@ class RunProgress:
         if not self._bars.drawn and event.step is None and event.phase != "start":
             left = f", about {span(course.left)} left" if course.left else ""
             self._console.print(f"{name}: {course.text}{left}", style="dim", markup=False)
+
+    def _warn_of_another_source(self, item: Plan) -> None:
+        """Once a row: what a search found for another version of a method's file may not suit it."""
+        tuned, method = item.spec.tuned, item.method
+        row = item.task.name, method.name
+        if tuned is None or tuned.source_sha256 == method.source_sha256 or method.distribution != FILE:
+            return
+        if row not in self._warned:
+            self._warned.add(row)
+            say(
+                self._console,
+                f"note: the file of '{method.name}' has changed since its settings on {item.task.name} were searched; "
+                f"search again with `unlearnbench tune {item.task.name} {method.name}`, or run it with --settings paper.",
+            )
 
     def _end(self, name: str, event: Event, record: Record) -> None:
         if record.status != "ok":
@@ -128,26 +148,73 @@ class RunProgress:
         return failure if self._failed else 0
 
     @staticmethod
-    def print_records(console: Console, records: list[Record], results: Path, *, kept: bool = False) -> None:
-        """Prints the headline metrics of some records, and where they are.
+    def print_records(
+        console: Console,
+        records: list[Record],
+        results: Path,
+        scores: Mapping[str, Sequence[float]],
+        *,
+        kept: bool = False,
+    ) -> None:
+        """Prints score and headline metrics of some records, where they are, and what to look at next.
 
         Args:
             console: Where to print.
             records: What to print.
             results: The folder of the records.
+            scores: Of those that have some, by ``run_id``.
             kept: Whether the weights are beside them.
         """
         measured = {metric.name for record in records for metric in record.metrics}
         shown = [name for name in _headlines(records) if name in measured]
-        table = Table("seed", "status", *[name.replace("_", " ") for name in shown], box=box.SIMPLE_HEAD)
-        for record in records:
-            cells = [headline(record.metrics, name) for name in shown]
-            table.add_row(str(record.seed), record.status.value, *cells)
-        console.print(table)
+        columns = {
+            "forget": [_asked(record) for record in records],
+            "seed": [str(record.seed) for record in records],
+            "status": [record.status.value for record in records],
+            "score": [" / ".join(f"{one:.2f}" for one in scores.get(record.run_id, ())) or "–" for record in records],
+            **{name.replace("_", " "): [headline(record.metrics, name) for record in records] for name in shown},
+        }
+        console.print(_table(columns, console.width))
+        for settings in dict.fromkeys(map(_settings, records)):
+            console.print(settings, markup=False)
         for record in records:
             console.print(str(results / record.filename), markup=False)
             if kept and record.weights is not None:
                 console.print(str(results / model_filename(record.filename)), markup=False)
+        if scores:
+            again = "" if results == Path("results") else f" --results {results}"
+            console.print(
+                f"A score of 0 is the untouched model's, 1 is retraining's. Where it stands: unlearnbench board{again}",
+                markup=False,
+            )
+
+
+def _table(columns: dict[str, list[str]], width: int) -> Table:
+    """A table of the first columns that there is room for."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown: list[list[str]] = []
+    used = 0
+    for title, cells in columns.items():
+        used += max(map(len, (title, *cells))) + GAP
+        if used <= width or not shown:
+            table.add_column(title, no_wrap=True)
+            shown.append(cells)
+    for row in zip(*shown, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _asked(record: Record) -> str:
+    """What was to be forgotten, without the setting's name."""
+    return ", ".join(map(str, (record.task.request or {}).values())) or "–"
+
+
+def _settings(record: Record) -> str:
+    """Where a run's settings came from, and what they are."""
+    method = record.method
+    origins = {"tuned": f"tuned by {method.trials} trials", "paper": "the method's own", "set": "set by hand"}
+    settings = " ".join(f"{name}={value}" for name, value in method.config.items())
+    return f"Settings ({origins.get(method.settings_from or '', 'unknown')}): {settings or 'none'}"
 
 
 def _headlines(records: list[Record]) -> list[str]:

@@ -58,7 +58,7 @@ def run(
     from ..running.requests import Request
 
     if requests not in ("one", "all"):
-        raise BenchmarkError(f"'{requests}' are no requests; give one or all.")
+        raise BenchmarkError(f"--requests cannot be '{requests}'; give one or all.")
     each: Literal["one", "all"] = "all" if requests == "all" else "one"
     asked = Request(task, method, list(seeds), dict(settings or {}), requests=each)
     records, refused = run_requests([asked], **options)

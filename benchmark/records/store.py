@@ -48,6 +48,10 @@ def read_record(path: Path) -> Record:
         raise BenchmarkError(f"There is no record {path}; `unlearnbench run` prints where it leaves one.")
     if not path.is_file():
         raise BenchmarkError(f"{path} is a folder or another thing that is no record; name a record's file.")
+    if path.suffix != ".json":
+        raise BenchmarkError(
+            f"{path} is no record, whose name ends in .json; `unlearnbench run` prints where it leaves one."
+        )
     with path.open("rb") as file:
         return parse_record(file.read(MAX_RECORD_BYTES + 1), str(path))
 

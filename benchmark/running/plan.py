@@ -54,7 +54,9 @@ class Plan(NamedTuple):
     @property
     def title(self) -> str:
         """What to call the run in a message."""
-        return f"{self.task.name} {self.method.name} seed {self.spec.seed}"
+        asked = {key: value for key, value in (self.task.request or {}).items() if key in self.task.config_passed}
+        words = [self.task.name, self.method.name, *(f"{key}={value}" for key, value in asked.items())]
+        return f"{' '.join(words)} seed {self.spec.seed}"
 
     def find(self, results: Path) -> Record | None:
         """Returns the run's record, or None while there is none to be read or the weights that are asked for are not there."""

@@ -27,9 +27,11 @@ class Tuned(_Part):
     """The settings that a run takes from a search."""
 
     settings: dict[str, Any]
-    """Of the method, those that were searched."""
+    """Of the method, those that were searched or held fixed."""
     trials: int
     """Trials of the search."""
+    source_sha256: Sha256
+    """Of the method's file at the time."""
 
 
 class Trial(_Part):
@@ -55,7 +57,7 @@ class Found(_Part):
     """What a search found for one method on one task."""
 
     settings: dict[str, Any]
-    """The best, of the method's searched fields."""
+    """The best, of the method's searched fields, and what was held fixed."""
     trials: Annotated[int, Field(ge=1)]
     """Settings that were tried."""
     score: Finite
@@ -71,7 +73,7 @@ class Found(_Part):
 
     def tuned(self) -> Tuned:
         """Returns what a run takes of it."""
-        return Tuned(settings=self.settings, trials=self.trials)
+        return Tuned(settings=self.settings, trials=self.trials, source_sha256=self.source_sha256)
 
 
 class SettingsFile(_Part):

@@ -26,6 +26,8 @@ MAX_METHOD_BYTES = 2**17
 MAX_FILES = 50_000
 _RECORD_NAME = re.compile(r"seed\d{1,18}-[0-9a-f]{12}\.json")
 _LONGEST_TEXT = 400
+_FEW = 3
+"""Files out of place that are named; where more are and none is in its place, the folder is another one."""
 
 
 class Fault(NamedTuple):
@@ -85,6 +87,11 @@ def read_contents(folder: Path, skip: dict[str, str] | None = None) -> Contents:
             found.problems.append(Fault("", f"The folder holds more than {MAX_FILES:,} files; split the submission."))
             break
         _read(folder / path, name, skip or {}, found)
+    inside = next((path.parents[2] for path in sorted(folder.glob("*/*/*/seed*.json"))), None)
+    if not found.hashes and (len(found.problems) > _FEW or inside is not None):
+        hint = f"; did you mean {inside}?" if inside is not None else "."
+        sentence = f"{shown(str(folder))} is no submission: no file is at TASK/METHOD/seedN-ID.json{hint}"
+        return found._replace(problems=[Fault("", sentence)])
     return found
 
 

@@ -17,7 +17,7 @@ from ...benchmark.records.record import Record
 from ...benchmark.records.store import load_records, record_bytes
 from ...benchmark.running.identity import Configured, make_method, method_info
 from ..boards import board_keys, case_of, cases_text, settings_text, task_settings
-from ..rows import latest
+from ..rows import latest, settings_origin
 from ..scoring import REFERENCES
 from .layout import method_path
 from .requirements import SEEDS, SEEDS_OF_EACH, RowKey
@@ -87,11 +87,12 @@ def submit(
     # Weights that were made elsewhere have no source: they are known by their hash, one a seed.
     current, outdated = _by_source(asked, _current_source(method)) if made_here else (latest(asked), [])
     files = _staged(current, results, accepted, method if made_here else None)
-    problems = [*outdated, *(_whole_task(method, current) if made_here else ()), *_checked(files, accepted)]
+    current, notes = _of_one_kind(current)
+    problems = [*outdated, *(_whole_task(method, current, asked) if made_here else ()), *_checked(files, accepted)]
     if not problems:
         for name, data in files.items():
             write_atomically(out / name, data)
-    notes = [*_not_run(method, current)] if made_here else [_PUBLISH]
+    notes += _not_run(method, current) if made_here else [_PUBLISH]
     if elsewhere and not tasks:
         notes.append(f"Left out, since they are not on a task of the suite: the runs on {', '.join(elsewhere)}.")
     return Submission(out, [] if problems else sorted(files), problems, notes)
@@ -130,16 +131,46 @@ def _by_source(records: Sequence[Record], digest: str) -> tuple[list[Record], li
     return current, sentences
 
 
-def _whole_task(method: str, records: Sequence[Record]) -> Iterator[str]:
-    """At least one embedded task must be whole, set but for its request by nobody, so that anyone can run the method again."""
+def _of_one_kind(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Leaves out the runs of a row whose settings are others than its newest run's: those by default, say, of a tuned row."""
+    keys = board_keys(records)
+    rows: dict[RowKey, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda one: one.created):
+        rows[RowKey.of(record, keys)].append(record)
+    kept, notes = list[Record](), []
+    for key, found in sorted(rows.items()):
+        newest = found[-1]
+        same = [one for one in found if one.method.config == newest.method.config]
+        others = [one for one in found if one.method.config != newest.method.config]
+        kept += same
+        if others:
+            seeds = cases_text(case_of(one) for one in others)
+            notes.append(
+                f"Left out of {key.name}: the seeds {seeds} with other settings ({settings_origin(others[-1])}) than those "
+                f"of its newest run ({settings_origin(newest)})."
+            )
+    return kept, notes
+
+
+def _whole_task(method: str, records: Sequence[Record], begun: Sequence[Record]) -> Iterator[str]:
+    """At least one embedded task must be whole, set but for its request by nobody, so that anyone can run the method again.
+
+    Args:
+        method: Its name.
+        records: Its runs that count.
+        begun: All its runs, of which a task is proposed.
+    """
     embedded = _embedded(method)
     seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
         if not task_settings(record.task):
             seeds[record.task.name][case_of(record).request].add(record.seed)
     if embedded and not any(_is_whole(name, seeds[name]) for name in embedded):
-        begun = next((name for name in embedded if seeds[name]), embedded[0])
-        yield (f"No embedded task is whole; run one of {', '.join(embedded)}, as with `{_run_command(begun, method)}`.")
+        tried = {record.task.name for record in begun}
+        proposed = next((name for name in embedded if name in tried), embedded[0])
+        yield (
+            f"No embedded task is whole; run one of {', '.join(embedded)}, as with `{_run_command(proposed, method)}`."
+        )
 
 
 def _is_whole(task: str, seeds: Mapping[str, set[int]]) -> bool:
@@ -189,7 +220,7 @@ def _staged(records: Sequence[Record], results: Path, accepted: Path | None, met
         and (record.task.sha256, record.method.name, record.seed) not in there
     ]
     files = {record.filename: record_bytes(record) for record in [*records, *references]}
-    if method is not None and not registry.methods.is_builtin(method):
+    if records and method is not None and not registry.methods.is_builtin(method):
         files[method_path(method)] = origin.source(registry.methods.get(method)).path.read_bytes()
     return files
 

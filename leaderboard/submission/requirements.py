@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...benchmark.records.record import Record, Status
 from ..boards import BoardKey, board_keys, case_of, cases_text, task_settings
 from ..ranking import tracks_of
-from ..rows import config_text
+from ..rows import config_text, settings_origin
 from ..scoring import REFERENCES
 
 SEEDS = (0, 1, 2)
@@ -43,12 +43,15 @@ class RowKey(NamedTuple):
         return cls(keys[record.task.sha256], task_settings(record.task), record.method.name, config_text(record))
 
 
-def incomplete(records: Sequence[Record], accepted: Iterable[Record] = ()) -> list[str]:
+def incomplete(
+    records: Sequence[Record], accepted: Iterable[Record] = (), broken: Collection[tuple[str, ...]] = ()
+) -> list[str]:
     """Returns what the rows of some records lack, one sentence each.
 
     Args:
         records: What is submitted.
         accepted: What is on the board already; its runs and reference rows count.
+        broken: Tasks and methods of which there are records that cannot be used: what their rows lack is said of those.
     """
     together = list({record.run_id: record for record in [*accepted, *records]}.values())
     keys = board_keys(together)
@@ -57,7 +60,10 @@ def incomplete(records: Sequence[Record], accepted: Iterable[Record] = ()) -> li
         rows[RowKey.of(record, keys)].append(record)
     found = []
     for key in sorted({RowKey.of(record, keys) for record in records}):
+        if (key.board.task, key.method) in broken:
+            continue
         found += [*_seeds(key, rows[key], _requests(key.board, together, keys)), *_source(key, rows[key])]
+        found += _origins(key, rows[key])
     return found + list(_dirty(records, keys)) + list(_references(records, together))
 
 
@@ -88,6 +94,12 @@ def _source(key: RowKey, records: Sequence[Record]) -> Iterable[str]:
     if len(sources) > 1:
         cases = cases_text(case_of(record) for record in records)
         yield f"{key.name} mixes {len(sources)} versions of the method's file (seeds {cases}); run all of them with one."
+
+
+def _origins(key: RowKey, records: Sequence[Record]) -> Iterable[str]:
+    origins = sorted({settings_origin(record) for record in records})
+    if len(origins) > 1:
+        yield f"The runs of {key.name} say that their settings are {' and '.join(origins)}; run all of them in one way."
 
 
 def _dirty(records: Sequence[Record], keys: Mapping[str, BoardKey]) -> Iterable[str]:

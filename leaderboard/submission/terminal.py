@@ -37,7 +37,8 @@ def print_validation(out: Console, err: Console, found: Validation) -> None:
     """Prints everything that is wrong, or that nothing is."""
     _print_problems(err, [str(problem) for problem in found.problems])
     fine = "nothing is wrong" if found.hashes else "there is nothing in it"
-    verdict = f"{len(found.problems)} problems" if found.problems else fine
+    count = len(found.problems)
+    verdict = f"{count} problem{'s' * (count > 1)}" if count else fine
     out.print(f"{found.new} records and {len(found.hashes)} files were checked: {verdict}.")
 
 

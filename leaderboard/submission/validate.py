@@ -70,7 +70,8 @@ def validate(folder: Path, accepted: Path | None, *, whole: bool = False, own: S
         if not found:
             passed[path] = record
     problems += [*_files(after, standing.values()), *_duplicates(passed, standing)]
-    lacking = incomplete(list(passed.values()), standing.values())
+    broken = {tuple(fault.path.split("/")[:2]) for fault in problems if fault.path.count("/") == 2}
+    lacking = incomplete(list(passed.values()), standing.values(), broken)
     problems += [Fault("", sentence) for sentence in lacking]
     return Validation(passed, recomputed, after.hashes, len(after.records), list(dict.fromkeys(problems)))
 

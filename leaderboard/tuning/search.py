@@ -11,7 +11,8 @@ from ...benchmark import registry
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.method import Method
 from ...benchmark.records.files import canonical_sha256
-from ...benchmark.running.tuned import Found, Trial, keep_found, settings_path
+from ...benchmark.records.record import Status
+from ...benchmark.running.tuned import Found, Trial, keep_found, read_settings, settings_path
 from ...benchmark.search_space import Choice, Dimension, LogRange, is_whole, search_space
 from ...benchmark.seeds import derive_seed
 from .trials import Pair, Trials
@@ -44,6 +45,8 @@ class Outcome(NamedTuple):
 
     file: Path
     found: Found
+    before: Found | None = None
+    """What the file held of the method, and holds no more."""
 
 
 def search(
@@ -76,15 +79,21 @@ def search(
         )
     made = Trials(pair, out / "trials", options)
     history = _explored(space, method, pair, trials, made, requests[0], on_trial)
+    if all(trial.status != Status.OK for trial in history):
+        raise BenchmarkError(
+            f"All {len(history)} trials of '{pair.method}' on '{pair.task}' failed, and nothing is kept; the last one "
+            f"said: {made.reason}"
+        )
     best = _best([trial for trial in history if trial.score > 0], FINALISTS)
     finalists = best if {} in best else [*best, {}]
-    again = finalists if history[0].status == "ok" else [one for one in finalists if one]
+    again = finalists if history[0].status == Status.OK else [one for one in finalists if one]
     for request in requests[1:] if again else ():
         history += made.make(again, request)
     means = {canonical_sha256(one): _mean([t.score for t in history if t.settings == one]) for one in finalists}
     winner = max(finalists, key=lambda one: means[canonical_sha256(one)])
+    fixed = {name: value for name, value in pair.fixed.items() if name in method.model_fields}
     found = Found(
-        settings=winner,
+        settings={**fixed, **winner},
         trials=len({canonical_sha256(trial.settings) for trial in history}),
         score=means[canonical_sha256(winner)],
         paper_score=means[canonical_sha256({})],
@@ -93,8 +102,9 @@ def search(
         history=history,
     )
     file = settings_path(out, pair.task)
+    before = read_settings(file).methods.get(pair.method) if file.is_file() else None
     keep_found(file, pair.task, pair.method, found)
-    return Outcome(file, found)
+    return Outcome(file, found, before)
 
 
 def _explored(

@@ -54,6 +54,8 @@ class Trials:
         """What all trials took, evaluations included."""
         self.source_sha256 = ""
         """Of the method's file."""
+        self.reason = ""
+        """What the last run that failed said."""
 
     def make(self, settings: Sequence[dict[str, Any]], request: dict[str, Any], seed: int = 0) -> list[Trial]:
         """Returns one trial for each of some settings, on one request.
@@ -87,6 +89,7 @@ class Trials:
         found = share_of_retraining([record], {case_of(record).request: oracles})
         share = None if found is None else found.value
         scored = score_run(record, tracks_of(record.task)[0], anchors) if record.status is Status.OK else None
+        self.reason = record.reason or self.reason
         if record.cost is not None:
             self.seconds += sum(sum(phase.seconds) for phase in record.cost.phases)
         return Trial(
