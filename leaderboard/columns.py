@@ -154,7 +154,7 @@ def _time(row: Row) -> str:
     if row.cost_unknown:
         return COST_UNKNOWN
     if row.time_in_steps is not None:
-        return f"{row.time_in_steps:,.0f} steps"
+        return f"{row.time_in_steps:,.0f} train steps"
     return seconds(row.unlearn_seconds)
 
 

@@ -142,6 +142,10 @@ def test_run_prints_metrics_and_a_plugin_that_raises_is_a_record_and_exit_code_o
     done = cli("run", "toy", "toy-good", "--plugin", TOY, "--seeds", "0,1")
     assert done.returncode == 0, done.stderr
     assert "forget accuracy" in done.stdout
+    assert "Settings (the method's own): " in done.stdout
+    assert "done toy toy-good seed 1" in done.stderr
+    assert ", 2 of 2" in done.stderr
+    assert "1 is retraining's" not in done.stdout, "there is nothing to score it by"
     assert len(list((tmp_path / "results").rglob("*.json"))) == 2
     done = cli("run", "toy", "toy-raises", "--plugin", TOY)
     assert done.returncode == 1

@@ -68,7 +68,7 @@ def test_seconds_are_shown_in_reference_steps_where_those_were_timed():
     ]
     (board,) = rank_all(records)
     (time,) = [column for column in columns_of(board, Where.SITE) if column.key == "unlearn_seconds"]
-    assert {row.name: time.text(row) for row in board.rows}["new"] == "420 steps"
+    assert {row.name: time.text(row) for row in board.rows}["new"] == "420 train steps"
     assert {row.name: time.text(row) for row in board.rows}["old"] == "42 s"
 
 

@@ -72,7 +72,7 @@ class RunProgress:
         self._console = console
         self._clock = clock
         self._bars = RunBars(console)
-        self._failed = 0
+        self._failed = self._ended = self._total = 0
         self._warned: set[tuple[str, str]] = set()
 
     def __enter__(self) -> RunProgress:
@@ -90,6 +90,7 @@ class RunProgress:
 
     def plan(self, count: int) -> None:
         """Told how many runs there are."""
+        self._total = count
         self._bars.plan(count)
 
     def event(self, event: Event) -> None:
@@ -124,17 +125,20 @@ class RunProgress:
             )
 
     def _end(self, name: str, event: Event, record: Record) -> None:
+        self._ended += 1
+        # Where there are no bars, this is all that says how much is still to come.
+        place = f", {self._ended} of {self._total}" if self._total > 1 and not self._bars.drawn else ""
         if record.status != "ok":
             self._failed += 1
             say(self._console, f"[red]{record.status.value}[/red] {name}: {escape(record.reason or '')}", markup=True)
             if event.log:
                 self._console.print(event.log, style="dim", markup=False)
         elif event.phase == "kept":
-            self._console.print(f"[dim]kept[/dim] {name}")
+            self._console.print(f"[dim]kept[/dim] {name}{place}")
         else:
             seconds = record.cost.unlearn_seconds if record.cost else None
             took = "" if seconds is None else f" (unlearning took {seconds:.1f} s)"
-            self._console.print(f"[green]done[/green] {name}{took if record.is_run else ' (cost unknown)'}")
+            self._console.print(f"[green]done[/green] {name}{took if record.is_run else ' (cost unknown)'}{place}")
         if record.weights is not None and record.weights.left_behind:
             left = shortened(record.weights.left_behind)
             say(
