@@ -19,6 +19,7 @@ from .benchmark.commands.plain_data import records_data
 from .benchmark.commands.terminal import RunProgress, task_progress, write_whatever_there_is
 from .benchmark.errors import BenchmarkError
 from .benchmark.records import places
+from .benchmark.records.record import Record
 from .leaderboard import commands as records_commands
 from .leaderboard import verbs
 
@@ -122,11 +123,15 @@ def run(
     if as_json:
         print_json(records_data(records, results, kept=keep_model))
     else:
-        from .leaderboard.run_scores import run_scores
-
-        scores = run_scores(records, results, verbs.COMMITTED_RESULTS)
-        progress.print_records(out, records, results, scores, kept=keep_model)
+        _print_scored(records, results, kept=keep_model)
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
+
+
+def _print_scored(records: list[Record], results: Path, *, kept: bool = False) -> None:
+    from .leaderboard.run_scores import run_scores
+
+    scores = run_scores(records, results, verbs.COMMITTED_RESULTS)
+    RunProgress.print_records(out, records, results, scores, kept=kept)
 
 
 @app.command()
@@ -166,9 +171,7 @@ def evaluate(
     if as_json:
         print_json(records_data([record], results))
     else:
-        from .leaderboard.run_scores import run_scores
-
-        progress.print_records(out, [record], results, run_scores([record], results, verbs.COMMITTED_RESULTS))
+        _print_scored([record], results)
     raise typer.Exit(progress.exit_code(RUNS_FAILED))
 
 

@@ -75,7 +75,7 @@ class Task(BaseModel, ABC):
     tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ()
     """What methods are tuned on: requests that no board uses."""
     most_steps: ClassVar[int] = MOST_STEPS
-    """What a search tries at most; where a quarter of retraining lasts far longer than by default, a task says more."""
+    """What a search tries at most: more where a quarter of retraining lasts far longer, fewer where a step takes a second."""
     run_seconds: ClassVar[float] = 1800.0
     """What a run may take, its evaluation included, unless the user says otherwise: several times what it takes on the kind of
     machine that the task is for. A task on which that depends on its settings has a property in its place."""

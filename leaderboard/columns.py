@@ -118,12 +118,11 @@ def _count(key: str, title: str, hint: str) -> Column:
 
 def rank_text(row: Row) -> str:
     """Returns a row's rank with the ranks that the data allow, as every board shows it."""
-    if row.rank is not None and row.lacking:
-        # Of fewer requests than others' the data allow little, and one rank out of it would say too much.
-        return ranks_between(row)
     if row.rank is None or row.last_rank is None:
         return "ref" if row.role == "reference" else "–"
-    return str(row.rank) if row.rank == row.last_rank else f"{row.rank} ({row.rank}–{row.last_rank})"
+    # Of fewer requests than others' the data allow little, and one rank out of it would say too much.
+    one = row.rank == row.last_rank or row.lacking
+    return ranks_between(row) if one else f"{row.rank} ({ranks_between(row)})"
 
 
 def ranks_between(row: Row) -> str:

@@ -10,14 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..benchmark.commands.consoles import say
+from ..benchmark.commands.terminal import GAP
 from .columns import Column, Where, columns_of
 from .ranking import Ranking
 from .site.build import Site
 
 _SPARED = ("runs", "unlearn_seconds", "retraining")
 """What is left out next where a terminal has room for nothing that was measured."""
-GAP = 2
-"""Characters between two columns: the padding and the box's line."""
 
 
 def print_ranking(console: Console, site: Site) -> None:

@@ -12,7 +12,7 @@ from unlearnbench.benchmark.metrics.intervals import student
 from unlearnbench.benchmark.records.record import Device, Status
 from unlearnbench.benchmark.records.store import write_record
 from unlearnbench.leaderboard.by_request import by_request
-from unlearnbench.leaderboard.columns import Where, columns_of
+from unlearnbench.leaderboard.columns import Where, columns_of, rank_text
 from unlearnbench.leaderboard.ranking import load_boards, rank_all
 from unlearnbench.leaderboard.rows import left_out
 from unlearnbench.leaderboard.site.build import build_board
@@ -76,7 +76,7 @@ def test_a_request_without_references_leaves_its_runs_unscored_and_names_the_com
 
 
 def test_a_row_that_lacks_a_request_says_so():
-    records = [*references(), *over("a", [(0.9, 0.9), (0.9, 0.9)]), *over("b", [(0.8, 0.8)] * 3)]
+    records = [*references(), *over("a", [(0.9, 0.7), (0.6, 0.9)]), *over("b", [(0.7, 0.8)] * 3)]
     (board,) = rank_all(records)
     found = {row.name: row for row in board.rows}
     assert found["a"].lacking == ["forget_class=8"]
@@ -84,6 +84,7 @@ def test_a_row_that_lacks_a_request_says_so():
     (runs,) = [column for column in columns_of(board, Where.SITE) if column.key == "runs"]
     assert (runs.text(found["a"]), runs.text(found["b"])) == ("2 of 3 × 2", "3 × 2")
     assert board.extent == "3 requests, up to 2 seeds"
+    assert (rank_text(found["a"]), rank_text(found["b"])) == ("1–2", "1 (1–2)")
 
 
 def test_a_failed_run_counts_zero_on_its_request():

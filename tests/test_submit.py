@@ -8,7 +8,7 @@ import pytest
 
 from helpers import ROOT, TOY, anchors, asked_for, between, make_record
 from submissions import ACCEPTED, as_of_now, committed, mine, with_changes, write_submission
-from unlearnbench.benchmark.records.record import Status
+from unlearnbench.benchmark.records.record import Status, utc_now
 from unlearnbench.benchmark.records.store import load_records, write_record
 from unlearnbench.leaderboard.attestations import (
     Attestation,
@@ -111,7 +111,7 @@ def test_of_runs_by_default_and_tuned_ones_the_newer_kind_is_packed(cli, tmp_pat
         with_changes(
             mine(record, method__config=searched, method__config_passed=searched),
             method__source_sha256=source_hash(tmp_path),
-            created=record.created.replace("2026", "2027"),
+            created=utc_now(),
             method__settings_from="tuned",
             method__trials=2,
         )
@@ -119,12 +119,14 @@ def test_of_runs_by_default_and_tuned_ones_the_newer_kind_is_packed(cli, tmp_pat
     ]
     for record in later:
         write_record(tmp_path / "results", record)
-    current, notes = pack._of_one_kind([*finished, *later])
-    assert {record.run_id for record in current} == {record.run_id for record in later}
-    assert notes == [
+    done = submit(cli)
+    assert done.returncode == 0, done.stderr
+    packed = load_records([tmp_path / "submission"]).records
+    assert {record.run_id for record in packed} == {record.run_id for record in later}
+    assert (
         f"Left out of mine on digits-vae: the seeds {cases_text(case_of(record) for record in finished)} with other settings "
         f"({settings_origin(finished[0])}) than those of its newest run (tuned (2 trials))."
-    ]
+    ) in " ".join(done.stdout.split())
 
 
 def test_no_run_is_one_sentence(cli, tmp_path):

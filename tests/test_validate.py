@@ -381,17 +381,13 @@ def test_settings_that_no_search_found_are_not_called_tuned(accepted, tmp_path):
 
 
 def test_runs_of_a_row_say_one_thing_of_their_settings(row, accepted, tmp_path):
-    counts = [2, *[16] * (len(row) - 1)]
-    claims = [
-        with_changes(record, method__trials=count, method__settings_from="tuned")
-        for record, count in zip(row, counts, strict=True)
-    ]
+    first, *others = (with_changes(record, method__trials=16, method__settings_from="tuned") for record in row)
+    claims = [with_changes(first, method__trials=2), *others]
     refused(write_submission(tmp_path / "claims", claims), accepted, "are tuned (16 trials) and tuned (2 trials)")
 
 
 def test_another_folder_is_told_in_one_line_with_the_one_that_was_meant(submission, accepted):
-    above = submission.parent
-    (found,) = sentences(above, accepted)
+    (found,) = sentences(submission.parent, accepted)
     assert found.endswith(f"no file is at TASK/METHOD/seedN-ID.json; did you mean {submission}?")
 
 

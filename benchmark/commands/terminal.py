@@ -57,7 +57,7 @@ def print_remarks(console: Console, problems: Iterable[str], notes: Iterable[str
 
 
 GAP = 2
-"""Characters between two columns of a table."""
+"""Characters between two columns of a table: the padding and the box's line."""
 
 
 class RunProgress:

@@ -87,12 +87,16 @@ def read_contents(folder: Path, skip: dict[str, str] | None = None) -> Contents:
             found.problems.append(Fault("", f"The folder holds more than {MAX_FILES:,} files; split the submission."))
             break
         _read(folder / path, name, skip or {}, found)
+    return found if found.hashes else found._replace(problems=_misplaced(folder, found.problems))
+
+
+def _misplaced(folder: Path, problems: list[Fault]) -> list[Fault]:
+    """Of a folder without a file in its place, one sentence where it is another folder than was meant."""
     inside = next((path.parents[2] for path in sorted(folder.glob("*/*/*/seed*.json"))), None)
-    if not found.hashes and (len(found.problems) > _FEW or inside is not None):
-        hint = f"; did you mean {inside}?" if inside is not None else "."
-        sentence = f"{shown(str(folder))} is no submission: no file is at TASK/METHOD/seedN-ID.json{hint}"
-        return found._replace(problems=[Fault("", sentence)])
-    return found
+    if inside is None and len(problems) <= _FEW:
+        return problems
+    hint = f"; did you mean {inside}?" if inside is not None else "."
+    return [Fault("", f"{folder} is no submission: no file is at TASK/METHOD/seedN-ID.json{hint}")]
 
 
 def _files(folder: Path, problems: list[Fault]) -> Iterator[tuple[Path, str]]:

@@ -86,8 +86,8 @@ def submit(
         raise BenchmarkError(f"There is no run of '{method}'{where}; make some with `{proposed}`.")
     # Weights that were made elsewhere have no source: they are known by their hash, one a seed.
     current, outdated = _by_source(asked, _current_source(method)) if made_here else (latest(asked), [])
-    files = _staged(current, results, accepted, method if made_here else None)
     current, notes = _of_one_kind(current)
+    files = _staged(current, results, accepted, method if made_here else None)
     problems = [*outdated, *(_whole_task(method, current, asked) if made_here else ()), *_checked(files, accepted)]
     if not problems:
         for name, data in files.items():
@@ -140,9 +140,8 @@ def _of_one_kind(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     kept, notes = list[Record](), []
     for key, found in sorted(rows.items()):
         newest = found[-1]
-        same = [one for one in found if one.method.config == newest.method.config]
         others = [one for one in found if one.method.config != newest.method.config]
-        kept += same
+        kept += [one for one in found if one not in others]
         if others:
             seeds = cases_text(case_of(one) for one in others)
             notes.append(

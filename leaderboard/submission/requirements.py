@@ -97,9 +97,10 @@ def _source(key: RowKey, records: Sequence[Record]) -> Iterable[str]:
 
 
 def _origins(key: RowKey, records: Sequence[Record]) -> Iterable[str]:
-    origins = sorted({settings_origin(record) for record in records})
+    # A search may find the method's own defaults, so that runs from before it are of the same row.
+    origins = sorted({settings_origin(record) for record in records if record.method.settings_from == "tuned"})
     if len(origins) > 1:
-        yield f"The runs of {key.name} say that their settings are {' and '.join(origins)}; run all of them in one way."
+        yield f"The runs of {key.name} say that their settings are {' and '.join(origins)}; search once for all of them."
 
 
 def _dirty(records: Sequence[Record], keys: Mapping[str, BoardKey]) -> Iterable[str]:

@@ -84,17 +84,18 @@ def search(
             f"All {len(history)} trials of '{pair.method}' on '{pair.task}' failed, and nothing is kept; the last one "
             f"said: {made.reason}"
         )
+    explored = len(history)
     best = _best([trial for trial in history if trial.score > 0], FINALISTS)
     finalists = best if {} in best else [*best, {}]
-    again = finalists if history[0].status == Status.OK else [one for one in finalists if one]
-    for request in requests[1:] if again else ():
-        history += made.make(again, request)
+    again = [one for one in finalists if one or history[0].status == Status.OK]
+    if again:
+        history += [trial for request in requests[1:] for trial in made.make(again, request)]
     means = {canonical_sha256(one): _mean([t.score for t in history if t.settings == one]) for one in finalists}
     winner = max(finalists, key=lambda one: means[canonical_sha256(one)])
     fixed = {name: value for name, value in pair.fixed.items() if name in method.model_fields}
     found = Found(
         settings={**fixed, **winner},
-        trials=len({canonical_sha256(trial.settings) for trial in history}),
+        trials=explored,
         score=means[canonical_sha256(winner)],
         paper_score=means[canonical_sha256({})],
         seconds=round(made.seconds, 1),
