@@ -190,12 +190,17 @@ def add_plugin(path: Path, beside: Iterable[Path] = ()) -> list[str]:
     declared = families.add_file(path)
     names = methods.add_file(path, beside) + tasks.add_file(path, beside)
     if not names and not declared:
-        faults = [*methods.faults(path), *tasks.faults(path)]
-        why = f": {'; '.join(faults)}" if faults else ""
         raise BenchmarkError(
-            f"The plugin file {path} defines no Method and no Task that is whole, with a `name`, and no Family{why}."
+            f"The plugin file {path} defines no Method and no Task that is whole, with a `name`, and no "
+            f"Family{lacking_in(path)}."
         )
     return names
+
+
+def lacking_in(path: Path) -> str:
+    """Returns what the classes of a plugin file lack to be methods or tasks, as the end of a sentence."""
+    faults = [*methods.faults(path), *tasks.faults(path)]
+    return f": {'; '.join(faults)}" if faults else ""
 
 
 def defines_only_methods(path: Path) -> bool:

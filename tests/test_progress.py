@@ -234,14 +234,16 @@ def test_settings_of_a_search_with_another_version_of_the_file_are_told_once(tmp
     item = planned(tmp_path)
     tuned = Tuned(settings={}, trials=8, source_sha256="1" * 64)
     item = item._replace(
-        spec=item.spec.model_copy(update={"tuned": tuned}),
+        spec=item.spec.model_copy(update={"tuned": tuned, "plugins": [Path("mine.py")]}),
         method=item.method.model_copy(update={"distribution": "file"}),
     )
     with shown:
         shown.plan(2)
         for phase in ("start", "load"):
             shown.event(Event(item, phase))
-    assert file.getvalue().count("the file of 'sfron' has changed since") == 1
+    said = " ".join(file.getvalue().split())
+    assert said.count("the file of 'sfron' has changed since") == 1
+    assert "search again with `unlearnbench tune digits-ddpm sfron --plugin mine.py`" in said
 
 
 def test_a_terminal_shows_each_run_that_goes_on_and_all_of_them_within_80_columns(tmp_path):

@@ -129,7 +129,11 @@ class Loader:
 
 
 def _not_one(file: Path, names: list[str]) -> BenchmarkError:
+    if not names:
+        return BenchmarkError(
+            f"The file {file} should define a method or a task to check and defines none{registry.lacking_in(file)}."
+        )
     return BenchmarkError(
-        f"The file {file} should define one method to check and defines {', '.join(names) or 'none'}; "
+        f"The file {file} should define one method to check and defines {', '.join(names)}; "
         f"for one of several: unlearnbench check NAME --plugin {file.name}."
     )

@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 
 from .. import registry
+from ..command_line import command
 from ..errors import shortened
 from ..records import places
 from ..records.places import model_filename
@@ -118,10 +119,11 @@ class RunProgress:
             return
         if row not in self._warned:
             self._warned.add(row)
+            again = command("tune", *row, plugins=item.spec.plugins)
             say(
                 self._console,
                 f"note: the file of '{method.name}' has changed since its settings on {item.task.name} were searched; "
-                f"search again with `unlearnbench tune {item.task.name} {method.name}`, or run it with --settings paper.",
+                f"search again with `{again}`, or run it with --settings paper.",
             )
 
     def _end(self, name: str, event: Event, record: Record) -> None:
