@@ -100,7 +100,7 @@ def there(made, tmp_path):
 def test_run_prints_the_quantities_that_head_the_familys_table(cli, there):
     done = cli("run", "points", "toy-good", "--seeds", "0,1", *FILES)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"seed +status +signal left +kept accuracy *\n", done.stdout), done.stdout
+    assert re.search(r"seed +status +score +signal left +kept accuracy *\n", done.stdout), done.stdout
     assert "oracle gap" not in done.stdout
     (record, _) = sorted((there / "results" / "points" / "toy-good").glob("*.json"))
     metrics = {metric.name: metric.direction for metric in parse_record(record.read_bytes(), "").metrics}
