@@ -15,6 +15,7 @@ from rich.console import Console
 import unlearnbench
 from helpers import TOY
 from unlearnbench import BenchmarkError
+from unlearnbench.benchmark.records.files import canonical_sha256
 from unlearnbench.benchmark.records.store import load_records
 from unlearnbench.benchmark.running import tuned
 from unlearnbench.benchmark.running.requests import Request, with_tuned
@@ -22,7 +23,16 @@ from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
 from unlearnbench.leaderboard.row import MOST_OF_RETRAINING
 from unlearnbench.leaderboard.tuning import search as search_module
-from unlearnbench.leaderboard.tuning.search import LOST, SCANNED, _best, _explored, _rounded, promise, rate_scan
+from unlearnbench.leaderboard.tuning.search import (
+    LOST,
+    SCANNED,
+    _best,
+    _explored,
+    _rounded,
+    promise,
+    rate_scan,
+    within_cost,
+)
 from unlearnbench.leaderboard.tuning.terminal import print_outcome
 from unlearnbench.leaderboard.tuning.trials import Pair, Trials
 
@@ -217,7 +227,21 @@ def test_a_search_tries_the_papers_then_the_scan_then_what_optuna_proposes():
     assert history[0].settings == {}
     scanned = [trial.settings for trial in history[1 : 1 + SCANNED]]
     assert scanned == [_rounded(one) for one in rate_scan(SPACE, Method().model_dump())]
-    assert len({trial.settings["share"] for trial in history[1 + SCANNED :]}) == 3
+    assert max(trial.score for trial in history[1 + SCANNED :]) > 0.9
+    assert len({canonical_sha256(trial.settings) for trial in history}) == 8
+
+
+def test_no_steps_are_proposed_that_cost_more_than_is_ranked():
+    """Two hundred steps cost a tenth of retraining, so 500 cost a quarter; what ended for its cost says its own steps."""
+    ended = Trial(settings={"steps": 200, "lr": 1e-3}, request={}, seed=0, score=0.1, share=0.1)
+    cut = Trial(settings={}, request={}, seed=0, score=0.0, share=0.2501, status="failed")
+    broken = Trial(settings={"steps": 100, "lr": 1e-3}, request={}, seed=0, score=0.0, share=0.01, status="failed")
+    space = {"lr": LogRange(1e-5, 1e-2), "steps": StepRange(10, 900)}
+    paper = {"lr": 1e-4, "steps": 400}
+    assert within_cost(space, paper, [broken]) == space | {"steps": LogRange(10, 900)}
+    assert within_cost(space, paper, [broken, ended])["steps"] == LogRange(10, 500)
+    assert within_cost(space, paper, [broken, ended, cut])["steps"] == LogRange(10, 399)
+    assert within_cost({"lr": LogRange(1e-5, 1e-2)}, paper, [ended]) == {"lr": LogRange(1e-5, 1e-2)}
 
 
 @pytest.mark.slow

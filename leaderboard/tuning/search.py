@@ -15,6 +15,7 @@ from ...benchmark.records.record import Status
 from ...benchmark.running.tuned import Found, Trial, keep_found, read_settings, settings_path
 from ...benchmark.search_space import Choice, Dimension, LogRange, is_whole, search_space
 from ...benchmark.seeds import derive_seed
+from ..row import MOST_OF_RETRAINING
 from .trials import Pair, Trials
 
 if TYPE_CHECKING:
@@ -119,30 +120,54 @@ def _explored(
 ) -> list[Trial]:
     """All settings on the first request."""
     optuna = _optuna()
-    seed = derive_seed("tune", pair.task, pair.method) % 2**32
-    # Of ten trials, a Gaussian process makes more than Optuna's default, which draws the first ten blindly.
-    sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=1 + SCANNED)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    distributions = {name: _distribution(method, name, part) for name, part in space.items()}
     history: list[Trial] = []
 
-    def tell(found: Sequence[Trial]) -> None:
+    def make(settings: Sequence[dict[str, Any]]) -> list[Trial]:
+        found = made.make([_rounded(one) for one in settings], request)
         history.extend(found)
         on_trial(Told(len(history), trials, max(trial.score for trial in history)))
+        return found
 
-    tell(made.make([{}], request))
     paper = {name: method.model_fields[name].default for name in space}
-    if all(_holds(distributions[name], paper[name]) for name in space):
-        study.add_trial(optuna.trial.create_trial(params=paper, distributions=distributions, value=promise(history[0])))
-    for settings in rate_scan(space, paper):
-        study.enqueue_trial({name: value for name, value in settings.items() if _holds(distributions[name], value)})
+    make([{}])
+    if scan := rate_scan(space, paper)[: trials - 1]:
+        make(scan)
+    affordable = within_cost(space, paper, history)
+    distributions = {name: _distribution(method, name, part) for name, part in affordable.items()}
+    # Of ten trials, a Gaussian process makes more than Optuna's default, which draws the first ten blindly.
+    seed = derive_seed("tune", pair.task, pair.method) % 2**32
+    sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=SCANNED)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in history:
+        params = paper | trial.settings
+        if all(_holds(distributions[name], params[name]) for name in space):
+            known = optuna.trial.create_trial(params=params, distributions=distributions, value=promise(trial))
+            study.add_trial(known)
     while len(history) < trials:
-        together = SCANNED if len(history) == 1 else 1
-        asked = [study.ask(distributions) for _ in range(min(together, trials - len(history)))]
-        tell(made.make([_rounded(trial.params) for trial in asked], request))
-        for trial, result in zip(asked, history[-len(asked) :], strict=True):
-            study.tell(trial, promise(result))
+        asked = study.ask(distributions)
+        study.tell(asked, promise(make([asked.params])[0]))
     return history
+
+
+def within_cost(space: dict[str, Dimension], paper: dict[str, Any], history: Sequence[Trial]) -> dict[str, Dimension]:
+    """Returns the space without the steps that cost more than is ranked, as far as trials tell.
+
+    Args:
+        space: What may be set.
+        paper: The method's own defaults of that.
+        history: What was tried, with its cost.
+    """
+    steps = space.get(STEPS)
+    if not isinstance(steps, LogRange):
+        return space
+    most = steps.high
+    for trial in history:
+        tried = (paper | trial.settings)[STEPS]
+        if trial.share and trial.status == Status.OK:
+            most = min(most, math.floor(tried * MOST_OF_RETRAINING / trial.share))
+        elif trial.share and trial.share > MOST_OF_RETRAINING:
+            most = min(most, tried - 1)
+    return {**space, STEPS: LogRange(steps.low, max(most, steps.low + 1))}
 
 
 def promise(trial: Trial) -> float:
