@@ -122,11 +122,9 @@ def _explored(
     optuna = _optuna()
     history: list[Trial] = []
 
-    def make(settings: Sequence[dict[str, Any]]) -> list[Trial]:
-        found = made.make([_rounded(one) for one in settings], request)
-        history.extend(found)
+    def make(settings: Sequence[dict[str, Any]]) -> None:
+        history.extend(made.make([_rounded(one) for one in settings], request))
         on_trial(Told(len(history), trials, max(trial.score for trial in history)))
-        return found
 
     paper = {name: method.model_fields[name].default for name in space}
     make([{}])
@@ -145,7 +143,8 @@ def _explored(
             study.add_trial(known)
     while len(history) < trials:
         asked = study.ask(distributions)
-        study.tell(asked, promise(make([asked.params])[0]))
+        make([asked.params])
+        study.tell(asked, promise(history[-1]))
     return history
 
 
