@@ -17,7 +17,7 @@ from helpers import TOY
 from unlearnbench import BenchmarkError
 from unlearnbench.benchmark.records.files import canonical_sha256
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.benchmark.running import tuned
+from unlearnbench.benchmark.running import forks, tuned
 from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
@@ -249,21 +249,26 @@ def test_a_search_finds_settings_goes_on_where_it_was_and_runs_take_them(tmp_pat
     pytest.importorskip("optuna")
     monkeypatch.chdir(tmp_path)
     options = {"plugins": [TOY], "workers": 1}
-    told = []
-    first = unlearnbench.tune("toy", "toy-tuned", trials=5, on_trial=told.append, **options)
-    assert [one.done for one in told] == [1, 5]
+    told, servers = [], []
+    start = forks.ForkServer.__init__
+    monkeypatch.setattr(
+        forks.ForkServer, "__init__", lambda self, *given: (servers.append(self), start(self, *given))[1]
+    )
+    first = unlearnbench.tune("toy", "toy-tuned", trials=6, on_trial=told.append, **options)
+    assert len(servers) == 1
+    assert [one.done for one in told] == [1, 5, 6]
     assert first.file.resolve() == tmp_path / "settings" / "toy.json"
-    assert first.found.trials == 5
+    assert first.found.trials == 6
     assert first.found.score >= first.found.paper_score
     assert first.found.history[0].settings == {}
     requests = {one.request["forget_class"] for one in first.found.history}
     assert requests == {1, 2}
-    again = unlearnbench.tune("toy", "toy-tuned", trials=5, **options)
+    again = unlearnbench.tune("toy", "toy-tuned", trials=6, **options)
     assert again.found.history == first.found.history
     records = unlearnbench.run("toy", "toy-tuned", requests="all", **options)
     assert [record.task.request for record in records] == [{"forget_class": 0}]
     assert {record.method.settings_from for record in records} == {"tuned"}
-    assert {record.method.trials for record in records} == {5}
+    assert {record.method.trials for record in records} == {6}
     assert records[0].method.config_passed == first.found.settings
     (paper,) = unlearnbench.run("toy", "toy-tuned", settings_from="paper", **options)
     assert (paper.method.settings_from, paper.method.config_passed) == ("paper", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..records.places import named_folder, named_folders
 if TYPE_CHECKING:
     from ..checking.report import CheckReport
     from ..records.record import Record
+    from ..running.forks import ForkServer
     from ..running.plan import Event, Refused
     from ..running.requests import Request
     from .doctor import Diagnosis
@@ -131,6 +133,7 @@ def run_requests(
     keep_model: bool = False,
     executor: str = "local",
     slurm: dict[str, Any] | None = None,
+    server: ForkServer | None = None,
     on_plan: Callable[[int], None] = lambda count: None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> tuple[list[Record], list[Refused]]:
@@ -152,6 +155,7 @@ def run_requests(
             whose weights are not there is made again.
         executor: ``local``, or ``slurm`` for jobs on a cluster.
         slurm: What each job asks the cluster for, such as ``{"partition": "gpu", "time": 120}``.
+        server: What runs on a CPU are forked from; by default one that is started for them and ended with them.
         on_plan: Told how many runs there are.
         on_event: Told what happens.
 
@@ -181,13 +185,14 @@ def run_requests(
         keep_model=keep_model,
     )
     check_names(requests, where.plugins)
-    with start_server(requests, where) as server:
+    kept = contextlib.nullcontext(server) if server is not None else start_server(requests, threads)
+    with kept as forked_from:
         from ..running.executors import make_executor
         from ..running.runner import Runner
 
-        planned = plan_apart(server, requests, where)
+        planned = plan_apart(forked_from, requests, where)
         made_by = make_executor(
-            executor, planned, where, limits, server, workers=workers, retry_failed=retry_failed, slurm=slurm
+            executor, planned, where, limits, forked_from, workers=workers, retry_failed=retry_failed, slurm=slurm
         )
         on_plan(len(planned.plans))
         runner = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event)

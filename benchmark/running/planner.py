@@ -60,14 +60,14 @@ def check_names(requests: Iterable[Request], plugins: Sequence[Path]) -> None:
 
 
 @contextmanager
-def start_server(requests: Iterable[Request], where: Placement) -> Iterator[ForkServer | None]:
+def start_server(requests: Iterable[Request], threads: int) -> Iterator[ForkServer | None]:
     """Yields the server that plans and runs are forked from, or None where none can be; it starts to import at once."""
     if not can_fork():
         yield None
         return
     tasks = registry.tasks.built_in_modules(request.task for request in requests)
     methods = registry.methods.built_in_modules(request.method for request in requests if request.weights is None)
-    with ForkServer(worker_environment(where.threads), [__name__, *tasks, *methods, WORKER]) as server:
+    with ForkServer(worker_environment(threads), [__name__, *tasks, *methods, WORKER]) as server:
         yield server
 
 

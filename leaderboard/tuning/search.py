@@ -12,6 +12,8 @@ from ...benchmark.errors import BenchmarkError
 from ...benchmark.method import Method
 from ...benchmark.records.files import canonical_sha256
 from ...benchmark.records.record import Status
+from ...benchmark.running.planner import start_server
+from ...benchmark.running.requests import Request
 from ...benchmark.running.tuned import Found, Trial, keep_found, read_settings, settings_path
 from ...benchmark.search_space import Choice, Dimension, LogRange, is_whole, search_space
 from ...benchmark.seeds import derive_seed
@@ -78,19 +80,21 @@ def search(
             f"The method '{pair.method}' declares nothing to search; write beside a field what may be set, as in "
             "`lr: Annotated[float, LogRange(1e-5, 1e-2)] = 1e-4`."
         )
-    made = Trials(pair, out / "trials", options)
-    history = _explored(space, method, pair, trials, made, requests[0], on_trial)
-    if all(trial.status != Status.OK for trial in history):
-        raise BenchmarkError(
-            f"All {len(history)} trials of '{pair.method}' on '{pair.task}' failed, and nothing is kept; the last one "
-            f"said: {made.reason}"
-        )
-    explored = len(history)
-    best = _best([trial for trial in history if trial.score > 0], FINALISTS)
-    finalists = best if {} in best else [*best, {}]
-    again = [one for one in finalists if one or history[0].status == Status.OK]
-    if again:
-        history += [trial for request in requests[1:] for trial in made.make(again, request)]
+    # One server for all trials: on a small task, its imports would take longer than a trial.
+    with start_server([Request(pair.task, pair.method, [], {})], options.get("threads", 1)) as server:
+        made = Trials(pair, out / "trials", {**options, "server": server})
+        history = _explored(space, method, pair, trials, made, requests[0], on_trial)
+        if all(trial.status != Status.OK for trial in history):
+            raise BenchmarkError(
+                f"All {len(history)} trials of '{pair.method}' on '{pair.task}' failed, and nothing is kept; the last "
+                f"one said: {made.reason}"
+            )
+        explored = len(history)
+        best = _best([trial for trial in history if trial.score > 0], FINALISTS)
+        finalists = best if {} in best else [*best, {}]
+        again = [one for one in finalists if one or history[0].status == Status.OK]
+        if again:
+            history += [trial for request in requests[1:] for trial in made.make(again, request)]
     means = {canonical_sha256(one): _mean([t.score for t in history if t.settings == one]) for one in finalists}
     winner = max(finalists, key=lambda one: means[canonical_sha256(one)])
     fixed = {name: value for name, value in pair.fixed.items() if name in method.model_fields}
