@@ -269,6 +269,20 @@ def completed(words, number):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
 
 
+def test_who_interrupts_the_program_while_it_is_imported_sees_no_traceback():
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from unlearnbench.start import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_shell_completes_names_without_loading_torch():
     done = completed("unlearnbench run digits-d", 2)
     assert done.stdout.split() == ["digits-ddpm", "digits-dit"]
