@@ -19,15 +19,18 @@ def one_sentence(done, says):
     assert done.stdout == ""
 
 
-def test_help_answers_in_seconds_of_a_busy_machine_without_loading_torch(fresh_cli):
-    """In CPU seconds: other processes share these cores."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = fresh_cli("--help")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0
-    for verb in ("list", "new", "check", "prepare", "run", "suite", "board", "compare", "doctor"):
-        assert verb in done.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4.0
+def test_help_answers_within_a_second_without_loading_torch(fresh_cli):
+    """In CPU seconds, the least of three: other processes share these cores, and can only add to it."""
+    took = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = fresh_cli("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert done.returncode == 0
+        for verb in ("list", "new", "check", "prepare", "run", "suite", "board", "compare", "doctor"):
+            assert verb in done.stdout
+    assert min(took) < 1.0
 
 
 def test_importing_the_package_loads_neither_torch_nor_pandas(tmp_path):

@@ -17,7 +17,8 @@ from helpers import TOY
 from unlearnbench import BenchmarkError
 from unlearnbench.benchmark.records.files import canonical_sha256
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.benchmark.running import forks, tuned
+from unlearnbench.benchmark.running import planner, tuned
+from unlearnbench.benchmark.running.forks import ForkServer
 from unlearnbench.benchmark.running.requests import Request, with_tuned
 from unlearnbench.benchmark.running.tuned import Found, Trial
 from unlearnbench.benchmark.search_space import Choice, LogRange, Range, StepRange
@@ -250,10 +251,7 @@ def test_a_search_finds_settings_goes_on_where_it_was_and_runs_take_them(tmp_pat
     monkeypatch.chdir(tmp_path)
     options = {"plugins": [TOY], "workers": 1}
     told, servers = [], []
-    start = forks.ForkServer.__init__
-    monkeypatch.setattr(
-        forks.ForkServer, "__init__", lambda self, *given: (servers.append(self), start(self, *given))[1]
-    )
+    monkeypatch.setattr(planner, "ForkServer", lambda *given: servers.append(ForkServer(*given)) or servers[-1])
     first = unlearnbench.tune("toy", "toy-tuned", trials=6, on_trial=told.append, **options)
     assert len(servers) == 1
     assert [one.done for one in told] == [1, 5, 6]

@@ -185,14 +185,13 @@ def run_requests(
         keep_model=keep_model,
     )
     check_names(requests, where.plugins)
-    kept = contextlib.nullcontext(server) if server is not None else start_server(requests, threads)
-    with kept as forked_from:
+    with contextlib.nullcontext(server) if server is not None else start_server(requests, threads) as server:
         from ..running.executors import make_executor
         from ..running.runner import Runner
 
-        planned = plan_apart(forked_from, requests, where)
+        planned = plan_apart(server, requests, where)
         made_by = make_executor(
-            executor, planned, where, limits, forked_from, workers=workers, retry_failed=retry_failed, slurm=slurm
+            executor, planned, where, limits, server, workers=workers, retry_failed=retry_failed, slurm=slurm
         )
         on_plan(len(planned.plans))
         runner = Runner(folder, executor=made_by, retry_failed=retry_failed, on_event=on_event)
