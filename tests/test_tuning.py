@@ -152,9 +152,9 @@ class Fake:
         return [Trial(settings=one, request=request, seed=0, score=score, status=self.status) for one in settings]
 
 
-def searched(monkeypatch, folder, status="ok", **fixed):
+def searched(monkeypatch, folder, status="ok", task="digits-vae", **fixed):
     monkeypatch.setattr(search_module, "Trials", lambda *_: Fake(status))
-    return search_module.search(Pair("digits-vae", "uno", fixed), 6, folder, {})
+    return search_module.search(Pair(task, "uno", fixed), 6, folder, {})
 
 
 def test_a_search_in_which_everything_fails_says_why_and_keeps_nothing(tmp_path, monkeypatch):
@@ -166,14 +166,14 @@ def test_a_search_in_which_everything_fails_says_why_and_keeps_nothing(tmp_path,
 
 def test_what_was_held_fixed_is_part_of_what_runs_take_and_an_earlier_search_is_named(tmp_path, monkeypatch):
     pytest.importorskip("optuna")
-    first = searched(monkeypatch, tmp_path)
-    second = searched(monkeypatch, tmp_path, steps=3, forget_class=1)
+    first = searched(monkeypatch, tmp_path, task="digits-mae")
+    second = searched(monkeypatch, tmp_path, task="digits-mae", steps=3, retain_data="proxy")
     assert second.found.settings["steps"] == 3
-    assert "forget_class" not in second.found.settings
+    assert "retain_data" not in second.found.settings
     assert tuned.read_settings(second.file).methods["uno"] == second.found
     assert (first.before, second.before) == (None, first.found)
     said = io.StringIO()
-    print_outcome(Console(file=said, width=500), second, "digits-vae", "uno", [])
+    print_outcome(Console(file=said, width=500), second, "digits-mae", "uno", [])
     assert "It takes the place of an earlier search" in said.getvalue()
 
 
@@ -243,6 +243,14 @@ def test_no_steps_are_proposed_that_cost_more_than_is_ranked():
     assert within_cost(space, paper, [broken, ended])["steps"] == LogRange(10, 500)
     assert within_cost(space, paper, [broken, ended, cut])["steps"] == LogRange(10, 399)
     assert within_cost({"lr": LogRange(1e-5, 1e-2)}, paper, [ended]) == {"lr": LogRange(1e-5, 1e-2)}
+
+
+def test_a_search_takes_no_request(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        BenchmarkError, match="A search on 'toy' asks for the requests .*, and 'forget_class' names one"
+    ):
+        unlearnbench.tune("toy", "toy-tuned", settings={"forget_class": 0}, plugins=[TOY])
 
 
 @pytest.mark.slow

@@ -65,7 +65,8 @@ def search(
         on_trial: Told how far it is.
 
     Raises:
-        BenchmarkError: Nothing can be searched, the pair does not fit, a run could not be made, or Optuna is not there.
+        BenchmarkError: Nothing can be searched, a request is set, the pair does not fit, a run could not be made, or Optuna
+            is not there.
     """
     registry.add_plugins(options.get("plugins", ()))
     method, task = registry.methods.get(pair.method), registry.tasks.get(pair.task)
@@ -74,6 +75,11 @@ def search(
     if not requests:
         raise BenchmarkError(
             f"The task '{pair.task}' names no requests to tune on; give its class `tuning_requests`, which no board uses."
+        )
+    if named := sorted(set(pair.fixed) & {name for request in requests for name in request}):
+        raise BenchmarkError(
+            f"A search on '{pair.task}' asks for the requests that the task keeps for it, and '{named[0]}' names one; "
+            "leave it out."
         )
     if not space:
         raise BenchmarkError(
