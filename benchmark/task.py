@@ -114,6 +114,10 @@ class Task(BaseModel, ABC):
     def evaluation_protocol(self) -> dict[str, Any]:
         """Returns how models are evaluated: sampler, sample counts, judges."""
 
+    def shared_protocol(self) -> dict[str, Any]:
+        """Returns what of that does not depend on the request: by default all of it."""
+        return self.evaluation_protocol()
+
     @abstractmethod
     def problem(self, method: Method, seed: int, device: torch.device) -> Problem:
         """Returns what a method is given."""
@@ -148,18 +152,19 @@ class Task(BaseModel, ABC):
 
     def sha256(self) -> str:
         """Returns the hash of everything that the task's numbers depend on."""
-        return self._identity(self.path_settings, self.assets_sha256())
+        return self._identity(self.path_settings, self.evaluation_protocol(), self.assets_sha256())
 
     def shared_sha256(self) -> str:
         """Returns the same hash of all that the task's requests share: runs on those that do stand on one board."""
-        return self._identity(self.path_settings | self.request_settings, self.shared_assets_sha256())
+        without = self.path_settings | self.request_settings
+        return self._identity(without, self.shared_protocol(), self.shared_assets_sha256())
 
-    def _identity(self, without: frozenset[str], assets: str) -> str:
+    def _identity(self, without: frozenset[str], protocol: dict[str, Any], assets: str) -> str:
         identity = {
             "name": self.name,
             "version": self.version,
             "config": self.model_dump(mode="json", exclude=set(without)),
-            "protocol": self.evaluation_protocol(),
+            "protocol": protocol,
             "assets": assets,
         }
         if not origin.is_builtin(type(self)):

@@ -71,18 +71,16 @@ def settings_text(passed: Mapping[str, Any]) -> str:
 def board_keys(records: Iterable[Record]) -> dict[str, BoardKey]:
     """Returns the board of every task's hash.
 
-    A record of an earlier release says nothing of what its requests share. Its board is that of a later record of the same
-    hash where there is one, else that of all such records with the same configuration beside the request. Runs of two hashes
-    of one request stand on boards of their own: some file or some number of the protocol is another one.
+    What requests share is said by the newest record of a hash that says it. Where none does, as in earlier releases, the
+    board is that of all such records with the same configuration beside the request. Runs of two hashes of one request stand
+    on boards of their own: some file or some number of the protocol is another one.
     """
     newest: dict[str, Record] = {}
     shared: dict[str, str] = {}
-    for record in records:
-        task = record.task
-        if task.sha256 not in newest or newest[task.sha256].created < record.created:
-            newest[task.sha256] = record
-        if task.shared_sha256 is not None:
-            shared[task.sha256] = task.shared_sha256
+    for record in sorted(records, key=lambda record: (record.created, record.task.shared_sha256 or "")):
+        newest[record.task.sha256] = record
+        if record.task.shared_sha256 is not None:
+            shared[record.task.sha256] = record.task.shared_sha256
     # The newest first; hashes decide between records of the same moment, so that the order of reading does not.
     ordered = sorted(sorted(newest), key=lambda sha256: newest[sha256].created, reverse=True)
     seen: dict[tuple[str, int, str, str], int] = defaultdict(int)

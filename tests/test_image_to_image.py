@@ -147,6 +147,15 @@ def test_every_file_is_the_one_in_the_manifest(task):
         assert file_sha256(folder / file) == entry["sha256"]
 
 
+def test_the_standard_requests_stand_on_one_board_and_proxies_on_others(task):
+    """Though a digit has more pictures than another."""
+    requests = [make_task("digits-mae", request) for request in type(task).standard_requests]
+    assert len({one.sha256() for one in requests}) == 3
+    assert len({one.shared_sha256() for one in requests}) == 1
+    proxy = make_task("digits-mae", {"retain_data": "proxy"})
+    assert proxy.shared_sha256() != task.shared_sha256()
+
+
 def test_the_base_fills_the_hole_clearly_better_than_a_ridge_regression_from_what_is_visible(task, base):
     filled = fill_pool(task.drawing(), base, "retain", 0)
     train = task.parted(task.training_pool())[1].images

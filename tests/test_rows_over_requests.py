@@ -107,6 +107,17 @@ def test_records_of_earlier_releases_join_the_board_of_their_tasks_hash():
     assert row(records, "a").score == pytest.approx(0.7)
 
 
+def test_the_newest_record_of_a_hash_says_whose_board_it_is():
+    told_apart = [
+        task.model_copy(update={"shared_sha256": str(index) * 64}) for index, task in enumerate(TASKS, start=1)
+    ]
+    earlier = references(told_apart)
+    assert len(rank_all(earlier)) == 3
+    later = over("a", [(0.9, 0.9)] * 3, created="2026-05-01T00:00:00Z")
+    (board,) = rank_all([*later, *earlier])
+    assert len(board.requests) == 3
+
+
 def test_earlier_records_of_several_requests_make_one_board_without_the_request_in_its_title():
     seven = TASK.model_copy(
         update={"config": {"forget_class": 7}, "config_passed": {"forget_class": 7}, "sha256": "7" * 64}

@@ -114,6 +114,10 @@ class InpaintingTask(Task):
             "images": self.image_counts(),
         }
 
+    def shared_protocol(self) -> dict[str, Any]:
+        """See ``Task.shared_protocol``: of one class there are more pictures than of another."""
+        return {key: value for key, value in self.evaluation_protocol().items() if key != "images"}
+
     def image_counts(self) -> dict[str, int]:
         """Returns how many images are judged, pool by pool."""
         return self.pools().counts()
