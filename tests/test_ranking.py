@@ -168,15 +168,29 @@ def test_ranks_are_those_of_pairwise_tests_with_holms_correction(shares):
     ranked = [row for row in rank_all(records)[0].rows if row.rank]
     pairs = list(combinations(ranked, 2))
     p_values = holm([paired_p_value(*(list(row.scores.values()) for row in pair)) for pair in pairs])
-    ahead = {row.name: 0 for row in ranked}
-    behind = dict(ahead)
+    ahead: dict[str, set[str]] = {row.name: set() for row in ranked}
+    behind: dict[str, set[str]] = {row.name: set() for row in ranked}
     for (a, b), p_value in zip(pairs, p_values, strict=True):
         if p_value < 0.05:
             best, other = (a, b) if a.score > b.score else (b, a)
-            ahead[other.name] += 1
-            behind[best.name] += 1
-    for row in ranked:
-        assert row.rank_range == (1 + ahead[row.name], len(ranked) - behind[row.name])
+            ahead[other.name].add(best.name)
+            behind[best.name].add(other.name)
+    for place, row in enumerate(ranked):
+        first = set().union(*(ahead[above.name] for above in ranked[: place + 1]))
+        last = set().union(*(behind[below.name] for below in ranked[place:]))
+        assert row.rank_range == (1 + len(first), len(ranked) - len(last))
+    assert [row.rank for row in ranked] == sorted(row.rank for row in ranked)
+
+
+def test_a_row_whose_runs_scatter_does_not_rank_before_steadier_ones_that_score_more():
+    records = [
+        *anchors((0, 1, 2, 3)),
+        *runs("steady", [0.90, 0.91, 0.92, 0.90]),
+        *runs("good", [0.70, 0.71, 0.70, 0.72]),
+        *runs("wild", [0.05, 0.9, 0.4, 0.6]),
+    ]
+    ranks = {row.name: row.rank_range for row in rank_all(records)[0].rows if row.rank}
+    assert ranks == {"steady": (1, 2), "good": (2, 3), "wild": (2, 3)}
 
 
 def test_rows_that_are_far_apart_and_share_a_rank_have_a_printed_reason():
