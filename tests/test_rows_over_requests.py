@@ -87,6 +87,14 @@ def test_a_row_that_lacks_a_request_says_so():
     assert (rank_text(found["a"]), rank_text(found["b"])) == ("1–2", "1 (1–2)")
 
 
+def test_a_row_that_lacks_a_request_says_so_beside_its_name(tmp_path):
+    for record in [*references(), *over("a", [(0.9, 0.7)]), *over("b", [(0.7, 0.8)] * 3)]:
+        write_record(tmp_path / "shipped", record)
+    built = build_board([tmp_path / "shipped"], tmp_path / "site", shipped=tmp_path / "shipped")
+    page = (built.page.parent / "tasks" / "digits-ddpm.html").read_text()
+    assert 'title="Not run with forget_class=3; forget_class=8, as other rows were">1 of 3 requests</span>' in page
+
+
 def test_a_failed_run_counts_zero_on_its_request():
     records = [*references(), *over("a", [(0.9, 0.9), (0.9, 0.9), (0.9,)])]
     records.append(make_record("a", 1, task=TASKS[2], status=Status.DIVERGED, reason="NaN"))
