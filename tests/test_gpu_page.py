@@ -25,6 +25,16 @@ def test_every_measurement_is_made_once_and_stands_on_the_page(tmp_path, monkeyp
     measure(bench, path, minutes=10)
 
 
+def test_a_step_that_noise_hides_is_not_printed(tmp_path, monkeypatch):
+    seconds = iter([2.0, 1.9])
+    monkeypatch.setattr(Bench, "_seconds", lambda self, call, times, warm=True: next(seconds))
+    bench = Bench(torch.device("cpu"), MINIATURE)
+    sfron = next(call for name, call in bench.measurements() if name.startswith("sfron"))
+    monkeypatch.setattr(bench, "measurements", lambda: iter([("hidden", sfron)]))
+    measure(bench, tmp_path / "gpu.json", minutes=1)
+    assert "| hidden | too short to be told from noise |" in page(tmp_path / "gpu.json")
+
+
 def test_what_fails_on_a_chip_is_told_and_the_rest_goes_on(tmp_path, monkeypatch):
     def fails():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nand more")

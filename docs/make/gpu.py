@@ -193,7 +193,9 @@ class Bench:
             del found
         short, long = self.size.unlearning
         step = (seconds[1] - seconds[0]) / (long - short)
-        return {"s/step": step, "s before": max(0.0, seconds[0] - short * step), "memory": peak}
+        # Where more steps took no longer, their time is lost in what the machine does besides.
+        told = {"s/step": step, "s before": max(0.0, seconds[0] - short * step)} if step > 0 else {}
+        return told | {"memory": peak}
 
     def _unet_problem(self, method: Method, preset: Preset, batch: int) -> ClassForgettingProblem:
         pools = [_pool(512 if self.on_gpu else 16, (3, 32, 32), labels) for labels in ((0, 1), (1, CLASSES))]
@@ -345,7 +347,8 @@ def _numbers(found: Found) -> str:
     if "failed" in found:
         return f"failed: {found['failed']}"
     known = {key: value for key, value in found.items() if value is not None}
-    return ", ".join(f"{'GB' if key == 'memory' else key} {value:.4g}" for key, value in known.items())
+    told = ", ".join(f"{'GB' if key == 'memory' else key} {value:.4g}" for key, value in known.items())
+    return told or "too short to be told from noise"
 
 
 def main() -> None:
