@@ -33,7 +33,7 @@ class Standing:
     Attributes:
         title: The board's.
         ranked: How many rows have a rank.
-        best: The row with the highest score among them.
+        best: The row with the highest score among them; of rows with all of the board's requests where there are any.
         own: The reader's rows.
         notes: Why some of them, or all, have no score.
     """
@@ -54,7 +54,7 @@ class Standing:
         """
         ranked = [row for row in board.rows if row.rank is not None]
         own = [row for row in board.rows if any(record.run_id in new for record in row.records)]
-        best = max(ranked, key=lambda row: row.score or 0.0, default=None)
+        best = max(ranked, key=lambda row: (not row.lacking, row.score or 0.0), default=None)
         notes = [*([board.note] if board.note else []), *board.notes]
         return cls(board.title, len(ranked), best, sorted(own, key=_order), notes)
 
@@ -133,6 +133,8 @@ def _row_data(row: Row) -> dict[str, Any]:
         "ci_high": high,
         "runs": len(row.records),
         "failed_runs": failed,
+        "requests": row.requests,
+        "requests_lacking": row.lacking,
     }
 
 
@@ -174,8 +176,10 @@ def _best(board: Standing, width: int) -> str:
 
 def _row_line(board: Standing, row: Row, width: int) -> Text:
     failed = sum(record.status is not Status.OK for record in row.records)
-    ended = f"  {failed} of {len(row.records)} runs failed" if failed else ""
-    numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>{_RANK}}{ended}"
+    there = len(row.requests)
+    beside = f"  {there} of {there + len(row.lacking)} requests" if row.lacking else ""
+    beside += f"  {failed} of {len(row.records)} runs failed" if failed else ""
+    numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>{_RANK}}{beside}"
     style = "green" if row.rank == 1 else "red" if failed else ""
     return _line(f"  {row.name}", numbers, width, style)
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import unlearnbench as ub
-from helpers import TASK, TOY, anchors, between, make_record
+from helpers import TASK, TOY, anchors, asked_for, between, make_record
 from unlearnbench.benchmark.commands import completion
 from unlearnbench.benchmark.commands.consoles import print_pairs, say
 from unlearnbench.benchmark.records.record import Status
@@ -91,6 +91,24 @@ def test_failed_runs_are_told_of():
     assert line.endswith("1 of 3 runs failed")
     data = digest_data(site(anchors(), mine))
     assert data["boards"][0]["own"][0]["failed_runs"] == 1
+
+
+def test_a_row_of_some_requests_says_so_and_is_not_the_best_beside_rows_of_all():
+    tasks = [asked_for(digit) for digit in (0, 3, 8)]
+    whole = [
+        record for task in tasks for record in [*anchors((0, 1), task=task), *runs("whole", 0.5, (0, 1), task=task)]
+    ]
+    mine = runs("mine", 0.9, (0, 1), task=tasks[0])
+    shown = site(whole, mine)
+    title, line = printed(shown)[1:3]
+    assert "best: whole " in title
+    assert line.startswith("  mine ")
+    assert line.endswith("1 of 3 requests")
+    (own,) = digest_data(shown)["boards"][0]["own"]
+    assert own["requests"] == ["forget_class=0"]
+    assert own["requests_lacking"] == ["forget_class=3", "forget_class=8"]
+    alone = site([record for record in whole if record.method.role == "reference"], mine)
+    assert "best: mine " in printed(alone)[1]
 
 
 @pytest.mark.parametrize("boards", [0, 1, 6, 30])
