@@ -77,7 +77,7 @@ docs: install  ## Write anew what the registry knows: docs/methods.md, and what 
 	$(BIN)/python -m unlearnbench.docs.make.methods > docs/methods.md
 	$(BIN)/python -m unlearnbench.docs.make.facts > docs/facts.tmp && mv docs/facts.tmp leaderboard/site/facts.json
 
-full: install  ## Run the full suite (three seeds) into leaderboard/results.
+full: install  ## Run the full suite into leaderboard/results.
 	@$(BIN)/unlearnbench suite full --results leaderboard/results
 
 results: install  ## Write anew what follows from the committed records: docs/results.md, the guard's rates, the picture, what was recomputed.
