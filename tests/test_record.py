@@ -173,7 +173,7 @@ def test_an_edit_of_any_field_is_kept_or_refused_and_never_ignored(name):
             show([record])
 
 
-@pytest.mark.parametrize("name", [name for name in PLACES if not re.search("config|packages|\\.N$", name)])
+@pytest.mark.parametrize("name", [name for name in PLACES if not re.search("config|request\\.|packages|\\.N$", name)])
 def test_a_field_that_is_gone_is_refused_or_has_a_default_and_one_that_nobody_knows_is_refused(name):
     place = PLACES[name]
     record = read_or_refused(edited(place, lambda inner, last: inner.pop(last)), place[-1])
