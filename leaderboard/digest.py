@@ -54,6 +54,8 @@ class Standing:
         """
         ranked = [row for row in board.rows if row.rank is not None]
         own = [row for row in board.rows if any(record.run_id in new for record in row.records)]
+        # A run that a committed row holds, too, made again here, makes a row of its own beside it.
+        own = [row for row in own if row.own] or own
         best = max(ranked, key=lambda row: (not row.lacking, row.score or 0.0), default=None)
         notes = [*([board.note] if board.note else []), *board.notes]
         return cls(board.title, len(ranked), best, sorted(own, key=_order), notes)

@@ -111,6 +111,15 @@ def test_a_row_of_some_requests_says_so_and_is_not_the_best_beside_rows_of_all()
     assert "best: mine " in printed(alone)[1]
 
 
+def test_a_committed_run_that_was_made_again_stands_in_the_readers_row_alone():
+    committed, again = runs("one", 0.9), make_record("one", 0, between(0.6))
+    assert again.run_id == committed[0].run_id
+    rankings = rank_all([*anchors(), *committed, again], {again.run_id})
+    shown = Site(Path("p"), rankings, [], [], frozenset({again.run_id}))
+    rows = [row["row"] for board in digest_data(shown)["boards"] for row in board["own"]]
+    assert rows == ["one (yours)"] * len(rankings)
+
+
 @pytest.mark.parametrize("boards", [0, 1, 6, 30])
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_digest_never_takes_more_than_its_lines_nor_its_width(boards, width):
