@@ -138,10 +138,8 @@ def _seeds_of(row: Row) -> dict[str, int]:
 def _runs(row: Row) -> str:
     """Requests times seeds, with what is missing and what failed."""
     seeds = sorted(set(_seeds_of(row).values()))
-    requests = len(row.requests)
-    there = f"{requests} of {requests + len(row.lacking)}" if row.lacking else str(requests)
     each = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
-    return f"{there} × {each}" + (f", {len(row.failures)} failed" if row.failures else "")
+    return f"{row.share_of_requests} × {each}" + (f", {len(row.failures)} failed" if row.failures else "")
 
 
 def _devices(row: Row) -> str:

@@ -178,8 +178,7 @@ def _best(board: Standing, width: int) -> str:
 
 def _row_line(board: Standing, row: Row, width: int) -> Text:
     failed = sum(record.status is not Status.OK for record in row.records)
-    there = len(row.requests)
-    beside = f"  {there} of {there + len(row.lacking)} requests" if row.lacking else ""
+    beside = f"  {row.share_of_requests} requests" if row.lacking else ""
     beside += f"  {failed} of {len(row.records)} runs failed" if failed else ""
     numbers = f"{number(row.score):>5}  {from_to(row.interval):>9}  {board.place(row):>{_RANK}}{beside}"
     style = "green" if row.rank == 1 else "red" if failed else ""

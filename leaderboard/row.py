@@ -83,6 +83,12 @@ class Row(NamedTuple):
         return sorted({case_of(record).request for record in self.records})
 
     @property
+    def share_of_requests(self) -> str:
+        """How many of the board's requests it was run with: "3", or "1 of 3"."""
+        run, of = len(self.requests), len(self.requests) + len(self.lacking)
+        return f"{run} of {of}" if self.lacking else str(run)
+
+    @property
     def cases(self) -> list[Case]:
         """The requests and seeds that it was run with."""
         return sorted(case_of(record) for record in self.records)
