@@ -86,6 +86,13 @@ class Task(BaseModel, ABC):
     def missing(self) -> list[str]:
         """Returns what has to be there before the task can run, one sentence each with the way to get it."""
 
+    def missing_oracles(self) -> list[str]:
+        """Returns what has to be there besides before an oracle itself can run, one sentence each: by default nothing.
+
+        The numbers of oracles suffice for all else, and may ship without their weights.
+        """
+        return []
+
     def fetched(self) -> list[str]:
         """Returns what a run fetches from elsewhere, since no folder here holds it: by default nothing."""
         return []

@@ -73,6 +73,14 @@ def test_methods_run_on_every_digit_of_the_board_without_retraining(digit, tmp_p
     assert committed == {made.sha256()}
 
 
+@pytest.mark.parametrize("digit", [0, 8])
+def test_an_oracle_whose_weights_do_not_ship_is_refused_before_it_runs(digit, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(BenchmarkError, match=f"lacks oracle-{digit}-0.*; run `unlearnbench prepare digits-ddpm --set"):
+        unlearnbench.run("digits-ddpm", "oracle", settings={"forget_class": digit}, results=tmp_path)
+    assert list(tmp_path.rglob("*.json")) == []
+
+
 def test_a_changed_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
     folder = AssetFolder("digits-ddpm", ASSETS)

@@ -91,13 +91,16 @@ class Configured(NamedTuple):
         """Raises unless the two fit.
 
         Raises:
-            NotApplicable: They do not.
+            NotApplicable: They do not, or the method is the oracle, and its weights are not at hand.
             BenchmarkError: The method asks for the oracle without being a built-in reference row.
         """
         refusal = self.task.refusal(type(self.method))
         if refusal is not None:
             raise NotApplicable(refusal)
         check_oracle(self.method)
+        if registry.asks_for_oracle(type(self.method)):
+            for sentence in self.task.missing_oracles():
+                raise NotApplicable(sentence)
 
 
 def make_task(name: str, config: dict[str, Any], *, short: bool = False) -> Task:

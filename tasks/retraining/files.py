@@ -87,11 +87,18 @@ class FilesTask(Task):
 
     def missing(self) -> list[str]:
         """See ``Task.missing``."""
-        lacking = [name for name in self.files() if not self.assets.has(name) and not self._by_its_numbers(name)]
-        lacking += [name for name in self.judge_files() if not self.judge_assets.has(name)]
-        if not lacking:
-            return []
-        return [f"The task '{self.name}' lacks {', '.join(lacking)}; run `{self.prepare_command()}`."]
+        lacking = [name for name in self._not_at_hand() if not self._by_its_numbers(name)]
+        return self._lacks([*lacking, *(name for name in self.judge_files() if not self.judge_assets.has(name))])
+
+    def missing_oracles(self) -> list[str]:
+        """See ``Task.missing_oracles``."""
+        return self._lacks([name for name in self._not_at_hand() if self._by_its_numbers(name)])
+
+    def _not_at_hand(self) -> list[str]:
+        return [name for name in self.files() if not self.assets.has(name)]
+
+    def _lacks(self, names: list[str]) -> list[str]:
+        return [f"The task '{self.name}' lacks {', '.join(names)}; run `{self.prepare_command()}`."] if names else []
 
     def _by_its_numbers(self, name: str) -> bool:
         """Whether an oracle's samples and records stand for its weights, which the package has no room for."""
