@@ -163,6 +163,27 @@ def test_intervals_of_another_library_version_do_not_make_equal_runs_different()
     assert {f.loss for f in found.findings if f.loss is not None} == {0.0}
 
 
+def moved(records, metric, by):
+    """Copies of records with one metric somewhere else."""
+    changed = [
+        [m.model_copy(update={"value": m.value + by * m.value}) if m.name == metric else m for m in record.metrics]
+        for record in records
+    ]
+    return [record.model_copy(update={"metrics": metrics}) for record, metrics in zip(records, changed, strict=True)]
+
+
+def test_another_processors_arithmetic_makes_no_equal_metric_uncertain_and_another_run_does():
+    before, _ = history(noise=(0.3, -0.2, 0.0))
+    found = compare(before, moved(before, "fid_retain", 1e-7), references=anchors())
+    equal = {f.what: f for f in found.findings if f.loss == 0.0}
+    assert {"retain_accuracy", "retain_loss"} <= equal.keys()
+    assert all(f.verdict is Verdict.FINE and "the same to the last digit" in f.sentence for f in equal.values())
+    assert "fid_retain" not in equal
+    found = compare(before, moved(before, "fid_retain", 0.1), references=anchors())
+    (accuracy,) = [f for f in found.findings if f.what == "retain_accuracy"]
+    assert (accuracy.loss, accuracy.verdict) == (0.0, Verdict.INCONCLUSIVE)
+
+
 def test_better_is_fine_and_a_margin_can_be_set():
     before, after = history(retain_accuracy=0.03)
     assert compare(before, after, references=anchors()).exit_code == 0

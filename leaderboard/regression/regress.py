@@ -18,6 +18,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ...benchmark.errors import BenchmarkError
 from ...benchmark.records.record import Record
 from ...benchmark.registry import family_of
@@ -31,6 +33,8 @@ from .verdicts import Finding, Verdict, Verdicts
 
 MOST = 10.0
 """A relative loss whose percentages nobody reads any more."""
+ARITHMETIC = 1e-3
+"""How far two processors may be apart in a metric of the same run: a sample of a thousand on the other side of a boundary."""
 COST_MODES = ("auto", "required", "off")
 
 
@@ -99,7 +103,7 @@ def _cells(
     directions = {key[0]: metric.direction for run in runs for record in run for key, metric in overall(record).items()}
     guarded = measures(family_of(first.task), directions, margins)
     cells, unfit = [], list[Finding]()
-    same = all(_values(a) == _values(b) for a, b in runs)
+    repeated = all(_repeats(a, b) for a, b in runs)
     for measure in guarded:
         if gone := no_longer_defined(pair, measure.metric):
             seeds = ", ".join(map(str, gone))
@@ -112,6 +116,7 @@ def _cells(
         if isinstance(found, str):
             unfit.append(pair.finding(measure.metric, Verdict.NOT_COMPARABLE, found))
         elif found is not None:
+            same = repeated and np.array_equal(found.before, found.now)
             loss = Loss(0.0, ()) if same else paired_loss(found, prior_for(measure.metric))
             cells.append(_Cell(pair, measure, loss, found.baseline, found.current, len(runs)))
     if not guarded:
@@ -119,9 +124,19 @@ def _cells(
     return cells, unfit, {measure.metric for measure in guarded}
 
 
-def _values(record: Record) -> list[tuple[str, str | None, int | None, float | None]]:
-    """A record's numbers without their intervals, whose last digit depends on the libraries' versions."""
-    return [(metric.name, metric.judge, metric.label, metric.value) for metric in record.metrics]
+def _repeats(old: Record, new: Record) -> bool:
+    """Whether a run is the other one but for what another processor makes of its arithmetic.
+
+    If so, a metric that came out equal is the same; between runs that differ it may be rounded or saturated.
+    """
+    before, now = ({key: metric.value for key, metric in record.metrics_by_key().items()} for record in (old, new))
+    return before.keys() == now.keys() and all(_close(value, now[key]) for key, value in before.items())
+
+
+def _close(old: float | None, new: float | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    return math.isclose(old, new, rel_tol=ARITHMETIC, abs_tol=ARITHMETIC)
 
 
 def _judged(cells: Sequence[_Cell]) -> list[Finding]:
