@@ -35,6 +35,7 @@ ORDER = {
         "docs/meta-evaluation.md": "How well the score tells models that hold a class from models that do not.",
         "docs/attacks.md": "What was tried to score without forgetting, and what became of it.",
         "docs/second-looks.md": "How far a score moves when the same weights are judged again.",
+        "docs/budgets.md": "What SFRon and tuned rivals reach in 50, 200 and 1,000 steps.",
         "docs/gpu.md": "How fast training, sampling and methods are on a GPU.",
         "docs/calibration.md": "How few steps of a sampler agree with a thousand.",
         "docs/architecture.md": "The floor plan of the code, and where to find a thing.",
