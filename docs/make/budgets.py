@@ -102,15 +102,23 @@ def render(found: Found) -> str:
     parts = [INTRODUCTION]
     for task, rows in found.items():
         requests = sorted(rows[0]["scores"])
-        titles = ["method", "steps", "score", *(f"`{request}`" for request in requests), "utility", "work"]
+        digits = (f"the {request.rpartition('=')[2]}" for request in requests)
+        titles = ["method", "steps", "score", "95 %", *digits, "utility", "work"]
         parts.append(f"## `{task}`\n\n{markdown_table(titles, (_line(row, requests) for row in rows))}\n")
     return "\n".join(parts)
 
 
 def _line(row: Budget, requests: list[str]) -> list[str]:
-    score = f"{row['score']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
-    each = [f"{row['scores'][request]:.2f}" for request in requests]
-    return [f"`{row['method']}`", f"{row['steps']:,}", score, *each, f"{row['utility']:.2f}", f"{row['share']:.1%}"]
+    interval = f"{row['low']:.2f}–{row['high']:.2f}"
+    numbers = [f"{value:.2f}" for value in (*(row["scores"][request] for request in requests), row["utility"])]
+    return [
+        f"`{row['method']}`",
+        f"{row['steps']:,}",
+        f"{row['score']:.2f}",
+        interval,
+        *numbers,
+        f"{100 * row['share']:.0f} %",
+    ]
 
 
 def main(folder: str) -> None:
