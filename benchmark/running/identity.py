@@ -98,9 +98,8 @@ class Configured(NamedTuple):
         if refusal is not None:
             raise NotApplicable(refusal)
         check_oracle(self.method)
-        if registry.asks_for_oracle(type(self.method)):
-            for sentence in self.task.missing_oracles():
-                raise NotApplicable(sentence)
+        if registry.asks_for_oracle(type(self.method)) and (missing := self.task.missing_oracles()):
+            raise NotApplicable(missing[0])
 
 
 def make_task(name: str, config: dict[str, Any], *, short: bool = False) -> Task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,20 +72,7 @@ def search(
     method, task = registry.methods.get(pair.method), registry.tasks.get(pair.task)
     requests = task.tuning_requests
     space = {name: part for name, part in search_space(method, task.most_steps).items() if name not in pair.fixed}
-    if not requests:
-        raise BenchmarkError(
-            f"The task '{pair.task}' names no requests to tune on; give its class `tuning_requests`, which no board uses."
-        )
-    if named := sorted(set(pair.fixed) & {name for request in requests for name in request}):
-        raise BenchmarkError(
-            f"A search on '{pair.task}' asks for the requests that the task keeps for it, and '{named[0]}' names one; "
-            "leave it out."
-        )
-    if not space:
-        raise BenchmarkError(
-            f"The method '{pair.method}' declares nothing to search; write beside a field what may be set, as in "
-            "`lr: Annotated[float, LogRange(1e-5, 1e-2)] = 1e-4`."
-        )
+    _check(pair, requests, space)
     # One server for all trials: on a small task, its imports would take longer than a trial.
     with start_server([Request(pair.task, pair.method, [], {})], options.get("threads", 1)) as server:
         made = Trials(pair, out / "trials", {**options, "server": server})
@@ -117,6 +104,24 @@ def search(
     before = read_settings(file).methods.get(pair.method) if file.is_file() else None
     keep_found(file, pair.task, pair.method, found)
     return Outcome(file, found, before)
+
+
+def _check(pair: Pair, requests: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> None:
+    """Raises unless there is something to search, and the task alone says on which requests."""
+    if not requests:
+        raise BenchmarkError(
+            f"The task '{pair.task}' names no requests to tune on; give its class `tuning_requests`, which no board uses."
+        )
+    if named := sorted(set(pair.fixed) & {name for request in requests for name in request}):
+        raise BenchmarkError(
+            f"A search on '{pair.task}' asks for the requests that the task keeps for it, and '{named[0]}' names one; "
+            "leave it out."
+        )
+    if not space:
+        raise BenchmarkError(
+            f"The method '{pair.method}' declares nothing to search; write beside a field what may be set, as in "
+            "`lr: Annotated[float, LogRange(1e-5, 1e-2)] = 1e-4`."
+        )
 
 
 def _explored(
