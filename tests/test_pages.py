@@ -274,6 +274,13 @@ def test_what_a_search_tried_is_laid_out_setting_by_setting(tmp_path, monkeypatc
     assert (pages / "a.html").read_text().count('<circle class="best"') == 2
     assert "settings tried" not in (pages / "b.html").read_text()
     assert search_of("absent", "mine", tmp_path) is None
+    # A reader's own run of the method has a column of its own, and no search.
+    write_record(tmp_path / "mine", make_record("a", 1, between(0.6)))
+    folders = [tmp_path / "results", tmp_path / "mine"]
+    pages = build_board(folders, tmp_path / "both", shipped=folders[0]).page.parent / "methods"
+    text = (pages / "a.html").read_text()
+    assert text.count("settings tried") == 1
+    assert len(re.findall(r'<th scope="col">digits-ddpm <span class="badge[^>]*>yours', text)) == 1
 
 
 def test_what_the_site_knows_of_methods_and_tasks_is_what_their_classes_say():

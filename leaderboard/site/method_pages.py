@@ -34,7 +34,6 @@ class OnTask(NamedTuple):
     row: Row
     charts: list[CurveChart]
     lines: list[list[Sheet]]
-    search: Search | None
 
     @property
     def first(self) -> Record:
@@ -73,6 +72,7 @@ def method_pages(
             standings=found,
             tasks=tasks,
             settings=_settings(method, tasks),
+            searches=_searches(method, tasks),
             cited=found[0].row.records[0],
             curves=curves,
             sensitivity=sensitivity,
@@ -96,8 +96,14 @@ def _on_tasks(
         if key in tasks or chosen[id(board)].get(Contender(method, row.own)) is not row:
             continue
         beside = anchors[id(board)]
-        tasks[key] = OnTask(board, row, curve_charts(row, beside), sheets(row, beside), search_of(ranking.task, method))
+        tasks[key] = OnTask(board, row, curve_charts(row, beside), sheets(row, beside))
     return list(tasks.values())
+
+
+def _searches(method: str, tasks: Sequence[OnTask]) -> dict[str, Search]:
+    """By task: all of its configurations, and the reader's rows, share one search."""
+    names = dict.fromkeys(one.board.ranking.task for one in tasks)
+    return {task: found for task in names if (found := search_of(task, method)) is not None}
 
 
 def _settings(method: str, tasks: Sequence[OnTask]) -> list[Setting]:
