@@ -29,11 +29,11 @@ class MnistVAE(DataSetTask, OneShotTask):
     hidden: ClassVar[int] = 400
     latent: ClassVar[int] = 2
     recipe: ClassVar[TrainingRecipe] = TrainingRecipe(steps=10_000, batch_size=128, lr=1e-3)
-    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"forget_class": 1},)
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = tuple({"forget_class": digit} for digit in (0, 1, 8))
     tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"forget_class": 3}, {"forget_class": 7})
 
     forget_class: Annotated[int, Field(ge=0, le=9)] = 1
-    """The digit to forget; the standard board forgets 1."""
+    """The digit to forget; the standard board forgets 0, 1 and 8, each in turn."""
 
     def training_pool(self) -> TensorPool:
         """See ``RetrainedTask.training_pool``: images in [0, 1]."""
