@@ -163,7 +163,7 @@ class Task(BaseModel, ABC):
 
     def shared_sha256(self) -> str:
         """Returns the same hash of all that the task's requests share: runs on those that do stand on one board."""
-        without = self.path_settings | self.request_settings
+        without = self.path_settings | self.request_of().keys()
         return self._identity(without, self.shared_protocol(), self.shared_assets_sha256())
 
     def _identity(self, without: frozenset[str], protocol: dict[str, Any], assets: str) -> str:

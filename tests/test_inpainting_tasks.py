@@ -264,6 +264,26 @@ def test_proxies_are_other_classes_than_both_sides(there):
     assert task.evaluation_protocol()["unseen"] == "squares of scikit-learn's sample photographs"
 
 
+def test_splits_are_requests_of_one_board_and_one_is_for_searches_alone(there):
+    write_mae(there / "mae")
+    settings = {"base": str(there / "mae"), "train_images": 2, "test_images": 2}
+    kind = registry.tasks.get("tiny-imagenet-mae")
+    assert not any(request in kind.standard_requests for request in kind.tuning_requests)
+    requests = [
+        make_task("tiny-imagenet-mae", settings | request)
+        for request in (*kind.standard_requests, *kind.tuning_requests)
+    ]
+    for task in requests:
+        task.prepare(silent)
+    assert len({task.forgotten() for task in requests}) == len(requests)
+    assert len({task.sha256() for task in requests}) == len(requests)
+    assert len({task.shared_sha256() for task in requests}) == 1
+    for other in ({"retain_data": "proxy"}, {"split": "li2024-released"}):
+        task = make_task("tiny-imagenet-mae", settings | other)
+        task.prepare(silent)
+        assert task.shared_sha256() != requests[0].shared_sha256()
+
+
 @pytest.mark.slow
 def test_places365_palette_learns_and_is_judged(there, monkeypatch):
     from unlearnbench.tasks.image_to_image.palette import Palette

@@ -39,6 +39,9 @@ class PictureTask(InpaintingTask):
     """Stops an in-painter from filling holes in photographs of some classes of a data set of many."""
 
     clustered: ClassVar[bool] = True
+    request_settings: ClassVar[frozenset[str]] = frozenset({"split"})
+    standard_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"split": 0}, {"split": 1})
+    tuning_requests: ClassVar[tuple[dict[str, Any], ...]] = ({"split": 2},)
     data: ClassVar[DataSet]
     world: ClassVar[World]
     """Whose class names and superclasses the data has."""
@@ -93,6 +96,14 @@ class PictureTask(InpaintingTask):
             "forget": made["forget"],
             "retain": made["retain"],
         }
+
+    def request_of(self) -> dict[str, Any]:
+        """See ``Task.request_of``: the released split is no request, since a superclass gives it away; it has its own board."""
+        return super().request_of() if isinstance(self.split, int) else {}
+
+    def shared_protocol(self) -> dict[str, Any]:
+        """See ``Task.shared_protocol``: all but which classes are forgotten and kept."""
+        return {key: value for key, value in super().shared_protocol().items() if key not in ("forget", "retain")}
 
     def image_counts(self) -> dict[str, int]:
         """See ``InpaintingTask.image_counts``."""

@@ -145,10 +145,15 @@ class PretrainedTask(PictureTask):
 
     def assets_sha256(self) -> str:
         """See ``Task.assets_sha256``: of the pictures, the checkpoint and the judges, wherever they lie."""
+        return self._hash_with({"pictures": self.data_sha256()})
+
+    def shared_assets_sha256(self) -> str:
+        """See ``Task.shared_assets_sha256``: of the data's classes, the checkpoint and the judges."""
+        return self._hash_with({"classes": self._made()["classes"]})
+
+    def _hash_with(self, data: dict[str, Any]) -> str:
         judges = {spec.judge: file_sha256(weights_file(spec, download=False)) for spec in self._specs()}
-        return canonical_sha256(
-            {"pictures": self.data_sha256(), "base": checkpoint_sha256(self.folder(), self.parts), "judges": judges}
-        )
+        return canonical_sha256(data | {"base": checkpoint_sha256(self.folder(), self.parts), "judges": judges})
 
     def _specs(self) -> list[TimmSpec]:
         return [parse_judge(text) for text in self.judges]
