@@ -108,6 +108,22 @@ def test_sfron_is_behind_tuned_rivals_after_fifty_steps_and_level_after_two_hund
             assert abs(rival[1]["score"] - later["score"]) < 0.04
 
 
+def test_on_the_transformer_rivals_score_more_the_longer_they_go_on_and_sfron_less_than_each(boards):
+    found = {(row["method"], row["steps"]): row for row in json.loads(NUMBERS.read_text())["digits-dit"]}
+    own = [found["sfron", steps] for steps in (50, 200, 1000)]
+    ends = [[round(row[end], 2) for end in ("score", "low", "high")] for row in own]
+    assert ends == [[0.16, 0.0, 0.42], [0.17, 0.02, 0.31], [0.0, 0.0, 0.0]]
+    assert own[-1]["utility"] == 0
+    scores = {"eupmu": [0.37, 0.59, 0.77], "relabel": [0.37, 0.57, 0.7], "salun": [0.38, 0.53, 0.69]}
+    for name, said in scores.items():
+        rival = [found[name, steps] for steps in (50, 200, 1000)]
+        assert [round(row["score"], 2) for row in rival] == said
+        assert 0.775 < rival[-1]["share"] < 0.895
+        for theirs, ours in zip(rival, own, strict=True):
+            assert all(theirs["scores"][digit] > score for digit, score in ours["scores"].items())
+        assert rival[1]["score"] > row(boards[TRANSFORMER], name).score
+
+
 def test_sfron_scores_less_than_both_and_scatters(boards):
     board = boards[FORGETTING]
     found, two = row(board, "sfron"), row(board, "sfron-dualoptim")
