@@ -23,6 +23,7 @@ REPLICATED = (
 """Of the replication on MNIST, that forgets the 1."""
 FORGETTING = "digits-ddpm · forgetting"
 TRANSFORMER = "digits-dit · forgetting"
+MNIST = "mnist-vae · forgetting"
 RESULTS = ROOT / "leaderboard" / "results"
 
 
@@ -240,8 +241,52 @@ def test_on_the_transformer_the_same_rows_score_next_to_nothing(boards):
     assert round(row(board, "oracle").score, 2) == 0.92
 
 
+def searched(board):
+    """The methods with the settings that a search found."""
+    return [found for found in board.rows if found.role == "method" and found.name not in REPLICATED]
+
+
+def scores_of(row, digit):
+    return [run.score for run in row.runs if run.case.request == f"forget_class={digit}"]
+
+
+def test_on_mnist_the_0_is_forgotten_by_most_and_the_others_by_none(boards):
+    methods = {found.name: found for found in searched(boards[MNIST])}
+    assert len(methods) == 12
+    assert sum(min(scores_of(found, 0)) > 0.9 for found in methods.values()) == 7
+    assert max(max(scores_of(found, 1)) for name, found in methods.items() if name != "uno") < 0.7
+    assert max(max(scores_of(found, 8)) for found in methods.values()) < 0.76
+    known = [found.component("known") for found in methods.values()]
+    assert sum(share > 0.8 for share in known) == 10
+
+
+def test_on_mnist_retain_side_surgery_leads_without_harm_and_plain_surgery_has_the_lowest_score(boards):
+    ranked = searched(boards[MNIST])
+    assert (ranked[0].name, *rounded(ranked[0])) == ("retain-surgery", 0.75, 0.53, 0.97)
+    assert min(run.utility for run in ranked[0].runs) > 0.995
+    assert len([found for found in ranked if found.rank == 1]) == 10
+    assert (ranked[-1].name, *rounded(ranked[-1])) == ("gradient-surgery", 0.11, 0.0, 0.23)
+    config = ranked[-1].runs[0].record.method.config
+    assert (config["steps"], config["optimizer"]) == (97, "sgd")
+
+
+def test_on_mnist_sfron_fails_on_one_seed_of_the_0(boards):
+    for name, scores in (("sfron", [0.95, 0.06]), ("sfron-dualoptim", [0.98, 0.1])):
+        runs = [run for run in row(boards[MNIST], name).runs if run.case.request == "forget_class=0"]
+        assert [round(run.score, 2) for run in runs] == scores
+        assert runs[1].components["known"] > 0.99
+        assert runs[1].components["drawn"] < 0.01
+
+
+def test_on_mnist_none_passes_for_a_retrained_model(boards):
+    ranked = [found for found in boards["mnist-vae · indistinguishability"].rows if found.rank]
+    methods = {found.name for found in ranked if found.role == "method"}
+    assert max(found.score for found in ranked if found.name in methods) < 0.41
+    assert not [pair for pair in told_apart(ranked) if pair <= methods]
+
+
 def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
-    board = boards["mnist-vae · forgetting"]
+    board = boards[MNIST]
     original = row(board, "original").metric("fid_retain")[0]
     for name in REPLICATED[:2]:
         found = row(board, name)
@@ -251,7 +296,7 @@ def test_ascent_and_surgery_under_adam_wreck_the_autoencoder(boards):
 
 
 def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
-    board = boards["mnist-vae · forgetting"]
+    board = boards[MNIST]
     original = row(board, "original")
     for name in REPLICATED[2:]:
         found = row(board, name)
