@@ -109,6 +109,8 @@ EARLIER_DEFAULTS = "defaults of then"
 def settings_origin(record: Record) -> str:
     """Returns where a row's settings come from, in words."""
     method = record.method
+    if not method.config:
+        return "nothing to tune"
     if method.settings_from == "tuned":
         return f"tuned ({method.trials} trials)" if method.trials else "tuned"
     if method.settings_from == "paper":

@@ -41,7 +41,7 @@ class TaskFacts(NamedTuple):
         """What a reader has to know of its size before believing anything."""
         return {
             "embedded": "Small: pictures of 8 × 8 pixels, a network of minutes on a laptop",
-            "mid": "Medium: under an hour on a GPU",
+            "mid": "Medium: a data set to fetch, and less than an hour of a GPU",
             "paper": "At the scale of papers",
         }.get(self.tier, "")
 
