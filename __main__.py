@@ -55,13 +55,16 @@ def prepare(
         float | None,
         typer.Option(min=0.01, help="Time for all of it: base model and oracles are trained as long as fits."),
     ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="Only what a search's trials need, most often no oracles.")
+    ] = False,
     plugin: options.Plugins = None,
     as_json: options.Json = False,
 ) -> None:
     """Makes what a task lacks: base model, oracles, judges."""
     asked: dict[str, Any] = {"settings": from_pairs(set_ or []), "plugins": plugin or []}
     with task_progress(err) as progress:
-        folder = unlearnbench.prepare(task, out=out_dir, minutes=minutes, progress=progress, **asked)
+        folder = unlearnbench.prepare(task, out=out_dir, minutes=minutes, short=short, progress=progress, **asked)
     if as_json:
         print_json({"task": task, "folder": folder, "made": progress.made})
         return

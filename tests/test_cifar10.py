@@ -256,6 +256,19 @@ def test_the_miniature_is_prepared_as_a_user_does(tiny):
     assert samples["2.retain"].dtype == torch.uint8
 
 
+def test_for_the_trials_of_a_search_no_oracle_is_trained(tiny, cli):
+    settings = {"judges": JUDGES, "forget_class": 2}
+    trial = make_task("tiny-cifar10", settings, short=True)
+    assert trial.prepare_command().endswith(" --short")
+    asked = ["tiny-cifar10", "--plugin", PLUGIN, "--set", f"judges={json.dumps(JUDGES)}", "--set", "forget_class=2"]
+    assert "lacks nothing" in " ".join(cli("prepare", *asked, "--short").stdout.split())
+    assert trial.missing() == []
+    assert not list(tiny.assets.writable.glob("oracle-small-2-*"))
+    whole = make_task("tiny-cifar10", settings)
+    assert not whole.prepare_command().endswith(" --short")
+    assert "oracle-small-2-0.safetensors" in whole.missing()[0]
+
+
 @pytest.mark.slow
 def test_a_method_runs_leaves_a_record_and_gets_onto_the_board(tiny, cli, tmp_path):
     done = cli(

@@ -204,6 +204,7 @@ def prepare(
     settings: dict[str, Any] | None = None,
     out: str | Path | None = None,
     minutes: float | None = None,
+    short: bool = False,
     plugins: Sequence[str | Path] = (),
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Path:
@@ -215,6 +216,7 @@ def prepare(
         out: A folder to make everything in from scratch, shipped or not; without it only what is lacking is made.
         minutes: What it may take: base model and oracles are trained for as many steps as fit, the same for all. By default
             they are trained by the task's own recipe.
+        short: Makes only what the trials of a search need, most often no oracles.
         plugins: Files that define tasks.
         progress: Told what is being made, how much of it is done and how much there is.
 
@@ -232,7 +234,7 @@ def prepare(
 
     os.environ.update({**FIXED_SUMS, **os.environ})
     with assets_only_in(named_folder(out) if out is not None else None), computing(MEASURED):
-        made = make_task(task, settings or {})
+        made = make_task(task, settings or {}, short=short)
         return (made if minutes is None else made.within(minutes)).prepare(progress)
 
 

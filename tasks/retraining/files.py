@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import ClassVar, Self
 
 from pydantic import PrivateAttr
@@ -72,6 +73,11 @@ class FilesTask(Task):
         found = self.model_copy()
         found._is_short = True
         return found
+
+    def prepare_command(self, settings: Collection[str] | None = None) -> str:
+        """See ``Task.prepare_command``: oracles that a trial is not compared with are left out."""
+        found = super().prepare_command(settings)
+        return f"{found} --short" if self._is_short and not self.short_compares else found
 
     def files(self) -> list[str]:
         """Returns the names of all files that the task is made of beside the judges'."""
