@@ -71,7 +71,7 @@ def prepare(
     if progress.made:
         out.print(f"'{task}' is ready; what was made is in {folder}", markup=False)
     else:
-        again = command("prepare", task, "--out", "FOLDER", **asked)
+        again = command("prepare", task, "--out", "FOLDER", *["--short"] * short, **asked)
         out.print(f"'{task}' lacks nothing; to make it again from scratch: {again}", markup=False)
     if out_dir is not None:
         out.print(f"To run with it: export {places.ASSETS}={shlex.quote(str(out_dir))}", markup=False)

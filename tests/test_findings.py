@@ -1,13 +1,10 @@
 """The sentences of docs/findings.md, over the committed records."""
 
-import json
-
 import numpy as np
 import pytest
 
 from helpers import BUILT_IN, ROOT
 from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.docs.make.budgets import NUMBERS
 from unlearnbench.leaderboard.ranking import rank_all
 from unlearnbench.leaderboard.ranks import told_apart, verdicts
 
@@ -95,37 +92,6 @@ def test_eu_mu_and_relabelling_have_the_highest_scores(boards):
         assert min(run.score for run in found.runs) > 0.6
         assert min(("asked", "unasked", "inverted", "relearned"), key=found.component) == "relearned"
     assert [found.name for found in ranked[:4] if found.runs[0].record.cost.steps == 61] == first[:3]
-
-
-def test_sfron_is_behind_tuned_rivals_after_fifty_steps_and_level_after_two_hundred():
-    found = {(row["method"], row["steps"]): row for row in json.loads(NUMBERS.read_text())["digits-ddpm"]}
-    early, later, late = (found["sfron", steps] for steps in (50, 200, 1000))
-    assert [round(early[end], 2) for end in ("score", "low", "high")] == [0.33, 0.0, 0.68]
-    assert [round(later[end], 2) for end in ("score", "low", "high")] == [0.66, 0.36, 0.95]
-    assert sum(score == 0 for score in late["scores"].values()) == 2
-    for name in ("eupmu", "relabel", "salun"):
-        rival = [found[name, steps] for steps in (50, 200, 1000)]
-        assert all(rival[0]["scores"][digit] > score for digit, score in early["scores"].items())
-        assert rival[0]["score"] > rival[1]["score"] > rival[2]["score"]
-        assert 0.77 <= round(rival[0]["score"], 2) <= 0.84
-        if name != "eupmu":
-            assert abs(rival[1]["score"] - later["score"]) < 0.04
-
-
-def test_on_the_transformer_rivals_score_more_the_longer_they_go_on_and_sfron_less_than_each(boards):
-    found = {(row["method"], row["steps"]): row for row in json.loads(NUMBERS.read_text())["digits-dit"]}
-    own = [found["sfron", steps] for steps in (50, 200, 1000)]
-    ends = [[round(row[end], 2) for end in ("score", "low", "high")] for row in own]
-    assert ends == [[0.16, 0.0, 0.42], [0.17, 0.02, 0.31], [0.0, 0.0, 0.0]]
-    assert own[-1]["utility"] == 0
-    scores = {"eupmu": [0.37, 0.59, 0.77], "relabel": [0.37, 0.57, 0.7], "salun": [0.38, 0.53, 0.69]}
-    for name, said in scores.items():
-        rival = [found[name, steps] for steps in (50, 200, 1000)]
-        assert [round(row["score"], 2) for row in rival] == said
-        assert 0.775 < rival[-1]["share"] < 0.895
-        for theirs, ours in zip(rival, own, strict=True):
-            assert all(theirs["scores"][digit] > score for digit, score in ours["scores"].items())
-        assert rival[1]["score"] > row(boards[TRANSFORMER], name).score
 
 
 def test_sfron_scores_less_than_both_and_scatters(boards):

@@ -74,17 +74,20 @@ class FilesTask(Task):
         found._is_short = True
         return found
 
+    @property
+    def oracle_seeds(self) -> tuple[int, ...]:
+        """The oracles that a model is compared with; in a search's trials most often none."""
+        return () if self._is_short and not self.short_compares else ORACLE_SEEDS
+
     def prepare_command(self, settings: Collection[str] | None = None) -> str:
-        """See ``Task.prepare_command``: oracles that a trial is not compared with are left out."""
+        """See ``Task.prepare_command``: where no oracles are compared with, none is made."""
         found = super().prepare_command(settings)
-        return f"{found} --short" if self._is_short and not self.short_compares else found
+        return found if self.oracle_seeds else f"{found} --short"
 
     def files(self) -> list[str]:
         """Returns the names of all files that the task is made of beside the judges'."""
-        if self._is_short and not self.short_compares:
-            return [self.base_file]
-        oracles = [self.oracle_file(seed) for seed in ORACLE_SEEDS]
-        samples = [self.oracle_samples_file] if self.keeps_oracle_samples else []
+        oracles = [self.oracle_file(seed) for seed in self.oracle_seeds]
+        samples = [self.oracle_samples_file] if oracles and self.keeps_oracle_samples else []
         return [self.base_file, *oracles, *samples]
 
     def judge_files(self) -> list[str]:

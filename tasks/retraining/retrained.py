@@ -141,11 +141,9 @@ class RetrainedTask(FilesTask):
             self._fit(pool, self._minutes, begun, progress)
         self._prepare_model(self.base_file, pool, 0, progress)
         kept = self.parted(pool)[1]
-        wanted = self.files()
-        for seed in ORACLE_SEEDS:
-            if self.oracle_file(seed) in wanted:
-                self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
-        if self.oracle_samples_file in wanted and not self.assets.has(self.oracle_samples_file):
+        for seed in self.oracle_seeds:
+            self._prepare_model(self.oracle_file(seed), kept, derive_seed("oracle", seed), progress)
+        if self.oracle_samples_file in self.files() and not self.assets.has(self.oracle_samples_file):
             start = time.perf_counter()
             samples: dict[str, Tensor] = {}
             for seed in ORACLE_SEEDS:
@@ -161,8 +159,8 @@ class RetrainedTask(FilesTask):
 
     def _fit(self, pool: LabelledPool, minutes: float, begun: float, progress: Progress) -> None:
         """Chooses how long base and oracles are trained, or takes what was chosen before an interruption."""
-        trained = {self.base_file, *map(self.oracle_file, ORACLE_SEEDS)}
-        lacking = [name for name in self.files() if name in trained and not self.assets.has(name)]
+        names = [self.base_file, *map(self.oracle_file, self.oracle_seeds)]
+        lacking = [name for name in names if not self.assets.has(name)]
         if self.base_file not in lacking:
             made = self.assets.entry(self.base_file).made
             if "minutes" not in made and lacking:
