@@ -103,6 +103,10 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
         """See ``ClassForgettingTask.sample_counts``."""
         return dict(self.chosen.counts)
 
+    def oracle_counts(self) -> dict[str, int]:
+        """See ``ClassForgettingTask.oracle_counts``."""
+        return dict(self.chosen.oracle_counts or self.chosen.counts)
+
     def evaluation_protocol(self) -> dict[str, Any]:
         """See ``Task.evaluation_protocol``; the papers' comes with its known faults."""
         chosen = self.chosen

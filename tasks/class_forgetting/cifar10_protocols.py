@@ -19,6 +19,8 @@ class EvaluationProtocol(NamedTuple):
     sampler: Sampler
     counts: dict[str, int]
     """Samples in each set."""
+    oracle_counts: dict[str, int] | None = None
+    """Samples of each oracle in the sets that models are compared with; as many as of a model unless given."""
     reference_per_class: int | None = None
     """Real images of a class that samples are compared with; None takes all."""
     faults: tuple[str, ...] = ()
@@ -51,6 +53,7 @@ OWN = EvaluationProtocol(
 TINY = EvaluationProtocol(
     Sampler(solver="dpm", steps=12, guidance=1.5),
     {"forget": 300, "retain": 900, "null": 300},
+    oracle_counts={"retain": 450, "null": 150},
     reference_per_class=1000,
 )
 """The suite's own in minutes on one CPU core."""

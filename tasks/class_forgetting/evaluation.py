@@ -109,32 +109,39 @@ class Drawn(NamedTuple):
 
 
 def draw_samples(drawing: Drawing, model: nn.Module, seed: int | str) -> Drawn:
-    """Draws the three sets. The retained labels take turns, so that every stretch holds every class.
+    """Draws the three sets.
 
     Args:
         drawing: Says what.
         model: What to draw from.
         seed: Of the noise.
     """
-    counts, null = drawing.counts, drawing.num_classes
-    classes = torch.tensor(drawing.retain_classes)
-    labels = {
-        "forget": torch.full((counts["forget"],), drawing.forget_class),
-        "retain": classes.repeat(counts["retain"] // len(classes) + 1)[: counts["retain"]],
-        "null": torch.full((counts["null"],), null),
-    }
-    images = {
+    images = draw_sets(drawing, model, seed)
+    return Drawn(images["forget"], images["retain"], _asked(drawing, "retain"), images["null"])
+
+
+def draw_sets(drawing: Drawing, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
+    """Draws the sets that are counted, as bytes ``(N, C, H, W)`` by name. See ``draw_samples``."""
+    return {
         name: torch.cat(
             [
                 drawing.sampler.sample(
-                    model, part, null, drawing.image_shape, _stretch_seed(drawing, name, seed, number)
+                    model, part, drawing.num_classes, drawing.image_shape, _stretch_seed(drawing, name, seed, number)
                 )
-                for number, part in enumerate(wanted.split(STRETCH))
+                for number, part in enumerate(_asked(drawing, name).split(STRETCH))
             ]
         )
-        for name, wanted in labels.items()
+        for name in drawing.counts
     }
-    return Drawn(images["forget"], images["retain"], labels["retain"], images["null"])
+
+
+def _asked(drawing: Drawing, name: str) -> Tensor:
+    """The labels of a set. The retained ones take turns, so that every stretch holds every class."""
+    count = drawing.counts[name]
+    if name == "retain":
+        classes = torch.tensor(drawing.retain_classes)
+        return classes.repeat(count // len(classes) + 1)[:count]
+    return torch.full((count,), drawing.forget_class if name == "forget" else drawing.num_classes)
 
 
 def _stretch_seed(drawing: Drawing, name: str, seed: int | str, number: int) -> int:

@@ -74,6 +74,10 @@ class ClassForgettingTask(OneClassTask):
         """Returns how many samples each set holds."""
         return evaluation.sample_counts()
 
+    def oracle_counts(self) -> dict[str, int]:
+        """Returns how many samples of each oracle a model is compared with, by set; as many as it draws itself."""
+        return self.sample_counts()
+
     def reference(self) -> ImagePool:
         """Returns the real images that samples are compared with."""
         return self.training_pool()
@@ -111,7 +115,7 @@ class ClassForgettingTask(OneClassTask):
 
     def draw(self, model: nn.Module, seed: int | str) -> dict[str, Tensor]:
         """See ``RetrainedTask.draw``."""
-        return evaluation.draw_samples(self.drawing(), model, seed).images()
+        return evaluation.draw_sets(replace(self.drawing(), counts=self.oracle_counts()), model, seed)
 
     def problem(self, method: Method, seed: int, device: torch.device) -> ClassForgettingProblem:
         """See ``Task.problem``."""
@@ -155,12 +159,13 @@ class ClassForgettingTask(OneClassTask):
             extractor=self.extractor(),
             reference=self.reference(),
             data_sha256=self.data_sha256(),
-            oracles=None if self._is_short else self._oracles(oracles, drawing),
+            oracles=None if self._is_short else self._oracles(oracles),
             retain=retain,
             held_out=self.held_out(),
             budget=self._attackers(),
         )
 
-    def _oracles(self, seeds: list[int], drawing: Drawing) -> Oracles:
-        samples = {name: self.oracle_samples(name, seeds, drawing.counts[name]) for name in ("retain", "null")}
+    def _oracles(self, seeds: list[int]) -> Oracles:
+        least = self.oracle_counts()
+        samples = {name: self.oracle_samples(name, seeds, least[name]) for name in ("retain", "null")}
         return Oracles(samples, self.assets.sha256([self.oracle_samples_file]))
