@@ -79,7 +79,7 @@ def test_the_page_is_what_the_file_says():
 @pytest.mark.parametrize("name", sorted(ON_FILE))
 def test_the_file_is_of_the_model_that_ships_and_is_complete(name):
     task, context, rows = make_task(name, {}), ON_FILE[name]["context"], ON_FILE[name]["rows"]
-    assert context["model_sha256"] == task.assets.entry(calibration.BASE).sha256
+    assert context["model_sha256"] == task.assets.entry(task.base_file).sha256
     assert context["judge_sha256"] == task.load_judges()[context["judge"]].sha256
     assert context["data_sha256"] == task.data_sha256()
     assert context["default"] == {"solver": task.sampler.solver, "steps": task.sampler.steps}

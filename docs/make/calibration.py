@@ -38,7 +38,6 @@ from ...tasks.class_forgetting.task import ClassForgettingTask
 from ...tasks.judges.judge import Judge, features, score
 
 RESULTS = Path(__file__).parents[1] / "calibration.json"
-BASE = "base.safetensors"
 RETAIN_SAMPLES, FORGET_SAMPLES = 504, 250
 REFERENCE = ("ddpm", TRAIN_TIMESTEPS)
 CANDIDATES = (
@@ -74,7 +73,7 @@ def calibrate(task: ClassForgettingTask, out: Path, device: torch.device) -> Cal
     pool = task.training_pool()
     retained = pool.where(pool.labels != task.forget_class)
     real = features(judge, retained.images)
-    model = task.load_model(BASE).to(device)
+    model = task.load_model(task.base_file).to(device)
     # On a CPU other processes share the cores; the samples come back from a GPU, so that its work is done by then.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     samplers = (*CANDIDATES, REFERENCE)
@@ -101,7 +100,7 @@ def _context(task: ClassForgettingTask, device: torch.device) -> dict[str, Any]:
     sampler = task.sampler
     return {
         "config": task.model_dump(mode="json"),
-        "model_sha256": task.assets.entry(BASE).sha256,
+        "model_sha256": task.assets.entry(task.base_file).sha256,
         "judge": judge,
         "judge_sha256": task.load_judges()[judge].sha256,
         "data_sha256": task.data_sha256(),
@@ -269,7 +268,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _task(name: str) -> ClassForgettingTask:
-    task = make_task(name, {})
+    # Oracles have no part in it.
+    task = make_task(name, {}, short=True)
     if not isinstance(task, ClassForgettingTask):
         raise BenchmarkError(
             f"The task '{name}' does not draw from a diffusion model; calibrate a class-forgetting task."
