@@ -78,7 +78,7 @@ def test_runs_take_the_package_s_settings_and_those_of_the_working_folder_first(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (None, "There is no file .*mine.json of settings; `unlearnbench tune` writes one."),
+        (None, "There is no file .*mine.json of settings; `unlearnbench tune` writes one, or say tuned or paper."),
         ("[]", "is no file of settings, at 'its beginning'"),
         ('{"task": "digits-dit"}', "holds settings of 'digits-dit', and not of 'digits-vae'"),
         ('{"task": "digits-vae", "methods": {"uno": {"trials": 0}}}', "at 'methods.uno.settings': Field required"),

@@ -99,7 +99,9 @@ def read_settings(path: Path) -> SettingsFile:
     try:
         return SettingsFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise BenchmarkError(f"There is no file {path} of settings; `unlearnbench tune` writes one.") from None
+        raise BenchmarkError(
+            f"There is no file {path} of settings; `unlearnbench tune` writes one, or say tuned or paper."
+        ) from None
     except OSError as error:
         raise BenchmarkError(f"{path} cannot be read: {error.strerror}; name a file that `tune` wrote.") from None
     except ValidationError as error:
