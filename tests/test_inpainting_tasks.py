@@ -1,6 +1,7 @@
 """The tasks on photographs: splits, pictures, public checkpoints; and miniatures of all of them from prepare to the board."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from unlearnbench.tasks.image_to_image.mae import load_mae, small_mae
 from unlearnbench.tasks.training.checkpoint import Checkpoint
 from unlearnbench.tasks.training.recipe import TrainingRecipe
 
-from tiny_photographs import write_data, write_judge, write_mae, write_palette  # isort: skip
+from tiny_photographs import write_data, write_judge, write_mae, write_palette, write_pictures  # isort: skip
 
 PLUGIN = Path(__file__).parent / "tiny_photographs.py"
 CPU = torch.device("cpu")
@@ -262,6 +263,33 @@ def test_proxies_are_other_classes_than_both_sides(there):
     assert set(pools.near.labels.tolist()) <= set(split.near)
     assert pools.counts() == task.image_counts()
     assert task.evaluation_protocol()["unseen"] == "squares of scikit-learn's sample photographs"
+
+
+def test_of_a_larger_copy_the_classes_of_the_base_model_are_taken(tmp_path, monkeypatch):
+    """Weights that were trained on some classes serve whoever has the whole data set."""
+    monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path / "assets"))
+    extra = ["n01440764 tench", "n03026506 Christmas stocking", "n09999999 unheard of"]
+    write_pictures(tmp_path / "some" / "tiny-imagenet", OBJECTS)
+    write_pictures(tmp_path / "all" / "tiny-imagenet", [*extra, *OBJECTS])
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path / "some"))
+    task = make_task("tiny-tinyimagenet", {}, short=True)
+    task.prepare(silent)
+    sha256 = task.sha256()
+    pool = task.training_pool()
+    monkeypatch.setenv("UNLEARNBENCH_DATA", str(tmp_path / "all"))
+    (tmp_path / "assets" / "tiny-tinyimagenet" / task.pools_file).unlink()
+    again = make_task("tiny-tinyimagenet", {}, short=True)
+    again.prepare(silent)
+    assert again.sha256() == sha256
+    assert again.num_classes == len(OBJECTS)
+    assert torch.equal(again.training_pool().images, pool.images)
+    assert torch.equal(again.training_pool().labels, pool.labels)
+    shutil.rmtree(tmp_path / "all" / "tiny-imagenet" / "train" / "n02410509 bison")
+    again.assets.place(task.pools_file).unlink()
+    with pytest.raises(
+        BenchmarkError, match=r"trained on 9 classes, of which the data in .* lacks n02410509; add them"
+    ):
+        make_task("tiny-tinyimagenet", {}, short=True).prepare(silent)
 
 
 def test_splits_are_requests_of_one_board_and_one_is_for_searches_alone(there):

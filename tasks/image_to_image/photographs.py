@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...benchmark.errors import BenchmarkError
+from ...benchmark.errors import BenchmarkError, shortened
 from ...benchmark.problem import Pool
 from ...benchmark.records import places
 from ...benchmark.records.assets import AssetFolder
@@ -19,7 +19,7 @@ from ...benchmark.records.files import canonical_sha256
 from ...benchmark.seeds import derive_seed
 from ...benchmark.task import Progress
 from ..data.dataset import DataSet
-from ..data.pictures import photographs
+from ..data.pictures import Pictures, photographs
 from ..data.pools import BytePool, from_bytes
 from ..data.splits import ClassSplit, SplitName, World, choose, class_key
 from .evaluation import Pools
@@ -74,6 +74,10 @@ class PictureTask(InpaintingTask):
     def num_classes(self) -> int:  # type: ignore[override]
         """The classes that the data has."""
         return len(self._made()["classes"])
+
+    def wanted_classes(self) -> list[str] | None:
+        """Returns the keys of the classes that are taken of the data, see ``class_key``; None takes all that it has."""
+        return None
 
     def class_split(self) -> ClassSplit:
         """Returns which classes are forgotten and kept."""
@@ -144,14 +148,13 @@ class PictureTask(InpaintingTask):
         """Chooses the pictures and writes them, unless that is done.
 
         Raises:
-            BenchmarkError: The data cannot be read, or no class could be forgotten or kept.
+            BenchmarkError: The data cannot be read or lacks a class, or no class could be forgotten or kept.
         """
         if self.assets.has(self.pools_file):
             return
         start = time.perf_counter()
         where = self.data.where()
-        names = self.data.class_names(where)
-        keys = [class_key(name, label, len(names), self.world) for label, name in enumerate(names)]
+        keys = list(self.labels_in(where))
         split = choose(keys, self.world, self.split, self.forget_count)
         sets = self._choose_pictures(where, split, progress)
         train = from_bytes(torch.cat([sets[name].images for name in ("train.forget", "train.retain")]))
@@ -171,16 +174,34 @@ class PictureTask(InpaintingTask):
             self.pools_file, tensors | {f"{name}.labels": pool.labels for name, pool in sets.items()}, made
         )
 
+    def labels_in(self, where: str) -> dict[str, int]:
+        """Returns the classes that are taken, in the order of the task's own labels, and the labels that a copy gives them.
+
+        Raises:
+            BenchmarkError: The data cannot be read, or lacks a class.
+        """
+        names = self.data.class_names(where)
+        found = {class_key(name, label, len(names), self.world): label for label, name in enumerate(names)}
+        wanted = self.wanted_classes()
+        if wanted is None:
+            return found
+        if lacking := [key for key in wanted if key not in found]:
+            raise BenchmarkError(
+                f"The models of '{self.name}' were trained on {len(wanted)} classes, of which the data in {where} lacks "
+                f"{shortened(lacking)}; add them, or make models for the data with `{self.prepare_command()} --out FOLDER`."
+            )
+        return {key: found[key] for key in wanted}
+
     def _choose_pictures(self, where: str, split: ClassSplit, progress: Progress) -> dict[str, BytePool]:
         sizes, data = self.sizes(), self.data
         proxies = -(-sizes.method * len(split.retain) // len(split.others)) if split.others else 0
         train = dict.fromkeys(split.forget + split.retain, sizes.method) | dict.fromkeys(split.others, proxies)
         progress("training pictures", 0, 3)
-        taken = _shuffled(data.first(where, data.train, train))
+        labels = tuple(self.labels_in(where).values())
+        taken = _shuffled(first_pictures(data, where, data.train, labels, train))
         progress("test pictures", 1, 3)
-        judged = _shuffled(
-            data.first(where, data.test, dict.fromkeys(split.forget + split.retain + split.near, sizes.judged))
-        )
+        shown = dict.fromkeys(split.forget + split.retain + split.near, sizes.judged)
+        judged = _shuffled(first_pictures(data, where, data.test, labels, shown))
         progress("unseen pictures", 2, 3)
         sets = {
             "train.forget": _of(taken, split.forget),
@@ -213,6 +234,25 @@ class PictureTask(InpaintingTask):
 
     def _sets(self) -> dict[str, BytePool]:
         return _load_sets(self.assets, self.pools_file, self.data_sha256())
+
+
+def first_pictures(
+    data: DataSet, where: str, split: str, labels: Sequence[int], limits: Mapping[int, int | None]
+) -> Pictures:
+    """Returns the first pictures of some classes, labelled as a task counts them.
+
+    Args:
+        data: The data set.
+        where: A copy of it.
+        split: The data set's name of the split.
+        labels: Those of the copy, by the task's own.
+        limits: How many pictures of which of the task's labels, None for all.
+
+    Raises:
+        BenchmarkError: See ``DataSet.first``.
+    """
+    images, found = data.first(where, split, {labels[own]: most for own, most in limits.items()})
+    return Pictures(images, torch.tensor([labels.index(label) for label in found.tolist()]))
 
 
 def pixels_sha256(pools: Iterable[BytePool]) -> str:

@@ -21,7 +21,7 @@ from ..training.recipe import TrainingRecipe
 from .holes import Hole, quarter_holes
 from .inpainter import Filling, Inpainter
 from .mae import MAE, small_mae
-from .photographs import PictureTask, Sizes
+from .photographs import PictureTask, Sizes, first_pictures
 from .task import ImageToImageTask
 
 SIZE = 64
@@ -118,8 +118,12 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
         chosen = self._preset
         return small_mae(SIZE, chosen.patch, 3, chosen.width, chosen.layers, chosen.decoder_layers)
 
+    def wanted_classes(self) -> list[str] | None:
+        """See ``PictureTask.wanted_classes``: those of the base model, where there is one."""
+        return list(self.assets.entry(self.base_file).made["classes"]) if self.assets.has(self.base_file) else None
+
     def training_pool(self) -> BytePool:
-        """See ``RetrainedTask.training_pool``: all classes that the data has."""
+        """See ``RetrainedTask.training_pool``: of the classes that the base model is, or will be, trained on."""
         return BytePool(*self._load(self.data.train), mirrored=True)
 
     def judge_data(self) -> JudgeData:
@@ -145,16 +149,14 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
         """See ``Task.prepare``: the pictures first, which say what is forgotten.
 
         Raises:
-            BenchmarkError: The base model was trained on other data.
+            BenchmarkError: They are of other classes than the base model's.
         """
         self.prepare_pools(progress)
-        if self.assets.has(self.base_file):
-            trained_on = self.assets.entry(self.base_file).made["classes"]
-            if trained_on != self._made()["classes"]:
-                raise BenchmarkError(
-                    f"{self.assets.writable / self.base_file} was trained on other classes than the data has now; prepare "
-                    "into another folder with `--out FOLDER`."
-                )
+        if self.wanted_classes() not in (None, self._made()["classes"]):
+            raise BenchmarkError(
+                f"{self.assets.place(self.pools_file)} holds pictures of other classes than the base model was trained on; "
+                f"delete it and run `{self.prepare_command()}`."
+            )
         return super().prepare(progress)
 
     def facts(self) -> dict[str, Any]:
@@ -162,9 +164,10 @@ class TrainedMAETask(PictureTask, TrainedJudgesTask, ImageToImageTask):  # type:
         return {"classes": self._made()["classes"]}
 
     def _load(self, split: str) -> Pictures:
-        return _all_pictures(self.data, self.data.where(), split, self.num_classes, self._preset.each)
+        where = self.data.where()
+        return _all_pictures(self.data, where, split, tuple(self.labels_in(where).values()), self._preset.each)
 
 
 @functools.lru_cache(maxsize=2)
-def _all_pictures(source: DataSet, where: str, split: str, classes: int, each: int | None) -> Pictures:
-    return source.first(where, split, dict.fromkeys(range(classes), each))
+def _all_pictures(data: DataSet, where: str, split: str, labels: tuple[int, ...], each: int | None) -> Pictures:
+    return first_pictures(data, where, split, labels, dict.fromkeys(range(len(labels)), each))
