@@ -51,7 +51,8 @@ OWN = EvaluationProtocol(
     {"forget": 2500, "retain": 9000, "null": 2500},
 )
 TINY = EvaluationProtocol(
-    Sampler(solver="dpm", steps=12, guidance=1.5),
+    # At 1.5 half of what this network draws is taken for its class by a judge, at 3 three quarters, and the FID is the lower.
+    Sampler(solver="dpm", steps=12, guidance=3.0),
     {"forget": 300, "retain": 900, "null": 300},
     oracle_counts={"retain": 450, "null": 150},
     reference_per_class=1000,
