@@ -133,7 +133,7 @@ def test_a_judge_that_is_not_there_is_named_with_its_place(folder, tmp_path, mon
     monkeypatch.setenv("UNLEARNBENCH_DATA", str(folder))
     monkeypatch.setenv("UNLEARNBENCH_ASSETS", str(tmp_path))
     problems = " ".join(make_task("cifar10-ddpm", {}).missing())
-    assert "lacks base-small.safetensors, oracle-" in problems
+    assert "lacks base-tiny.safetensors, oracle-" in problems
     assert "judge-resnet44.safetensors, judge-resnet32.safetensors; run" in problems
     assert "run `unlearnbench prepare cifar10-ddpm`" in problems
     assert f"{folder / cifar10_judges.FOLDER / 'resnet44.safetensors'} is there (sha256 282303c52fae" in problems

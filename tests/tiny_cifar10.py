@@ -1,7 +1,7 @@
 """A plugin: ``cifar10-ddpm`` in miniature, on any images of the same layout, whose numbers mean nothing."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from unlearnbench.tasks.cifar10_ddpm import Cifar10DDPM
 from unlearnbench.tasks.class_forgetting.cifar10_networks import Preset
@@ -21,6 +21,7 @@ class TinyCifar10(Cifar10DDPM):
     name: ClassVar[str] = "tiny-cifar10"
     batch_size: ClassVar[int] = 8
     judge_steps: ClassVar[int] = 2
+    preset: Literal["small"] = "small"
     budget: ClassVar[Budget] = Cifar10DDPM.budget.brief()
     data: ClassVar[DataSet] = dataclasses.replace(CIFAR10, sha256=None)
     presets: ClassVar[dict[str, Preset]] = {
