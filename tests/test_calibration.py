@@ -10,8 +10,11 @@ from unlearnbench.benchmark.errors import BenchmarkError
 from unlearnbench.benchmark.running.identity import make_task
 from unlearnbench.docs.make import calibration
 from unlearnbench.docs.make.calibration import agree, agreeing, finding, render
+from unlearnbench.tasks.judges import cifar10_judges
 
 ON_FILE = calibration.read()
+WITH_DATA = {"cifar10-ddpm": pytest.mark.data("cifar10", cifar10_judges.FOLDER)}
+each_task = pytest.mark.parametrize("name", [pytest.param(name, marks=WITH_DATA.get(name, ())) for name in ON_FILE])
 
 
 def number(value, half=0.1):
@@ -76,7 +79,7 @@ def test_the_page_is_what_the_file_says():
     assert (ROOT / "docs" / "calibration.md").read_text() == render(ON_FILE)
 
 
-@pytest.mark.parametrize("name", sorted(ON_FILE))
+@each_task
 def test_the_file_is_of_the_model_that_ships_and_is_complete(name):
     task, context, rows = make_task(name, {}), ON_FILE[name]["context"], ON_FILE[name]["rows"]
     assert context["model_sha256"] == task.assets.entry(task.base_file).sha256
@@ -87,11 +90,11 @@ def test_the_file_is_of_the_model_that_ships_and_is_complete(name):
     assert {(r["solver"], r["steps"]) for r in rows} == {*calibration.CANDIDATES, calibration.REFERENCE}
 
 
-def test_the_tasks_own_sampler_is_the_finding_or_the_page_says_why_not():
-    for name, found in ON_FILE.items():
-        default, within = found["context"]["default"], agreeing(found["rows"])
-        chosen = within and (within[0]["solver"], within[0]["steps"]) == (default["solver"], default["steps"])
-        assert chosen or calibration.WHY_NOT[name] in render(ON_FILE), name
+@pytest.mark.parametrize("name", ON_FILE)
+def test_the_tasks_own_sampler_is_the_finding_or_the_page_says_why_not(name):
+    default, within = ON_FILE[name]["context"]["default"], agreeing(ON_FILE[name]["rows"])
+    chosen = within and (within[0]["solver"], within[0]["steps"]) == (default["solver"], default["steps"])
+    assert chosen or calibration.WHY_NOT[name] in render(ON_FILE)
 
 
 @pytest.mark.slow
