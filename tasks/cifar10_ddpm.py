@@ -42,6 +42,7 @@ class Cifar10DDPM(DataSetTask, ClassForgettingTask):
     tier: ClassVar[Literal["embedded", "mid", "paper"]] = "mid"
     path_settings: ClassVar[frozenset[str]] = frozenset({"judges"})
     data: ClassVar[DataSet] = CIFAR10
+    class_names: ClassVar[tuple[str, ...]] = CIFAR10.classes
     batch_size: ClassVar[int] = 128
     presets: ClassVar[Mapping[str, cifar10_networks.Preset]] = cifar10_networks.PRESETS
     protocols: ClassVar[Mapping[str, EvaluationProtocol]] = PROTOCOLS

@@ -52,11 +52,16 @@ class Drawing:
     """Its name, from which the noise's seeds follow."""
     sampler: Sampler
     image_shape: tuple[int, int, int]
-    num_classes: int
-    """The label behind the last class draws without a label."""
+    class_names: tuple[str, ...]
+    """By label; the label behind the last draws without one."""
     forget_class: int
     counts: Mapping[str, int]
     """Samples in each set."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
 
     @property
     def retain_classes(self) -> list[int]:
@@ -335,5 +340,6 @@ def _ask_again(exam: Exam, count: int, report: Report, attack: str, attacked: nn
 
 def _gallery(drawing: Drawing, drawn: Drawn) -> Gallery:
     """The forgotten class first, then samples without a label, then the retained classes."""
-    kept = {str(label): drawn.retain[drawn.retain_labels == label] for label in drawing.retain_classes}
-    return gallery({f"{drawing.forget_class} (forgotten)": drawn.forget, "no label": drawn.null, **kept})
+    names = drawing.class_names
+    kept = {names[label]: drawn.retain[drawn.retain_labels == label] for label in drawing.retain_classes}
+    return gallery({f"{names[drawing.forget_class]} (forgotten)": drawn.forget, "no label": drawn.null, **kept})

@@ -51,6 +51,8 @@ class ClassForgettingTask(OneClassTask):
     _most: int | None = PrivateAttr(None)
     """Samples of a set at most, in a check."""
     short_compares: ClassVar[bool] = False
+    class_names: ClassVar[tuple[str, ...]] = ()
+    """What pictures of samples call the classes; their numbers unless given."""
     ema_decay: ClassVar[float] = training.EMA_DECAY
     budget: ClassVar[Budget] = Budget()
     """Of the attackers that try to bring the class back."""
@@ -141,7 +143,8 @@ class ClassForgettingTask(OneClassTask):
         if self._most is not None:
             counts = {name: min(count, self._most) for name, count in counts.items()}
             counts["retain"] = max(counts["retain"], self.num_classes)
-        return Drawing(self.name, self.sampler, self.image_shape, self.num_classes, self.forget_class, counts)
+        names = self.class_names or tuple(map(str, range(self.num_classes)))
+        return Drawing(self.name, self.sampler, self.image_shape, names, self.forget_class, counts)
 
     def exam(self, oracles: list[int], device: torch.device) -> Exam:
         """Returns what models are measured by.
