@@ -21,6 +21,7 @@ REPLICATED = (
 FORGETTING = "digits-ddpm · forgetting"
 TRANSFORMER = "digits-dit · forgetting"
 MNIST = "mnist-vae · forgetting"
+PHOTOGRAPHS = "tinyimagenet-mae · suppression"
 RESULTS = ROOT / "leaderboard" / "results"
 
 
@@ -54,7 +55,9 @@ def test_boards_have_the_runs_that_the_page_says_and_those_of_digits_every_metho
             assert all((len(row.runs), len(row.requests)) == (9, 3) for row in board.rows), title
         elif title.startswith("digits-mae"):
             assert all(len(row.runs) == 3 for row in board.rows), title
-    for title in (IN_PAINTING, FORGETTING, TRANSFORMER):
+        else:
+            assert all(len(row.runs) == 3 for row in board.rows), title
+    for title in (IN_PAINTING, FORGETTING, TRANSFORMER, PHOTOGRAPHS):
         task = make_task(title.split(" ")[0], {})
         applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
         assert {row.method for row in boards[title].rows} == applicable
@@ -348,15 +351,54 @@ def test_sfron_forgets_little_of_an_in_painter_and_with_two_optimizers_more(boar
         assert all(two.scores[case] > alone.scores[case] for case in alone.scores)
 
 
-def test_what_wraps_the_in_painter_scores_what_the_original_scores():
+def test_li2024_costs_photographs_as_much_as_it_suppresses(boards):
+    board, proxies = boards[PHOTOGRAPHS], boards["tinyimagenet-mae · retain_data=proxy · suppression"]
+    alone = "li2024 (alpha=0.25 lr=0.00422 noise=batch retain_weight=0.0 steps=97)"
+    strong = "li2024 (alpha=1.0 lr=0.00422 noise=batch steps=97)"
+    expected = {
+        "li2024": (0.04, 0.04, 0.06),
+        strong: (0.14, 0.27, 0.29),
+        alone: (0.37, 1.0, 1.3),
+    }
+    for found, (suppressed, least, most) in [
+        *((row(board, name), numbers) for name, numbers in expected.items()),
+        (row(proxies, "li2024"), (0.03, 0.065, 0.085)),
+    ]:
+        assert np.mean(values(found, "suppression")) == pytest.approx(suppressed, abs=0.006)
+        assert least <= min(values(found, "retain_change")) <= max(values(found, "retain_change")) <= most
+    assert row(board, strong).score == row(board, alone).score == 0
+
+
+def test_no_method_makes_the_small_in_painter_forget_photographs(boards):
+    board = boards[PHOTOGRAPHS]
+    tuned = [found for found in board.rows if found.role == "method" and "(" not in found.name]
+    assert len(tuned) == 15
+    best = max(tuned, key=lambda found: found.score)
+    assert (best.name, round(best.score, 2)) == ("cun", 0.05)
+    assert max(value for found in tuned for value in values(found, "suppression")) == pytest.approx(0.1, abs=0.001)
+    by_hand = {found.name for found in board.rows if "(" in found.name}
+    assert all(pair & by_hand for pair in told_apart([found for found in board.rows if found.rank]))
+
+
+def test_oracles_of_photographs_are_hardly_to_be_told_from_the_original(boards):
+    oracle, original = (row(boards[PHOTOGRAPHS], name) for name in ("oracle", "original"))
+    assert 0 < min(values(oracle, "suppression")) < max(values(oracle, "suppression")) < 0.01
+    worse = np.array(values(oracle, "hole_error_forget_train")) / values(original, "hole_error_forget_train") - 1
+    assert 0.02 < worse.min() < worse.max() < 0.04
+    by_others = row(boards["tinyimagenet-mae · indistinguishability"], "oracle").scores.values()
+    assert [round(min(by_others), 2), round(max(by_others), 2)] == [0.15, 0.96]
+
+
+@pytest.mark.parametrize(("task", "runs"), [("digits-mae", 18), ("tinyimagenet-mae", 6)])
+def test_what_wraps_the_in_painter_scores_what_the_original_scores(task, runs):
     """On the machine of these rows, to the last digit."""
     wrappers = ("cheat-gate", "cheat-fill")
-    records = load_records([RESULTS / "digits-mae" / name for name in ("original", *wrappers)]).records
+    records = load_records([RESULTS / task / name for name in ("original", *wrappers)]).records
     numbers = {
         (record.task.sha256, record.seed): record.metrics for record in records if record.method.name == "original"
     }
     wrapped = [record for record in records if record.method.name in wrappers]
-    assert len(wrapped) == 18
+    assert len(wrapped) == runs
     for record in wrapped:
         assert record.metrics == numbers[record.task.sha256, record.seed]
         assert record.weights.left_behind == ["problem.model"]
