@@ -41,7 +41,7 @@ class TaskFacts(NamedTuple):
         """What a reader has to know of its size before believing anything."""
         return {
             "embedded": "Small: pictures of 8 × 8 pixels, a network of minutes on a laptop",
-            "mid": "Medium: a data set to fetch, and less than an hour of a GPU",
+            "mid": "Medium: a data set to fetch, and minutes of a CPU core a run",
             "paper": "At the scale of papers",
         }.get(self.tier, "")
 
