@@ -350,14 +350,15 @@ def _distance_to_oracles(
 def _gallery(found: dict[str, Filled]) -> Gallery:
     rows: dict[str, Tensor] = {}
     columns = min(GALLERY_COLUMNS, *(len(part.labels) for part in found.values()))
-    titles = {"forget": "forgotten", "retain": "retained", "near": "near", "unseen": "unseen"}
+    titles = {"forget": "forgotten", "retain": "retained"}
     # Of photographs no more than a paper's figure shows.
-    shown = list(titles)[:2] if found["forget"].truth.shape[1] > 1 else list(titles)
-    for pool in shown:
+    if found["forget"].truth.shape[1] == 1:
+        titles |= {"near": "near", "unseen": "unseen"}
+    for pool, title in titles.items():
         first = found[pool]._replace(**{name: value[:columns] for name, value in found[pool]._asdict().items()})
-        rows[f"{titles[pool]}: true"] = _tiles(first.truth)
-        rows[f"{titles[pool]}: hole"] = _tiles(blank(in_range(first.truth), first.hole))
-        rows[f"{titles[pool]}: filled"] = _tiles(first.filled)
+        rows[f"{title}: true"] = _tiles(first.truth)
+        rows[f"{title}: hole"] = _tiles(blank(in_range(first.truth), first.hole))
+        rows[f"{title}: filled"] = _tiles(first.filled)
     return gallery(rows)
 
 
