@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from findings import RESULTS
 from forked_cli import Commands
 from helpers import TINY_DINOV2, TOY
 from unlearnbench.benchmark import registry
@@ -130,3 +131,12 @@ def tiny_dinov2(monkeypatch):
     )
     monkeypatch.setitem(KINDS, "dinov2-small", kind)
     return kind
+
+
+@pytest.fixture(scope="session")
+def boards():
+    """The committed boards, by title."""
+    from unlearnbench.benchmark.records.store import load_records
+    from unlearnbench.leaderboard.ranking import rank_all
+
+    return {board.title: board for board in rank_all(load_records([RESULTS]).records)}

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
-from helpers import BUILT_IN, ROOT
-from unlearnbench.benchmark.records.store import load_records
-from unlearnbench.leaderboard.ranking import rank_all
+from findings import AS_RETRAINED, GENTLE, IN_PAINTING, PHOTOGRAPHS, STRONG, rounded, row
+from helpers import BUILT_IN
 from unlearnbench.leaderboard.ranks import told_apart, verdicts
 
-IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
-PROXIES = "digits-mae · proxy_fold={} retain_data=proxy · suppression"
-GENTLE, SEARCHED, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.03, 0.06, 0.25))
 REPLICATED = (
     "ascent (lr=0.001 steps=40)",
     "gradient-surgery (lr=0.001 optimizer=adam steps=80)",
@@ -21,24 +17,6 @@ REPLICATED = (
 FORGETTING = "digits-ddpm · forgetting"
 TRANSFORMER = "digits-dit · forgetting"
 MNIST = "mnist-vae · forgetting"
-PHOTOGRAPHS = "tinyimagenet-mae · suppression"
-RESULTS = ROOT / "leaderboard" / "results"
-
-
-@pytest.fixture(scope="module")
-def boards():
-    """By title."""
-    return {board.title: board for board in rank_all(load_records([RESULTS]).records)}
-
-
-def row(board, name):
-    (found,) = [row for row in board.rows if row.name == name]
-    return found
-
-
-def rounded(row):
-    """Score and interval as the page says them."""
-    return round(row.score, 2), round(row.interval.low, 2), round(row.interval.high, 2)
 
 
 def test_boards_have_the_runs_that_the_page_says_and_those_of_digits_every_method_that_applies(boards):
@@ -269,138 +247,6 @@ def test_retain_surgery_and_uno_keep_the_autoencoder_and_the_digit(boards):
         found = row(board, name)
         assert found.metric("fid_retain")[0] <= 1.15 * original.metric("fid_retain")[0]
         assert 0.02 < found.metric("feature_ratio")[0] <= original.metric("feature_ratio")[0] * 1.1
-
-
-def values(row, name, digit=None):
-    """A metric's values, one a run; of one digit if it is given."""
-    return [
-        next(metric.value for metric in run.record.metrics if metric.name == name)
-        for run in row.runs
-        if digit is None or run.record.task.request["forget_class"] == digit
-    ]
-
-
-@pytest.mark.parametrize("name", [SEARCHED, STRONG])
-def test_li2024_suppresses_the_0_in_two_thousand_steps_and_costs_the_others_under_five_percent(boards, name):
-    found = row(boards[IN_PAINTING], name)
-    assert min(values(found, "suppression", 0)) > 1
-    assert max(values(found, "retain_change", 0)) < 0.05
-    assert found.rank is None
-    assert 0.7 < found.retraining.value < 0.8
-
-
-def test_li2024_leaves_the_3_and_the_8_as_they_were(boards):
-    for name in ("li2024", SEARCHED):
-        found = row(boards[IN_PAINTING], name)
-        assert max(values(found, "suppression", 3) + values(found, "suppression", 8)) < 0.1
-    assert min(values(row(boards[IN_PAINTING], "li2024"), "suppression", 0)) > 0.6
-
-
-def test_half_the_weight_goes_about_half_way(boards):
-    gentle = row(boards[IN_PAINTING], GENTLE)
-    assert 0.4 < np.mean(values(gentle, "suppression")) < 0.6
-    assert np.mean(values(gentle, "retain_change")) < 0.015
-
-
-@pytest.mark.parametrize("fold", [0, 1])
-def test_proxies_serve_as_well_where_they_cover_the_neighbours(boards, fold):
-    found = row(boards[PROXIES.format(fold)], GENTLE)
-    assert min(values(found, "suppression")) > 0.5
-    assert max(values(found, "retain_change")) < 0.05
-
-
-def test_proxies_do_not_serve_where_the_neighbours_are_kept_unseen(boards):
-    found = row(boards[PROXIES.format(2)], GENTLE)
-    assert min(values(found, "suppression")) > 0.5
-    assert min(values(found, "retain_change")) > 0.05
-
-
-def test_an_oracle_still_fills_holes(boards):
-    found = row(boards[IN_PAINTING], "oracle")
-    assert min(values(found, "suppression", 0)) > 0.6
-    assert max(values(found, "suppression", 0)) < 0.85
-    others = values(found, "suppression", 3) + values(found, "suppression", 8)
-    assert min(others) > 0.25
-    assert max(others) < 0.45
-
-
-def test_within_a_quarter_of_retraining_none_leads_alone(boards):
-    one, two = boards[IN_PAINTING], boards[AS_RETRAINED]
-    ranked = [found for found in one.rows if found.rank]
-    assert ranked[0].name == "neggrad-plus"
-    assert rounded(ranked[0]) == (0.65, 0.41, 0.88)
-    first = {found.name for found in ranked if found.rank == 1}
-    assert first == {"neggrad-plus", "retain-label", "retain-surgery", "noisy-label", "sfron-dualoptim", "li2024"}
-    assert row(two, "neggrad-plus").score < 0.3
-    assert max(run.score for run in row(two, "neggrad-plus").runs if "=8" not in run.case.request) < 0.05
-
-
-def test_two_methods_come_nearest_to_the_oracles(boards):
-    ranked = [found for found in boards[AS_RETRAINED].rows if found.rank]
-    assert {found.name for found in ranked[:2]} == {"retain-surgery", "sfron-dualoptim"}
-    assert [found.score for found in ranked[:2]] == pytest.approx([0.68, 0.67], abs=0.006)
-    assert ranked[2].score < 0.5
-
-
-def test_sfron_forgets_little_of_an_in_painter_and_with_two_optimizers_more(boards):
-    for title, *scores in ((IN_PAINTING, 0.12, 0.36), (AS_RETRAINED, 0.16, 0.67)):
-        alone, two = row(boards[title], "sfron"), row(boards[title], "sfron-dualoptim")
-        assert [alone.score, two.score] == pytest.approx(scores, abs=0.006)
-        assert all(two.scores[case] > alone.scores[case] for case in alone.scores)
-
-
-def test_li2024_costs_photographs_as_much_as_it_suppresses(boards):
-    board, proxies = boards[PHOTOGRAPHS], boards["tinyimagenet-mae · retain_data=proxy · suppression"]
-    alone = "li2024 (alpha=0.25 lr=0.00422 noise=batch retain_weight=0.0 steps=97)"
-    strong = "li2024 (alpha=1.0 lr=0.00422 noise=batch steps=97)"
-    expected = {
-        "li2024": (0.03, 0.035, 0.055),
-        strong: (0.13, 0.26, 0.29),
-        alone: (0.37, 1.0, 1.3),
-    }
-    for found, (suppressed, least, most) in [
-        *((row(board, name), numbers) for name, numbers in expected.items()),
-        (row(proxies, "li2024"), (0.03, 0.065, 0.085)),
-    ]:
-        assert np.mean(values(found, "suppression")) == pytest.approx(suppressed, abs=0.006)
-        assert least <= min(values(found, "retain_change")) <= max(values(found, "retain_change")) <= most
-    assert row(board, strong).score == row(board, alone).score == 0
-
-
-def test_no_method_makes_the_small_in_painter_forget_photographs(boards):
-    board = boards[PHOTOGRAPHS]
-    tuned = [found for found in board.rows if found.role == "method" and "(" not in found.name]
-    assert len(tuned) == 15
-    best = {found.name: round(found.score, 2) for found in tuned if found.score > 0.045}
-    assert best == {"cun": 0.05, "retain-surgery": 0.05}
-    assert max(value for found in tuned for value in values(found, "suppression")) == pytest.approx(0.1, abs=0.001)
-    by_hand = {found.name for found in board.rows if "(" in found.name}
-    apart = told_apart([found for found in board.rows if found.rank])
-    assert [pair for pair in apart if not pair & by_hand] == [{"li2024", "retain-label"}]
-
-
-def test_oracles_of_photographs_are_hardly_to_be_told_from_the_original(boards):
-    oracle, original = (row(boards[PHOTOGRAPHS], name) for name in ("oracle", "original"))
-    assert 0 < min(values(oracle, "suppression")) < max(values(oracle, "suppression")) < 0.01
-    worse = np.array(values(oracle, "hole_error_forget_train")) / values(original, "hole_error_forget_train") - 1
-    assert 0.02 < worse.min() < worse.max() < 0.04
-    by_others = row(boards["tinyimagenet-mae · indistinguishability"], "oracle").scores.values()
-    assert [round(min(by_others), 2), round(max(by_others), 2)] == [0.15, 0.96]
-
-
-@pytest.mark.parametrize(("task", "runs"), [("digits-mae", 18), ("tinyimagenet-mae", 6)])
-def test_what_wraps_the_in_painter_scores_what_the_original_scores(task, runs):
-    """On the machine of these rows, to the last digit."""
-    wrappers = ("cheat-gate", "cheat-fill")
-    records = load_records([RESULTS / task / name for name in ("original", *wrappers)]).records
-    numbers = {
-        (record.task.sha256, record.seed): record.metrics for record in records if record.method.name == "original"
-    }
-    wrapped = [record for record in records if record.method.name in wrappers]
-    assert len(wrapped) == runs
-    for record in wrapped:
-        assert record.metrics == numbers[record.task.sha256, record.seed]
-        assert record.weights.left_behind == ["problem.model"]
 
 
 def test_one_corrective_step_does_not_do_it_and_eleven_do(boards):

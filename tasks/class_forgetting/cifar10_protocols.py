@@ -51,7 +51,7 @@ OWN = EvaluationProtocol(
     {"forget": 2500, "retain": 9000, "null": 2500},
 )
 TINY = EvaluationProtocol(
-    # At 1.5 half of what this network draws is taken for its class by a judge, at 3 three quarters, and the FID is the lower.
+    # At 1.5 half of what this network draws is taken for its class by a judge, at 3 seven in ten, and the FID is lower.
     Sampler(solver="ddim", steps=10, guidance=3.0),
     {"forget": 300, "retain": 900, "null": 300},
     oracle_counts={"retain": 450, "null": 150},
