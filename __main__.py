@@ -12,7 +12,7 @@ from rich.markup import escape
 
 import unlearnbench
 
-from .benchmark.command_line import command, from_pairs, parse_seeds
+from .benchmark.command_line import PROGRAM, command, from_pairs, parse_seeds
 from .benchmark.commands import completion, options
 from .benchmark.commands.consoles import INTERRUPTED, RUNS_FAILED, USER_ERROR, err, out, print_json, print_pairs, say
 from .benchmark.commands.plain_data import records_data
@@ -23,11 +23,28 @@ from .benchmark.records.record import Record
 from .leaderboard import commands as records_commands
 from .leaderboard import verbs
 
+# Typer carries a click of its own or takes the one that is installed, by its version; its public error leads to either's.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
 app = typer.Typer(
-    help="Benchmark machine unlearning in generative image models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        out.print(f"{PROGRAM} {unlearnbench.__version__}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def with_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Benchmark machine unlearning in generative image models."""
 
 
 @app.command("list")
@@ -290,13 +307,26 @@ def doctor(plugin: options.Plugins = None, as_json: options.Json = False) -> Non
     print_pairs(out, [(marks[found.ok], f"{escape(found.what)}: {escape(found.detail)}") for found in findings])
 
 
+def _misused(error: Exception) -> str:
+    """What Typer says of words that it cannot read, and where the right ones are listed."""
+    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = error.ctx  # type: ignore[attr-defined]
+    stop = "" if said.endswith("?") else "."
+    return f"{said}{stop} See `{context.command_path if context else PROGRAM} --help`."
+
+
 def main() -> None:
     """Runs the command line; a user's mistake ends as one sentence and exit code 2."""
     write_whatever_there_is()
     try:
-        app()
+        sys.exit(app(prog_name=PROGRAM, standalone_mode=False))
     except BenchmarkError as error:
         say(err, f"[red]error:[/red] {escape(str(error))}", markup=True)
+        sys.exit(USER_ERROR)
+    except USAGE_ERROR as error:
+        # Without a word there is nothing to say but the help, which is on the screen already.
+        if len(sys.argv) > 1:
+            say(err, f"[red]error:[/red] {escape(_misused(error))}", markup=True)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

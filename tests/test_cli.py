@@ -6,6 +6,7 @@ import resource
 
 import pytest
 
+import unlearnbench
 from helpers import ROOT, TOY, anchors, between, make_record
 from unlearnbench.benchmark.records.store import write_record
 
@@ -94,11 +95,31 @@ def test_a_users_mistake_is_one_sentence(cli, tmp_path, arguments, says):
     one_sentence(cli(*arguments, env={"XDG_CACHE_HOME": str(cache)}), says)
 
 
-def test_a_wrong_option_names_it(cli):
-    done = cli("run", "digits-ddpm", "sfron", "--sed", "0")
+@pytest.mark.parametrize(
+    ("arguments", "says", "help_of"),
+    [
+        (("run", "digits-ddpm", "sfron", "--sed", "0"), "--sed", "unlearnbench run"),
+        (("run", "digits-ddpm"), "'method'", "unlearnbench run"),
+        (("run", "digits-ddpm", "sfron", "--workers", "many"), "--workers", "unlearnbench run"),
+        (("run", "digits-ddpm", "sfron", "digits-dit"), "digits-dit", "unlearnbench run"),
+        (("rnu",), "'rnu'", "unlearnbench"),
+    ],
+)
+def test_words_that_fit_no_command_are_named_with_where_the_right_ones_are_listed(cli, arguments, says, help_of):
+    done = cli(*arguments)
+    one_sentence(done, says)
+    assert done.stderr.strip().endswith(f"See `{help_of} --help`.")
+
+
+def test_no_word_at_all_shows_the_help(cli):
+    done = cli()
     assert done.returncode == 2
-    assert "--sed" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Usage: unlearnbench" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+def test_the_version_is_the_packages(cli):
+    assert cli("--version").stdout == f"unlearnbench {unlearnbench.__version__}\n"
 
 
 @pytest.mark.parametrize(
