@@ -5,7 +5,8 @@ from helpers import ROOT
 RESULTS = ROOT / "leaderboard" / "results"
 IN_PAINTING, AS_RETRAINED = "digits-mae · suppression", "digits-mae · indistinguishability"
 GENTLE, SEARCHED, STRONG = (f"li2024 (alpha={alpha} lr=0.001 noise=uniform steps=2000)" for alpha in (0.03, 0.06, 0.25))
-PHOTOGRAPHS = "tinyimagenet-mae · suppression"
+PHOTOGRAPHS, PLACES = "tinyimagenet-mae", "miniplaces-mae"
+ON_PHOTOGRAPHS, ON_PLACES = f"{PHOTOGRAPHS} · suppression", f"{PLACES} · suppression"
 
 
 def row(board, name):
