@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from findings import AS_RETRAINED, GENTLE, IN_PAINTING, PHOTOGRAPHS, STRONG, rounded, row
+from findings import AS_RETRAINED, GENTLE, IN_PAINTING, ON_PHOTOGRAPHS, ON_PLACES, STRONG, rounded, row
 from helpers import BUILT_IN
 from unlearnbench.leaderboard.ranks import told_apart, verdicts
 
@@ -33,7 +33,7 @@ def test_boards_have_the_runs_that_the_page_says_and_those_of_digits_every_metho
             assert all((len(row.runs), len(row.requests)) == (9, 3) for row in board.rows), title
         else:
             assert all(len(row.runs) == 3 for row in board.rows), title
-    for title in (IN_PAINTING, FORGETTING, TRANSFORMER, PHOTOGRAPHS):
+    for title in (IN_PAINTING, FORGETTING, TRANSFORMER, ON_PHOTOGRAPHS, ON_PLACES):
         task = make_task(title.split(" ")[0], {})
         applicable = {method for method in BUILT_IN if not task.refusal(registry.methods.get(method))}
         assert {row.method for row in boards[title].rows} == applicable
