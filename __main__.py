@@ -26,10 +26,7 @@ from .leaderboard import verbs
 # Typer carries a click of its own or takes the one that is installed, by its version; its public error leads to either's.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _say_version(asked: bool) -> None:
@@ -320,13 +317,11 @@ def main() -> None:
     write_whatever_there_is()
     try:
         sys.exit(app(prog_name=PROGRAM, standalone_mode=False))
-    except BenchmarkError as error:
-        say(err, f"[red]error:[/red] {escape(str(error))}", markup=True)
-        sys.exit(USER_ERROR)
-    except USAGE_ERROR as error:
+    except (BenchmarkError, USAGE_ERROR) as error:
         # Without a word there is nothing to say but the help, which is on the screen already.
         if len(sys.argv) > 1:
-            say(err, f"[red]error:[/red] {escape(_misused(error))}", markup=True)
+            sentence = str(error) if isinstance(error, BenchmarkError) else _misused(error)
+            say(err, f"[red]error:[/red] {escape(sentence)}", markup=True)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
